@@ -1,0 +1,1 @@
+"""A Kubernetes cluster's network inside one Python process."""

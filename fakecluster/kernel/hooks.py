@@ -1,0 +1,91 @@
+"""The netfilter hooks of one namespace: per family and hook one list of (priority, name, function), run in order.
+
+Priorities and verdict numbers are the kernel's (include/uapi/linux/netfilter.h, netfilter_ipv4.h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+    from fakecluster.kernel.packet import Skb
+
+DROP, ACCEPT, STOLEN = 0, 1, 2
+
+
+class Hook(IntEnum):
+    """Where a packet can be stopped, in the kernel's numbering."""
+
+    PREROUTING = 0
+    INPUT = 1
+    FORWARD = 2
+    OUTPUT = 3
+    POSTROUTING = 4
+
+
+class Priority:
+    """NF_IP_PRI_*: what stands before what on a hook."""
+
+    RAW_BEFORE_DEFRAG = -450
+    CONNTRACK_DEFRAG = -400
+    RAW = -300
+    CONNTRACK = -200
+    MANGLE = -150
+    NAT_DST = -100
+    FILTER = 0
+    SECURITY = 50
+    NAT_SRC = 100
+    CONNTRACK_HELPER = 300
+    CONNTRACK_CONFIRM = 2**31 - 1
+
+
+@attrs.define(eq=False)
+class HookContext:
+    """What a hook function sees besides the packet: the namespace, the hook, the IP family (4 or 6)."""
+
+    netns: Netns
+    hook: Hook
+    family: int
+
+
+#: Takes the packet and the context; returns DROP, ACCEPT (the next function goes on) or STOLEN (it keeps the packet).
+HookFunction = Callable[["Skb", HookContext], int]
+
+
+@attrs.frozen(order=True)
+class HookEntry:
+    """One function on one hook; equal priorities run in the order of registration."""
+
+    priority: int
+    sequence: int
+    name: str = attrs.field(order=False)
+    function: HookFunction = attrs.field(order=False)
+
+
+class Hooks:
+    """All hook functions of a namespace: `entries[family][hook]` is the ordered list that packets run through."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dict[Hook, list[HookEntry]]] = {
+            family: {hook: [] for hook in Hook} for family in (4, 6)
+        }
+        self._sequence = 0
+
+    def register(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
+        """Add `function` to a hook; `name` says who it is and is unique there (a second one replaces)."""
+        self.unregister(family, hook, name)
+        self._sequence += 1
+        entries = self.entries[family][hook]
+        entries.append(HookEntry(priority, self._sequence, name, function))
+        entries.sort()
+
+    def unregister(self, family: int, hook: Hook, name: str) -> None:
+        """Remove the function called `name`; harmless when it is not there."""
+        entries = self.entries[family][hook]
+        entries[:] = [entry for entry in entries if entry.name != name]

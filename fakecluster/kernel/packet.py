@@ -1,0 +1,265 @@
+"""A packet inside the kernel: raw bytes from the IP header on, headers parsed once into integers, and metadata.
+
+Addresses are integers (32 or 128 bits); `family` is 4 or 6. The setters change the bytes, the parsed field and the
+checksums together, incrementally as the kernel does (RFC 1624), so that a wrong checksum stays wrong.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fakecluster.trace import Tracer
+
+ICMP, IGMP, IPIP, TCP, UDP, DCCP, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 4, 6, 17, 33, 50, 51, 58, 132, 136
+PROTOCOL_NAMES = {
+    ICMP: "icmp", IGMP: "igmp", IPIP: "ipencap", TCP: "tcp", UDP: "udp", DCCP: "dccp", ESP: "esp", AH: "ah",
+    ICMPV6: "ipv6-icmp", SCTP: "sctp", UDPLITE: "udplite",
+}  # fmt: skip
+PORT_PROTOCOLS = frozenset((TCP, UDP, SCTP, UDPLITE, DCCP))
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+
+_IPV4 = Struct("!BBHHHBBH4s4s")
+_PORTS = Struct("!HH")
+_U16 = Struct("!H")
+_EXTENSIONS = frozenset((0, 43, 60, 135))
+_FRAGMENT = 44
+_CHECKSUM_OFFSET = {TCP: 16, UDP: 6, UDPLITE: 6, ICMPV6: 2}
+#: Extension headers that a packet may carry before we stop looking (the kernel has no limit but the packet's length).
+MAX_EXTENSIONS = 16
+
+
+class BadPacket(ValueError):
+    """The bytes are not an IP packet that a kernel would look at (InHdrErrors / InTruncatedPkts)."""
+
+
+class Skb:
+    """One packet; see the module's docstring. `l4` is the offset of the transport header in `data`.
+
+    `sport`/`dport` are valid when `has_ports`; for ICMP echo and the like read `data[l4:]`. `frag_offset` is in bytes.
+    `iif`/`oif` are interface names ("" when there is none). `ct` is the conntrack entry (None: untracked or not seen),
+    `ctinfo` its relation (see conntrack). `tracer` is None unless the walk is recorded.
+    """
+
+    __slots__ = (
+        "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_offset", "iif", "l4", "mark",
+        "more_fragments", "oif", "physin", "physout", "pkttype", "priority", "proto", "route", "sock", "sport", "src",
+        "src_mac", "tracer", "uid", "zone_tmpl",
+    )  # fmt: skip
+
+    def __init__(self, data: bytes | bytearray, *, iif: str = "", mark: int = 0, tracer: Tracer | None = None) -> None:
+        """Parse `data` (L3 bytes). Raises `BadPacket` for what ip_rcv()/ipv6_rcv() would discard by its header."""
+        self.data = bytearray(data)
+        self.iif, self.oif, self.mark, self.tracer = iif, "", mark, tracer
+        self.physin = self.physout = ""
+        self.pkttype = "unicast"  # or broadcast, multicast, otherhost: by the frame's destination MAC
+        self.src_mac = self.dst_mac = b""
+        self.priority = 0
+        self.ct: Any = None
+        self.ctinfo = 0
+        self.zone_tmpl: Any = None
+        self.route: Any = None
+        self.sock: Any = None
+        self.uid: int | None = None
+        self.parse()
+
+    def parse(self) -> None:
+        """Read the headers again from `data` (after something rewrote it wholesale)."""
+        data = self.data
+        if not data:
+            raise BadPacket("empty packet")
+        version = data[0] >> 4
+        if version == 4:
+            self._parse4(data)
+        elif version == 6:
+            self._parse6(data)
+        else:
+            raise BadPacket(f"IP version {version}")
+        self._parse_ports()
+
+    def _parse4(self, data: bytearray) -> None:
+        if len(data) < 20:
+            raise BadPacket("IPv4 header truncated")
+        vihl, _tos, total, _id, frag, _ttl, self.proto, _check, src, dst = _IPV4.unpack_from(data)
+        self.family, self.l4 = 4, (vihl & 15) * 4
+        if self.l4 < 20 or total < self.l4 or total > len(data):
+            raise BadPacket("IPv4 header length or total length is wrong")
+        if total < len(data):
+            del data[total:]
+        self.src, self.dst = int.from_bytes(src), int.from_bytes(dst)
+        self.frag_offset, self.more_fragments = (frag & 0x1FFF) * 8, bool(frag & 0x2000)
+
+    def _parse6(self, data: bytearray) -> None:
+        if len(data) < 40:
+            raise BadPacket("IPv6 header truncated")
+        end = 40 + (data[4] << 8 | data[5])
+        if end > len(data):
+            raise BadPacket("IPv6 payload length is wrong")
+        if end < len(data):
+            del data[end:]
+        self.family, self.frag_offset, self.more_fragments = 6, 0, False
+        self.src, self.dst = int.from_bytes(data[8:24]), int.from_bytes(data[24:40])
+        proto, offset = data[6], 40
+        for _ in range(MAX_EXTENSIONS):
+            if proto in _EXTENSIONS and offset + 8 <= end:
+                proto, offset = data[offset], offset + 8 + data[offset + 1] * 8
+            elif proto == _FRAGMENT and offset + 8 <= end:
+                bits = data[offset + 2] << 8 | data[offset + 3]
+                self.frag_offset, self.more_fragments = bits & 0xFFF8, bool(bits & 1)
+                proto, offset = data[offset], offset + 8
+                if self.frag_offset:
+                    break
+            else:
+                break
+        self.proto, self.l4 = proto, offset
+
+    def _parse_ports(self) -> None:
+        if self.proto in PORT_PROTOCOLS and not self.frag_offset and len(self.data) >= self.l4 + 4:
+            self.sport, self.dport = _PORTS.unpack_from(self.data, self.l4)
+        else:
+            self.sport = self.dport = 0
+
+    @property
+    def has_ports(self) -> bool:
+        return self.proto in PORT_PROTOCOLS and not self.frag_offset and len(self.data) >= self.l4 + 4
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.frag_offset != 0 or self.more_fragments
+
+    @property
+    def tos(self) -> int:
+        """The TOS / traffic class byte."""
+        return self.data[1] if self.family == 4 else (self.data[0] & 15) << 4 | self.data[1] >> 4
+
+    @property
+    def ttl(self) -> int:
+        """TTL or hop limit."""
+        return self.data[8] if self.family == 4 else self.data[7]
+
+    @property
+    def tcp_flags(self) -> int:
+        """The TCP flag byte (0 when the header is not there)."""
+        at = self.l4 + 13
+        return self.data[at] if self.proto == TCP and not self.frag_offset and at < len(self.data) else 0
+
+    def set_src(self, address: int) -> None:
+        self._set_address(address, 12 if self.family == 4 else 8)
+        self.src = address
+
+    def set_dst(self, address: int) -> None:
+        self._set_address(address, 16 if self.family == 4 else 24)
+        self.dst = address
+
+    def set_sport(self, port: int) -> None:
+        self._set_l4_word(0, port)
+        self.sport = port
+
+    def set_dport(self, port: int) -> None:
+        self._set_l4_word(2, port)
+        self.dport = port
+
+    def set_ttl(self, ttl: int) -> None:
+        if self.family == 6:
+            self.data[7] = ttl
+            return
+        old = _U16.unpack_from(self.data, 8)[0]
+        self.data[8] = ttl
+        self._fix_checksum(10, old, _U16.unpack_from(self.data, 8)[0])
+
+    def set_tos(self, tos: int) -> None:
+        if self.family == 6:
+            self.data[0] = 0x60 | tos >> 4
+            self.data[1] = (tos & 15) << 4 | self.data[1] & 15
+            return
+        old = _U16.unpack_from(self.data, 0)[0]
+        self.data[1] = tos
+        self._fix_checksum(10, old, _U16.unpack_from(self.data, 0)[0])
+
+    def _set_address(self, address: int, at: int) -> None:
+        size = 4 if self.family == 4 else 16
+        new = address.to_bytes(size)
+        for offset in range(0, size, 2):
+            before = _U16.unpack_from(self.data, at + offset)[0]
+            after = new[offset] << 8 | new[offset + 1]
+            if before != after:
+                if self.family == 4:
+                    self._fix_checksum(10, before, after)
+                self._fix_l4_checksum(before, after)
+        self.data[at : at + size] = new
+
+    def _set_l4_word(self, offset: int, value: int) -> None:
+        at = self.l4 + offset
+        before = _U16.unpack_from(self.data, at)[0]
+        _U16.pack_into(self.data, at, value)
+        if self.proto == SCTP:
+            self.refresh_sctp_checksum()
+        elif self.proto == ICMP:
+            self._fix_checksum(self.l4 + 2, before, value)
+        else:
+            self._fix_l4_checksum(before, value)
+
+    def _fix_l4_checksum(self, before: int, after: int) -> None:
+        offset = _CHECKSUM_OFFSET.get(self.proto)
+        if offset is None or self.frag_offset or self.l4 + offset + 2 > len(self.data):
+            return
+        at = self.l4 + offset
+        if self.proto == UDP and not (self.data[at] or self.data[at + 1]):
+            return  # a UDP checksum of zero means none
+        self._fix_checksum(at, before, after)
+        if self.proto == UDP and not (self.data[at] or self.data[at + 1]):
+            self.data[at : at + 2] = b"\xff\xff"
+
+    def _fix_checksum(self, at: int, before: int, after: int) -> None:
+        if at + 2 > len(self.data):
+            return
+        total = (~_U16.unpack_from(self.data, at)[0] & 0xFFFF) + (~before & 0xFFFF) + after
+        total = (total & 0xFFFF) + (total >> 16)
+        total = (total & 0xFFFF) + (total >> 16)
+        _U16.pack_into(self.data, at, ~total & 0xFFFF)
+
+    def refresh_sctp_checksum(self) -> None:
+        """Compute the SCTP checksum (CRC32c, little endian on the wire) anew, as nf_nat does."""
+        at = self.l4 + 8
+        if at + 4 <= len(self.data):
+            self.data[at : at + 4] = bytes(4)
+            self.data[at : at + 4] = crc32c(bytes(self.data[self.l4 :])).to_bytes(4, "little")
+
+    def copy(self) -> Skb:
+        """Another packet with the same bytes and metadata (the conntrack entry is shared)."""
+        twin = Skb.__new__(Skb)
+        for name in Skb.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.data = bytearray(self.data)
+        return twin
+
+
+def checksum(data: bytes | bytearray, initial: int = 0) -> int:
+    """The Internet checksum (RFC 1071) of `data`, as it stands in a header."""
+    if len(data) % 2:
+        data = bytes(data) + b"\0"
+    total = initial + sum(Struct(f"!{len(data) // 2}H").unpack(data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _crc32c_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ 0x82F63B78 if byte & 1 else byte >> 1
+        table.append(byte)
+    return tuple(table)
+
+
+_CRC32C = _crc32c_table()
+
+
+def crc32c(data: bytes) -> int:
+    """Castagnoli's CRC, as SCTP uses it (RFC 3309)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CRC32C[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF

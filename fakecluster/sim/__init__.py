@@ -1,0 +1,6 @@
+"""What makes a run repeatable: virtual time and recorded chance."""
+
+from fakecluster.sim.choices import Choice, Choices, Scripted, Seeded, enumerate_outcomes
+from fakecluster.sim.clock import Clock, Event
+
+__all__ = ["Choice", "Choices", "Clock", "Event", "Scripted", "Seeded", "enumerate_outcomes"]

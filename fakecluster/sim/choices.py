@@ -1,0 +1,154 @@
+"""Chance as a value: every random decision is asked for here, with a reason, and can be replayed or enumerated.
+
+Two kinds of question. `pick` decides something that matters to where a packet goes (the statistic match, numgen, an
+IPVS table); exact enumeration forks at each. `draw` fills in a number whose value is not part of the answer (a source
+port after masquerade, a sequence number); enumeration takes one value and does not fork.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+import attrs
+
+from fakecluster.errors import OutcomesError
+
+T = TypeVar("T")
+
+#: Leaves that one enumeration may have; above it the answer would be a book, not a test.
+OUTCOMES_LIMIT = 4096
+
+
+@attrs.frozen
+class Choice:
+    """One decision taken: `index` out of `weights` (integers; probability = weight / sum), and why it was asked."""
+
+    index: int
+    weights: tuple[int, ...]
+    why: str
+
+    @property
+    def probability(self) -> Fraction:
+        return Fraction(self.weights[self.index], sum(self.weights))
+
+
+class Choices(Protocol):
+    """Where the model gets its chance from."""
+
+    #: every `pick` so far, in order
+    taken: list[Choice]
+
+    def pick(self, weights: Sequence[int], why: str) -> int:
+        """Choose an index with probability weight/sum; zero-weight entries are never chosen."""
+        ...
+
+    def draw(self, below: int, why: str) -> int:
+        """An arbitrary integer in [0, below) whose value no outcome depends on."""
+        ...
+
+    def fork(self) -> Choices:
+        """An independent source that continues alike."""
+        ...
+
+
+class Seeded:
+    """Pseudo-random choices from a seed: the same seed gives the same run."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.taken: list[Choice] = []
+        self._random = random.Random(seed)
+
+    def pick(self, weights: Sequence[int], why: str) -> int:
+        index = _index_at(weights, self._random.randrange(sum(weights)))
+        self.taken.append(Choice(index, tuple(weights), why))
+        return index
+
+    def draw(self, below: int, why: str) -> int:
+        return self._random.randrange(below)
+
+    def fork(self) -> Seeded:
+        copy = Seeded(self.seed)
+        copy.taken = self.taken.copy()
+        copy._random.setstate(self._random.getstate())
+        return copy
+
+    def __repr__(self) -> str:
+        return f"Seeded({self.seed})"
+
+
+class Scripted:
+    """Choices read from a script of indices; past its end the first possible index is taken."""
+
+    def __init__(self, script: Sequence[int] = ()) -> None:
+        self.script = tuple(script)
+        self.taken: list[Choice] = []
+        self._drawn = 0
+
+    def pick(self, weights: Sequence[int], why: str) -> int:
+        position = len(self.taken)
+        if position < len(self.script):
+            index = self.script[position]
+            if not 0 <= index < len(weights) or weights[index] == 0:
+                raise ValueError(f"scripted choice {index} is impossible among weights {tuple(weights)} ({why})")
+        else:
+            index = next(i for i, weight in enumerate(weights) if weight)
+        self.taken.append(Choice(index, tuple(weights), why))
+        return index
+
+    def draw(self, below: int, why: str) -> int:
+        self._drawn += 1
+        return (self._drawn * 0x9E3779B1 + 0x7F4A7C15) % below
+
+    def fork(self) -> Scripted:
+        copy = Scripted(self.script)
+        copy.taken, copy._drawn = self.taken.copy(), self._drawn
+        return copy
+
+    def __repr__(self) -> str:
+        return f"Scripted({list(self.script)})"
+
+
+def enumerate_outcomes(
+    run: Callable[[Choices], T], *, limit: int = OUTCOMES_LIMIT
+) -> Iterator[tuple[Fraction, T, tuple[Choice, ...]]]:
+    """Call `run` once for every sequence of choices it can make; yields (exact probability, result, choices).
+
+    `run` must start from the same state each time (give it a fork). Raises `OutcomesError` after `limit` leaves.
+    """
+    script: list[int] | None = []
+    taken: tuple[Choice, ...] = ()
+    leaves = 0
+    while script is not None:
+        leaves += 1
+        if leaves > limit:
+            raise OutcomesError(f"more than {limit} outcomes; the last choice was {taken[-1].why!r}")
+        choices = Scripted(script)
+        result = run(choices)
+        taken = tuple(choices.taken)
+        probability = Fraction(1)
+        for choice in taken:
+            probability *= choice.probability
+        yield probability, result, taken
+        script = _next_script(taken)
+
+
+def _next_script(taken: Sequence[Choice]) -> list[int] | None:
+    for depth in range(len(taken) - 1, -1, -1):
+        weights = taken[depth].weights
+        following = (i for i in range(taken[depth].index + 1, len(weights)) if weights[i])
+        index = next(following, None)
+        if index is not None:
+            return [choice.index for choice in taken[:depth]] + [index]
+    return None
+
+
+def _index_at(weights: Sequence[int], point: int) -> int:
+    for index, weight in enumerate(weights):
+        if point < weight:
+            return index
+        point -= weight
+    raise ValueError(f"cannot pick from weights {tuple(weights)}")

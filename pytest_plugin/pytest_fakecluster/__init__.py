@@ -1,0 +1,1 @@
+"""The pytest plugin of fakecluster: fixtures, marker, failure reports."""
