@@ -13,7 +13,6 @@ import attrs
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
-
     from fakecluster.kernel.packet import Skb
 
 DROP, ACCEPT, STOLEN = 0, 1, 2
