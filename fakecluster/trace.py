@@ -5,6 +5,9 @@ Nothing here computes anything about packets; the kernel and the fabric write th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from ipaddress import ip_address
+
 import attrs
 
 
@@ -106,3 +109,103 @@ class Tracer:
 
     def note(self, kind: str, text: str) -> None:
         self.steps.append(Note(self.hook, kind, text))
+
+
+@attrs.frozen
+class Trace:
+    """One packet from its sender to wherever it and what it caused ended: hops in the order in which they happened.
+
+    `str(trace)` is the whole walk, one line a step; `headline` says the packet and its fate in one line.
+    """
+
+    hops: tuple[Hop, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    @property
+    def headline(self) -> str:
+        if not self.hops:
+            return "no packet was sent"
+        return f"{summary(self.hops[0].packet_in)}: {fate(self.hops)}"
+
+    @property
+    def rules_walked(self) -> int:
+        """How many rules the real kernels on the way would have evaluated."""
+        return sum(hop.rules_walked for hop in self.hops)
+
+    def lines(self) -> Iterator[str]:
+        yield self.headline
+        for number, hop in enumerate(self.hops, 1):
+            yield from hop_lines(number, hop)
+
+
+def fate(hops: tuple[Hop, ...]) -> str:
+    """How a walk ended, in words: the verdict of the last hop that the first packet itself made."""
+    last = hops[0]
+    for hop in hops[1:]:
+        if last.verdict.what != "transmitted" or hop.packet_in != last.packet_out:
+            break
+        last = hop
+    verdict = last.verdict
+    where = f" {'to' if verdict.what == 'delivered' else 'at'} {verdict.where}" if verdict.where else ""
+    return f"{verdict.what} in {last.namespace}{where}" + (f" ({verdict.reason})" if verdict.reason else "")
+
+
+def hop_lines(number: int, hop: Hop) -> Iterator[str]:
+    """The text of one hop: a heading, its steps, its verdict."""
+    way = f"{hop.iif or 'local'} -> {hop.oif or 'local'}"
+    yield f"{number:2d}  {hop.namespace}  [{way}]  {summary(hop.packet_in)}"
+    for step in hop.steps:
+        yield f"      {step.hook:<12}{step_text(step)}"
+    reason = f" ({hop.verdict.reason})" if hop.verdict.reason else ""
+    where = f" {hop.verdict.where}" if hop.verdict.where else ""
+    yield f"      = {hop.verdict.what}{where}{reason}"
+
+
+def step_text(step: Step) -> str:
+    match step:
+        case RuleStep():
+            mark = f"  mark={step.mark:#x}" if step.mark else ""
+            return f"{step.table} {step.chain} #{step.rule}: {step.text}  => {step.verdict}{mark}"
+        case ChainEnd():
+            return f"{step.table} {step.chain} {step.end}  => {step.verdict}"
+        case Rewrite():
+            return f"{step.why}: {step.field} {step.before} -> {step.after}"
+        case Note():
+            return f"{step.kind}: {step.text}"
+
+
+_PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
+
+
+def summary(packet: bytes) -> str:
+    """A packet in one line, as tcpdump would: addresses, ports, flags, length of the payload."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        source, target, proto = packet[12:16], packet[16:20], packet[9]
+        l4 = packet[(packet[0] & 15) * 4 :]
+    elif len(packet) >= 40 and packet[0] >> 4 == 6:
+        source, target, proto, l4 = packet[8:24], packet[24:40], packet[6], packet[40:]
+    else:
+        return f"{len(packet)} bytes"
+    name, src, dst = _PROTOCOLS.get(proto, f"proto {proto}"), ip_address(source), ip_address(target)
+    if proto in (6, 17, 132) and len(l4) >= 4:
+        sport, dport = int.from_bytes(l4[:2]), int.from_bytes(l4[2:4])
+        ends = f"{_endpoint(src, sport)} > {_endpoint(dst, dport)}"
+        return f"{name} {ends}{_tcp_detail(l4)}" if proto == 6 else f"{name} {ends} {max(0, len(l4) - 8)} bytes"
+    if proto in (1, 58) and len(l4) >= 2:
+        return f"{name} {src} > {dst} type {l4[0]} code {l4[1]}"
+    return f"{name} {src} > {dst}"
+
+
+def _endpoint(address: object, port: int) -> str:
+    text = str(address)
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+
+
+def _tcp_detail(l4: bytes) -> str:
+    if len(l4) < 14:
+        return " (truncated)"
+    flags = "".join(letter for bit, letter in enumerate("FSRPAU") if l4[13] >> bit & 1)
+    payload = len(l4) - (l4[12] >> 4) * 4
+    return f" [{flags}]" + (f" {payload} bytes" if payload > 0 else "")
