@@ -1,4 +1,4 @@
-"""A Corefile, read once into frozen values: server blocks of plugin directives (the Caddy file syntax, man corefile(5)).
+"""A Corefile, read once into frozen values: server blocks of plugin directives (Caddy file syntax, corefile(5)).
 
 .:53 {
     kubernetes cluster.local in-addr.arpa { pods insecure ... }
