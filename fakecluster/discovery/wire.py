@@ -7,9 +7,9 @@ one); what does not fit loses its additional section first, then answers from th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
-import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -19,12 +19,15 @@ import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.OPT
+import dns.renderer
 import dns.rrset
 
 from fakecluster.discovery.records import Answer, Question, Record
 
 MIN_UDP_SIZE = 512
 MAX_UDP_SIZE = 65535
+EDNS_SIZE = 11
 #: Rdata texts whose parsed form is kept: a large cluster asks the same names again and again.
 RDATA_CACHE = 65536
 
@@ -64,69 +67,82 @@ def error_response(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
     return wire[:2] + flags.to_bytes(2) + bytes(8)
 
 
+class CaseSensitive(dict[Any, int]):
+    """Name compression that keeps each name's own spelling, as CoreDNS does (dnspython would fold the case)."""
+
+    def get(self, name: dns.name.Name, default: Any = None) -> Any:
+        return super().get(name.labels, default)
+
+    def __setitem__(self, name: dns.name.Name, offset: int) -> None:
+        super().__setitem__(name.labels, offset)
+
+
 def response(query: Query, answer: Answer) -> bytes:
     """The bytes of `answer` to `query`, cut to what the client can take."""
-    message = dns.message.make_response(query.message, recursion_available=answer.recursion_available)
-    message.set_rcode(dns.rcode.from_text(answer.rcode))
-    if answer.authoritative:
-        message.flags |= dns.flags.AA
-    if answer.truncated:
-        message.flags |= dns.flags.TC
-    message.answer = rrsets(answer.answer)
-    message.authority = rrsets(answer.authority)
-    message.additional = rrsets(answer.additional)
-    edns = query.message.edns
-    limit = MAX_UDP_SIZE
-    if edns >= 0:
-        payload = query.message.payload
-        message.use_edns(0, query.message.ednsflags & dns.flags.DO, payload)
-        if edns > 0:
-            message.set_rcode(dns.rcode.BADVERS)
-        limit = max(payload, MIN_UDP_SIZE)
-    elif not query.question.tcp:
-        limit = MIN_UDP_SIZE
-    return _fit(message, MAX_UDP_SIZE if query.question.tcp else limit)
-
-
-def _fit(message: dns.message.Message, limit: int) -> bytes:
-    wire = _to_wire(message)
-    if len(wire) <= limit:
-        return wire
-    message.additional = []
-    message.flags |= dns.flags.TC
-    records = [(rrset.name, rrset.ttl, rdata) for rrset in message.answer for rdata in rrset]
-    low, high = 0, len(records)
-    while low < high:  # the most answers that fit
-        middle = (low + high + 1) // 2
-        message.answer = [dns.rrset.from_rdata(*record) for record in records[:middle]]
-        low, high = (middle, high) if len(_to_wire(message)) <= limit else (low, middle - 1)
-    message.answer = [dns.rrset.from_rdata(*record) for record in records[:low]]
-    return _to_wire(message)
-
-
-def _to_wire(message: dns.message.Message) -> bytes:
-    return (
-        message.to_wire(max_size=MAX_UDP_SIZE) if not message.answer or len(message.answer) < 500 else _large(message)
-    )
-
-
-def _large(message: dns.message.Message) -> bytes:
+    asked = query.message
+    rcode, limit = dns.rcode.from_text(answer.rcode), MIN_UDP_SIZE
+    opt = None
+    if asked.edns >= 0:
+        limit = max(asked.payload, MIN_UDP_SIZE)
+        rcode = dns.rcode.BADVERS if asked.edns > 0 else rcode
+        opt = _opt((asked.ednsflags & dns.flags.DO) | (int(rcode) >> 4) << 24, asked.payload)
+    limit = MAX_UDP_SIZE if query.question.tcp else limit
+    flags = dns.flags.QR | (asked.flags & (dns.flags.RD | dns.flags.CD)) | int(rcode) & 15
+    flags |= dns.flags.AA if answer.authoritative else 0
+    flags |= dns.flags.RA if answer.recursion_available else 0
+    flags |= dns.flags.TC if answer.truncated else 0
     try:
-        return message.to_wire(max_size=MAX_UDP_SIZE)
+        return _render(query, answer, flags, opt, limit)
     except dns.exception.TooBig:
-        return bytes(MAX_UDP_SIZE + 1)
+        return _render(query, answer, flags | dns.flags.TC, opt, limit, cut=True)
+
+
+def _opt(flags: int, payload: int) -> dns.rrset.RRset:
+    options = dns.rdtypes.ANY.OPT.OPT(payload, dns.rdatatype.OPT, ())
+    opt = dns.rrset.from_rdata(dns.name.root, flags, options)
+    opt.rdclass = dns.rdataclass.from_text(f"CLASS{payload}")
+    return opt
+
+
+def _render(
+    query: Query, answer: Answer, flags: int, opt: dns.rrset.RRset | None, limit: int, *, cut: bool = False
+) -> bytes:
+    """The message within `limit` bytes; `cut` leaves out additional records and the answers that do not fit."""
+    renderer: Any = dns.renderer.Renderer(query.message.id, flags, limit)
+    renderer.compress = CaseSensitive()
+    asked = query.message.question[0]
+    renderer.add_question(asked.name, asked.rdtype, asked.rdclass)
+    renderer.reserve(EDNS_SIZE if opt is not None else 0)
+    try:
+        for rrset in rrsets(answer.answer, single=cut):
+            renderer.add_rrset(dns.renderer.ANSWER, rrset)
+    except dns.exception.TooBig:
+        if not cut:
+            raise
+    if not cut:
+        for section, records in (
+            (dns.renderer.AUTHORITY, answer.authority),
+            (dns.renderer.ADDITIONAL, answer.additional),
+        ):
+            for rrset in rrsets(records):
+                renderer.add_rrset(section, rrset)
+    renderer.release_reserved()
+    if opt is not None:
+        renderer.add_opt(opt)
+    renderer.write_header()
+    return bytes(renderer.get_wire())
 
 
 _rdata: dict[tuple[str, str], dns.rdata.Rdata] = {}
 _names: dict[str, dns.name.Name] = {}
 
 
-def rrsets(records: Sequence[Record]) -> list[dns.rrset.RRset]:
-    """One set per run of records with the same owner and type, in order."""
+def rrsets(records: Sequence[Record], *, single: bool = False) -> list[dns.rrset.RRset]:
+    """One set per run of records with the same owner and type (or per record), in order."""
     found: list[dns.rrset.RRset] = []
     last: tuple[str, str] | None = None
     for record in records:
-        if (record.name, record.type) != last:
+        if single or (record.name, record.type) != last:
             last = (record.name, record.type)
             rdtype = dns.rdatatype.from_text(record.type)
             found.append(dns.rrset.RRset(name_of(record.name), dns.rdataclass.IN, rdtype))

@@ -10,11 +10,11 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
-from replay.result import Difference, NotReplayable, Recording
 
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.discovery.server import DnsServer
 from fakecluster.sim import Clock, Seeded
+from replay.result import Difference, NotReplayable, Recording
 
 OUTSIDE_SOA = Record(".", 60, "SOA", "ns.outside.test. hostmaster.outside.test. 1 1800 900 604800 60")
 KUBERNETES_SLICE = {
