@@ -1,0 +1,146 @@
+"""Change tracking: watch events in, one consistent update of the node's view out, with what it touched.
+
+Events only mark Services as changed; `ChangeTracker.apply` computes them once per sync however often they changed, so
+many changes between two syncs cost one. Source: Kubernetes pkg/proxy/servicechangetracker.go and
+endpointschangetracker.go, endpointslicecache.go.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from fakecluster.proxy.view import (
+    SERVICE_NAME_LABEL,
+    Endpoints,
+    Family,
+    JsonObject,
+    NodeView,
+    ServiceName,
+    ServicePorts,
+    is_watched,
+    service_ports,
+    slice_endpoints,
+)
+
+
+@attrs.frozen
+class Changes:
+    """What one `apply` changed: Services whose ports or endpoints are not as they were at the last sync."""
+
+    services: frozenset[ServiceName] = frozenset()
+    endpoints: frozenset[ServiceName] = frozenset()
+    #: endpoints of a Service with a UDP port changed: conntrack may hold entries to endpoints that are gone
+    udp_endpoints: bool = False
+
+    @property
+    def touched(self) -> frozenset[ServiceName]:
+        return self.services | self.endpoints
+
+
+class ChangeTracker:
+    """Collects the changes of one IP family and applies them to a `NodeView`."""
+
+    def __init__(self, view: NodeView) -> None:
+        self.view = view
+        self._services: dict[ServiceName, ServicePorts] = {}  # as last applied
+        self._endpoints: dict[ServiceName, Endpoints] = {}  # as last applied
+        self._pending_services: dict[ServiceName, ServicePorts] = {}
+        self._slices: dict[ServiceName, dict[str, JsonObject]] = {}
+        self._pending_slices: set[ServiceName] = set()
+
+    @property
+    def pending(self) -> tuple[int, int]:
+        """Services and endpoints sets waiting to be applied."""
+        return len(self._pending_services), len(self._pending_slices)
+
+    def on_service(self, service: JsonObject, *, deleted: bool = False) -> bool:
+        """Note a Service as it is now; returns whether this calls for a sync."""
+        name = ServiceName(service["metadata"].get("namespace", "default"), service["metadata"]["name"])
+        ports = {} if deleted or not is_watched(service) else service_ports(service, self.view.family)
+        if ports == self._services.get(name, {}):
+            self._pending_services.pop(name, None)
+        else:
+            self._pending_services[name] = ports
+        return bool(self._pending_services)
+
+    def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> bool:
+        """Note an EndpointSlice as it is now; returns whether this calls for a sync."""
+        metadata = endpoint_slice["metadata"]
+        service = (metadata.get("labels") or {}).get(SERVICE_NAME_LABEL)
+        if not service or endpoint_slice.get("addressType") != self.view.family:
+            return False
+        name = ServiceName(metadata.get("namespace", "default"), service)
+        slices = self._slices.setdefault(name, {})
+        older = slices.get(metadata["name"])
+        if deleted or not is_watched(endpoint_slice):
+            if older is None:
+                return False
+            del slices[metadata["name"]]
+        elif older is not None and _same_content(older, endpoint_slice):
+            return False
+        else:
+            slices[metadata["name"]] = endpoint_slice
+        self._pending_slices.add(name)
+        return True
+
+    def apply(self) -> Changes:
+        """Bring the view up to date with all changes noted so far."""
+        changed_services = self._pending_services
+        self._pending_services = {}
+        for name, ports in changed_services.items():
+            self._replace_service(name, ports)
+        udp, changed_endpoints = False, set()
+        for name in self._pending_slices:
+            old = self._endpoints.get(name, {})
+            new = slice_endpoints(self._slices[name].values(), self.view.family, self.view.node_name)
+            if old == new:
+                continue
+            changed_endpoints.add(name)
+            udp = udp or any(port.protocol == "UDP" for port in (*old, *new))
+            self._replace_endpoints(name, old, new)
+        self._pending_slices = set()
+        return Changes(frozenset(changed_services), frozenset(changed_endpoints), udp)
+
+    def _replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
+        view = self.view
+        for port in self._services.pop(name, ()):
+            del view.services[port]
+            view.total_endpoints -= len(view.endpoints.get(port, ()))
+        for port, info in ports.items():
+            view.services[port] = info
+            view.total_endpoints += len(view.endpoints.get(port, ()))
+        if ports:
+            self._services[name] = ports
+
+    def _replace_endpoints(self, name: ServiceName, old: Endpoints, new: Endpoints) -> None:
+        view = self.view
+        for port, endpoints in old.items():
+            view.total_endpoints -= len(endpoints) if port in view.services else 0
+            if port not in new:
+                del view.endpoints[port]
+        for port, endpoints in new.items():
+            view.total_endpoints += len(endpoints) if port in view.services else 0
+            view.endpoints[port] = endpoints
+        if new:
+            self._endpoints[name] = new
+        else:
+            self._endpoints.pop(name, None)
+
+    def fork(self, view: NodeView) -> ChangeTracker:
+        """A tracker for the copy `view`; API objects and applied values are shared."""
+        copy = ChangeTracker(view)
+        copy._services, copy._endpoints = self._services.copy(), self._endpoints.copy()
+        copy._pending_services = self._pending_services.copy()
+        copy._slices = {name: slices.copy() for name, slices in self._slices.items()}
+        copy._pending_slices = self._pending_slices.copy()
+        return copy
+
+
+def _same_content(older: JsonObject, newer: JsonObject) -> bool:
+    return older.get("endpoints") == newer.get("endpoints") and older.get("ports") == newer.get("ports")
+
+
+def families_of(endpoint_slice: JsonObject) -> tuple[Family, ...]:
+    """The families whose proxier takes a slice: its address type, and none for FQDN."""
+    address_type = endpoint_slice.get("addressType")
+    return (address_type,) if address_type in ("IPv4", "IPv6") else ()

@@ -1,0 +1,54 @@
+"""The node that one single-family proxier programs: who it is, how it was configured, and how it is reached."""
+
+from __future__ import annotations
+
+import attrs
+
+from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.proxy.detect_local import LocalDetector, local_detector
+from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses
+from fakecluster.proxy.program import NodeKernel
+from fakecluster.proxy.versions import CURRENT, Behaviours
+from fakecluster.proxy.view import Family, JsonObject, canonical_ip, family_of
+from fakecluster.sim.clock import Clock
+
+_UNSPECIFIED = ("0.0.0.0", "::")
+_LOOPBACK: dict[Family, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+
+
+@attrs.frozen
+class ProxyNode:
+    """Everything a rules writer may ask that does not change while kube-proxy runs."""
+
+    family: Family
+    name: str
+    #: the node's IP of this family; loopback when the node has none
+    ip: str
+    config: KubeProxyConfiguration
+    kernel: NodeKernel
+    clock: Clock
+    pod_cidrs: tuple[str, ...] = ()
+    behaviours: Behaviours = CURRENT
+
+    @property
+    def detector(self) -> LocalDetector:
+        return local_detector(self.config, self.family, self.pod_cidrs)
+
+    @property
+    def node_port_addresses(self) -> NodePortAddresses:
+        return node_port_addresses(self.config.node_port_addresses, self.family, self.ip)
+
+
+def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:
+    """kube-proxy's idea of its node's IP: bindAddress when it is specific, else the first InternalIP, else ExternalIP.
+
+    Source: cmd/kube-proxy/app/server.go detectNodeIPs and pkg/util/node GetNodeHostIPs.
+    """
+    if bind_address not in _UNSPECIFIED and family_of(bind_address) == family:
+        return canonical_ip(bind_address)
+    addresses = ((node or {}).get("status") or {}).get("addresses") or ()
+    for kind in ("InternalIP", "ExternalIP"):
+        for entry in addresses:
+            if entry.get("type") == kind and family_of(entry["address"]) == family:
+                return canonical_ip(entry["address"])
+    return _LOOPBACK[family]

@@ -1,0 +1,62 @@
+"""The node's own addresses, and those of them that answer node ports (`nodePortAddresses`).
+
+Addresses are read from the node, in the order of its interfaces. Source: Kubernetes pkg/proxy/util/nodeport_addresses.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+
+import attrs
+
+from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY
+from fakecluster.proxy.program import NodeKernel
+from fakecluster.proxy.view import Family, canonical_ip, family_of
+
+_ZERO_CIDR = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
+_IP_FLAG = {"IPv4": "-4", "IPv6": "-6"}
+
+
+def node_addresses(kernel: NodeKernel, family: Family) -> tuple[str, ...]:
+    """Every address of the family on any interface of the node, loopback included."""
+    found = []
+    for line in kernel.run(["ip", "-o", _IP_FLAG[family], "addr", "show"]).splitlines():
+        words = line.split()
+        if "scope" in words and len(words) > 3:
+            found.append(canonical_ip(words[3].partition("/")[0]))
+    return tuple(found)
+
+
+@attrs.frozen
+class NodePortAddresses:
+    """The address filter of one family; without CIDRs of the family every address answers."""
+
+    cidrs: tuple[str, ...]
+
+    @property
+    def match_all(self) -> bool:
+        return any(ip_network(cidr, strict=False).prefixlen == 0 for cidr in self.cidrs)
+
+    @property
+    def contains_ipv4_loopback(self) -> bool:
+        """Whether node ports on 127.0.0.1 are asked for: the filter overlaps 127.0.0.0/8."""
+        loopback = ip_network("127.0.0.0/8")
+        return any(
+            ip_network(cidr, strict=False).overlaps(loopback) for cidr in self.cidrs if family_of(cidr) == "IPv4"
+        )
+
+    def matching(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        networks = [ip_network(cidr, strict=False) for cidr in self.cidrs]
+        return tuple(dict.fromkeys(a for a in addresses if any(ip_address(a) in network for network in networks)))
+
+
+def node_port_addresses(entries: Iterable[str], family: Family, node_ip: str) -> NodePortAddresses:
+    """Read the configured list for one family; ``primary`` stands for the node's IP."""
+    cidrs = []
+    for entry in entries:
+        if entry == NODE_PORT_ADDRESSES_PRIMARY:
+            cidrs.append(f"{node_ip}/{128 if ':' in node_ip else 32}")
+        elif family_of(entry) == family:
+            cidrs.append(entry)
+    return NodePortAddresses(tuple(cidrs) or (_ZERO_CIDR[family],))

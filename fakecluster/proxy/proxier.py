@@ -1,0 +1,220 @@
+"""One single-family proxier: changes in, syncs on the virtual clock, rules out through the writer of its mode.
+
+    watch events -> ChangeTracker -> NodeView -> RulesWriter.sync -> commands on the node
+                        SyncRunner decides when           \\-> health check ports, stale conntrack entries, metrics
+
+A full sync happens at the start, after a failed sync, when the node's topology labels change, when the canary is gone,
+and when the last full one is older than an hour (not in large clusters); every other sync is partial. Which of that a
+mode uses is the writer's affair: it is told `full` and may do more than it was asked for.
+Source: Kubernetes pkg/proxy/iptables/proxier.go, nftables/proxier.go, ipvs/proxier.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from fakecluster.errors import CommandError
+from fakecluster.proxy.changes import Changes, ChangeTracker
+from fakecluster.proxy.metrics import Metrics
+from fakecluster.proxy.node import ProxyNode
+from fakecluster.proxy.program import NodePorts
+from fakecluster.proxy.runner import SyncRunner
+from fakecluster.proxy.service_health import ServiceHealth
+from fakecluster.proxy.stale import forget_stale_udp
+from fakecluster.proxy.view import ZONE_LABEL, JsonObject, NodeView
+from fakecluster.sim.clock import NS_PER_S
+
+#: A partial sync may follow a full one for this long (proxyutil.FullSyncPeriod).
+FULL_SYNC_PERIOD_S = 3600.0
+#: Node labels that a proxier looks at.
+TOPOLOGY_LABELS = (ZONE_LABEL,)
+
+
+class RulesWriter(Protocol):
+    """What a proxy mode is: turns the view of one family into commands on the node.
+
+    `longest_interval_s`: a sync happens at least this often even if nothing changes.
+    """
+
+    longest_interval_s: float
+
+    def start(self) -> None:
+        """Once, before the first sync: sysctls, devices, canaries. Raises CommandError."""
+        ...
+
+    def sync(self, view: NodeView, changes: Changes, *, full: bool) -> None:
+        """Make the node's rules agree with the view; raises CommandError when the node refuses them."""
+        ...
+
+    def is_intact(self) -> bool:
+        """The periodic check: False when someone wiped the rules, so that a full sync is due."""
+        ...
+
+    def fork(self, node: ProxyNode, metrics: Metrics) -> RulesWriter: ...
+
+
+#: Builds the writer of a mode for one family.
+WriterFactory = Callable[[ProxyNode, Metrics], RulesWriter]
+
+
+class Proxier:
+    """One family's half of a kube-proxy. Feed it with `on_*`, then `start`; the clock does the rest."""
+
+    def __init__(
+        self, node: ProxyNode, writer: RulesWriter, metrics: Metrics, ports: NodePorts, *, target: str = ""
+    ) -> None:
+        self.node, self.writer, self.metrics = node, writer, metrics
+        self.target = target or f"kube-proxy-{node.family}@{node.name}"
+        self.view = NodeView(node.family, node.name)
+        self.tracker = ChangeTracker(self.view)
+        self.health = ServiceHealth(node, ports, self.target)
+        self.started = False
+        self.queued_ns = self.synced_ns = 0
+        #: failed syncs and odd input, in kube-proxy's words: (virtual time in s, text)
+        self.log: list[tuple[float, str]] = []
+        self._needs_full_sync = True
+        self._last_full_ns = 0
+        min_period_s, self.sync_period_s = node.config.sync_periods_s
+        self.runner = SyncRunner(
+            node.clock,
+            self.target,
+            min_interval_s=min_period_s,
+            retry_interval_s=self.sync_period_s,
+            max_interval_s=writer.longest_interval_s,
+        )
+        node.clock.bind(self.target, self._on_event)
+
+    # -- input -----------------------------------------------------------------------------------------------------
+
+    def on_service(self, service: JsonObject, *, deleted: bool = False) -> None:
+        if self.tracker.on_service(service, deleted=deleted):
+            self.request_sync()
+
+    def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> None:
+        if self.tracker.on_slice(endpoint_slice, deleted=deleted):
+            self.request_sync()
+
+    def on_node(self, labels: Mapping[str, str]) -> None:
+        """The labels of the node's own Node object; a change of a topology label forces a full sync."""
+        topology = {label: labels[label] for label in TOPOLOGY_LABELS if label in labels}
+        if topology != self.view.topology_labels:
+            self.view.topology_labels = topology
+            self.request_full_sync()
+
+    def on_service_cidrs(self, cidrs: Sequence[str]) -> None:
+        """All ready ServiceCIDRs of this family."""
+        if tuple(cidrs) != self.view.service_cidrs:
+            self.view.service_cidrs = tuple(cidrs)
+            self.request_full_sync()
+
+    # -- when ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The watches have delivered what there is: prepare the node and sync for the first time, now."""
+        self.started = True
+        self.queued_ns = self.node.clock.now_ns
+        self._log_failure(self.writer.start)
+        self._check_later()
+        self.runner.request()
+
+    def stop(self) -> None:
+        """The process ends: its ports close, its rules stay."""
+        self.started = False
+        self.runner.stop()
+        self.health.stop()
+        self.node.clock.unbind(self.target)
+
+    def request_sync(self) -> None:
+        if self.started:
+            self.queued_ns = self.node.clock.now_ns
+            self.runner.request()
+
+    def request_full_sync(self) -> None:
+        self._needs_full_sync = True
+        self.request_sync()
+
+    def _on_event(self, payload: object) -> None:
+        if payload == "sync":
+            self.runner.started()
+            self.sync()
+        elif payload == "check":
+            if not self.writer.is_intact():
+                self.request_full_sync()
+            self._check_later()
+
+    def _check_later(self) -> None:
+        self.node.clock.schedule(self.target, "check", delay_s=self.sync_period_s)
+
+    # -- the sync itself -------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """One sync, full or partial; a failure is logged and retried, and the retry is full."""
+        started_ns = self.node.clock.now_ns
+        changes = self.tracker.apply()
+        full = self._is_full_due(started_ns)
+        failed = True
+        try:
+            self.writer.sync(self.view, changes, full=full)
+            failed = False
+        except CommandError as error:
+            self._note(str(error))
+        finally:
+            self._needs_full_sync = failed
+            self._observe(started_ns, full=full)
+            self.runner.finished(failed=failed)
+        if not failed:
+            self._succeeded(started_ns, changes, full=full)
+
+    def _is_full_due(self, now_ns: int) -> bool:
+        return self._needs_full_sync or now_ns - self._last_full_ns > FULL_SYNC_PERIOD_S * NS_PER_S
+
+    def _succeeded(self, started_ns: int, changes: Changes, *, full: bool) -> None:
+        clock = self.node.clock
+        self.synced_ns = clock.now_ns
+        if full:
+            self._last_full_ns = started_ns
+        self.metrics.set(
+            "kubeproxy_sync_proxy_rules_last_timestamp_seconds", clock.epoch_s + clock.now_s, ip_family=self.node.family
+        )
+        self._log_failure(lambda: self.health.sync(self.view))
+        if changes.udp_endpoints:
+            self._log_failure(lambda: forget_stale_udp(self.node, self.view))
+
+    def _observe(self, started_ns: int, *, full: bool) -> None:
+        clock, family = self.node.clock, self.node.family
+        took_s = (clock.now_ns - started_ns) / NS_PER_S
+        kind = "full" if full else "partial"
+        self.metrics.observe("kubeproxy_sync_proxy_rules_duration_seconds", took_s, ip_family=family)
+        self.metrics.observe(f"kubeproxy_sync_{kind}_proxy_rules_duration_seconds", took_s, ip_family=family)
+        self.metrics.set(
+            "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+            clock.epoch_s + self.queued_ns / NS_PER_S,
+            ip_family=family,
+        )
+
+    def _log_failure(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except CommandError as error:
+            self._note(str(error))
+
+    def _note(self, text: str) -> None:
+        self.log.append((self.node.clock.now_s, text))
+
+    # -- copies ----------------------------------------------------------------------------------------------------
+
+    def fork(self, node: ProxyNode, metrics: Metrics, ports: NodePorts) -> Proxier:
+        """The same proxier on a copy of its node; `node` carries the copied clock and kernel."""
+        copy = Proxier.__new__(Proxier)
+        copy.__dict__.update(self.__dict__)
+        copy.node, copy.metrics = node, metrics
+        copy.writer = self.writer.fork(node, metrics)
+        copy.view = self.view.fork()
+        copy.tracker = self.tracker.fork(copy.view)
+        copy.health = self.health.fork(node, ports)
+        copy.runner = self.runner.fork(node.clock)
+        copy.log = self.log.copy()
+        if self.started:
+            node.clock.bind(copy.target, copy._on_event)
+        return copy

@@ -1,0 +1,87 @@
+"""Stale UDP flows: conntrack entries that lead to endpoints that serve no more are deleted.
+
+Only entries whose original destination is a UDP service port with at least one serving endpoint, and whose reply does
+not come from one of its serving endpoints. The real kube-proxy does it over netlink; these are the commands that ask
+the kernel for the same. Source: Kubernetes pkg/proxy/conntrack/cleanup.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from fakecluster.errors import CommandError
+from fakecluster.proxy.node import ProxyNode
+from fakecluster.proxy.view import NodeView, canonical_ip
+
+_FAMILY = {"IPv4": "ipv4", "IPv6": "ipv6"}
+
+
+@attrs.frozen
+class UdpFlow:
+    """The part of a conntrack entry that decides: where the client sent to, and who answers."""
+
+    destination: str
+    destination_port: int
+    replier: str
+    replier_port: int
+
+
+def forget_stale_udp(node: ProxyNode, view: NodeView) -> None:
+    """Delete every stale UDP entry of the family."""
+    frontends, node_ports = _frontends(view)
+    if not frontends and not node_ports:
+        return
+    family = _FAMILY[node.family]
+    listing = node.kernel.run(["conntrack", "-L", "-f", family, "-p", "udp"])
+    for flow in dict.fromkeys(_flows(listing)):
+        serving = frontends.get((flow.destination, flow.destination_port), node_ports.get(flow.destination_port))
+        if serving is not None and (flow.replier, flow.replier_port) not in serving:
+            _delete(node, family, flow)
+
+
+Serving = set[tuple[str, int]]
+
+
+def _frontends(view: NodeView) -> tuple[dict[tuple[str, int], Serving], dict[int, Serving]]:
+    """Serving endpoints by (service address, port), and by node port."""
+    frontends: dict[tuple[str, int], Serving] = {}
+    node_ports: dict[int, Serving] = {}
+    for name, port in view.services.items():
+        if port.protocol != "UDP":
+            continue
+        serving = {(e.ip, e.port) for e in view.endpoints.get(name, ()) if e.is_serving}
+        if not serving:
+            continue
+        for address in (port.cluster_ip, *port.load_balancer_ips, *port.external_ips):
+            frontends[address, port.port] = serving
+        if port.node_port:
+            node_ports[port.node_port] = serving
+    return frontends, node_ports
+
+
+def _flows(listing: str) -> Iterator[UdpFlow]:
+    for line in listing.splitlines():
+        pairs = [word.partition("=")[::2] for word in line.split() if "=" in word]
+        fields: dict[str, list[str]] = {}
+        for key, value in pairs:
+            fields.setdefault(key, []).append(value)
+        if all(len(fields.get(key, ())) == 2 for key in ("src", "dst", "sport", "dport")):
+            yield UdpFlow(
+                canonical_ip(fields["dst"][0]),
+                int(fields["dport"][0]),
+                canonical_ip(fields["src"][1]),
+                int(fields["sport"][1]),
+            )
+
+
+def _delete(node: ProxyNode, family: str, flow: UdpFlow) -> None:
+    words = ["conntrack", "-D", "-f", family, "-p", "udp", "--orig-dst", flow.destination]
+    words += ["--orig-port-dst", str(flow.destination_port), "--reply-src", flow.replier]
+    words += ["--reply-port-src", str(flow.replier_port)]
+    try:
+        node.kernel.run(words)
+    except CommandError as error:
+        if "0 flow entries" not in error.stderr:  # gone in the meantime
+            raise
