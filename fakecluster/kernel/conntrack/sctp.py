@@ -1,0 +1,162 @@
+"""SCTP as conntrack follows it (nf_conntrack_proto_sctp.c): states by chunk type and direction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, Conn
+from fakecluster.kernel.packet import Skb
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.conntrack.table import Conntrack
+
+NONE, CLOSED, COOKIE_WAIT, COOKIE_ECHOED, ESTABLISHED = 0, 1, 2, 3, 4
+SHUTDOWN_SENT, SHUTDOWN_RECD, SHUTDOWN_ACK_SENT, HEARTBEAT_SENT, INVALID = 5, 6, 7, 8, 9
+STATE_NAMES = (
+    "NONE", "CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED", "SHUTDOWN_SENT", "SHUTDOWN_RECD",
+    "SHUTDOWN_ACK_SENT", "HEARTBEAT_SENT",
+)  # fmt: skip
+DATA, INIT, INIT_ACK, SACK, HEARTBEAT, HEARTBEAT_ACK, ABORT, SHUTDOWN = range(8)
+SHUTDOWN_ACK, ERROR, COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE = 8, 9, 10, 11, 14
+TIMEOUTS = {
+    CLOSED: "closed", COOKIE_WAIT: "cookie_wait", COOKIE_ECHOED: "cookie_echoed", ESTABLISHED: "established",
+    SHUTDOWN_SENT: "shutdown_sent", SHUTDOWN_RECD: "shutdown_recd", SHUTDOWN_ACK_SENT: "shutdown_ack_sent",
+    HEARTBEAT_SENT: "heartbeat_sent",
+}  # fmt: skip
+#: A packet has at most this many chunks (each takes 4 bytes of at most 64 KiB).
+MAX_CHUNKS = 16384
+
+_CL, _CW, _CE, _ES, _SS, _SR, _SA, _HS, _IV = range(1, 10)
+#: next state by [direction][chunk][state NONE..HEARTBEAT_SENT]
+NEXT = (
+    {
+        INIT: (_CL, _CL, _CW, _CE, _ES, _CL, _CL, _SA, _CW),
+        INIT_ACK: (_CL, _CL, _CL, _CE, _ES, _SS, _SR, _SA, _CL),
+        ABORT: (_CL,) * 9,
+        SHUTDOWN: (_CL, _CL, _CW, _CE, _SS, _SS, _SR, _SA, _CL),
+        SHUTDOWN_ACK: (_SA, _CL, _CW, _CE, _ES, _SA, _SA, _SA, _SA),
+        ERROR: (_CL, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _CL),
+        COOKIE_ECHO: (_CL, _CL, _CE, _CE, _ES, _SS, _SR, _SA, _CL),
+        COOKIE_ACK: (_CL, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _CL),
+        SHUTDOWN_COMPLETE: (_CL, _CL, _CW, _CE, _ES, _SS, _SR, _CL, _CL),
+        HEARTBEAT: (_HS, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _HS),
+        HEARTBEAT_ACK: (_CL, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _HS),
+    },
+    {
+        INIT: (_IV, _CL, _CW, _CE, _ES, _CL, _CL, _SA, _IV),
+        INIT_ACK: (_IV, _CW, _CW, _CE, _ES, _SS, _SR, _SA, _IV),
+        ABORT: (_IV, _CL, _CL, _CL, _CL, _CL, _CL, _CL, _IV),
+        SHUTDOWN: (_IV, _CL, _CW, _CE, _SR, _SS, _SR, _SA, _IV),
+        SHUTDOWN_ACK: (_IV, _CL, _CW, _CE, _ES, _SA, _SA, _SA, _HS),
+        ERROR: (_IV, _CL, _CW, _CL, _ES, _SS, _SR, _SA, _IV),
+        COOKIE_ECHO: (_IV, _CL, _CE, _CE, _ES, _SS, _SR, _SA, _IV),
+        COOKIE_ACK: (_IV, _CL, _CW, _ES, _ES, _SS, _SR, _SA, _IV),
+        SHUTDOWN_COMPLETE: (_IV, _CL, _CW, _CE, _ES, _SS, _SR, _CL, _IV),
+        HEARTBEAT: (_IV, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _HS),
+        HEARTBEAT_ACK: (_IV, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _ES),
+    },
+)
+
+
+@attrs.define
+class SctpInfo:
+    """The protocol part of an entry: state and the verification tag expected in each direction."""
+
+    state: int = NONE
+    vtag: list[int] = attrs.field(factory=lambda: [0, 0])
+    last_dir: int = ORIGINAL
+    init: list[int] = attrs.field(factory=lambda: [0, 0])
+
+    def fork(self) -> SctpInfo:
+        return attrs.evolve(self, vtag=self.vtag.copy(), init=self.init.copy())
+
+
+def chunks(skb: Skb) -> list[tuple[int, int, int]] | None:
+    """(type, flags, offset) of every chunk; None when the packet is malformed (do_basic_checks)."""
+    data, at = skb.data, skb.l4 + 12
+    found: list[tuple[int, int, int]] = []
+    while at + 4 <= len(data) and len(found) < MAX_CHUNKS:
+        length = data[at + 2] << 8 | data[at + 3]
+        if length < 4:
+            return None
+        alone = data[at] in (INIT, INIT_ACK, SHUTDOWN_COMPLETE)
+        if alone and (found or at + (length + 3 & ~3) < len(data)):
+            return None
+        found.append((data[at], data[at + 1], at))
+        at += length + 3 & ~3
+    return found or None
+
+
+def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
+    """nf_conntrack_sctp_packet(): "accept" or "invalid"."""
+    if len(skb.data) < skb.l4 + 12:
+        return "invalid"
+    found = chunks(skb)
+    if found is None:
+        return "invalid"
+    vtag = int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8])
+    if not ct.confirmed and ct.proto_info is None and not _open(ct, skb, found, vtag):
+        return "invalid"
+    info: SctpInfo = ct.proto_info
+    types = {kind for kind, _, _ in found}
+    if not types & {INIT, ABORT, SHUTDOWN_COMPLETE, COOKIE_ECHO, HEARTBEAT, HEARTBEAT_ACK}:
+        if info.vtag[direction] and vtag != info.vtag[direction]:
+            return "invalid"
+    old = new = info.state
+    for kind, flags, at in found:
+        verdict = _check_tag(info, direction, kind, flags, vtag)
+        if verdict:
+            return verdict
+        old = info.state
+        new = NEXT[direction].get(kind, (old,) * 9)[old]
+        if new == INVALID:
+            return "invalid"
+        if kind in (INIT, INIT_ACK) and at + 8 <= len(skb.data):
+            info.vtag[1 - direction] = int.from_bytes(skb.data[at + 4 : at + 8])
+        if kind == HEARTBEAT and direction == ORIGINAL and not info.vtag[direction]:
+            info.vtag[direction] = vtag
+        if kind == HEARTBEAT_ACK and not info.vtag[direction]:
+            info.vtag[direction] = vtag
+        info.state = new
+    ct.state = STATE_NAMES[new]
+    table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"))
+    if old == COOKIE_ECHOED and direction == REPLY and new == ESTABLISHED:
+        ct.status |= ASSURED
+    return "accept"
+
+
+def _open(ct: Conn, skb: Skb, found: list[tuple[int, int, int]], vtag: int) -> bool:
+    """sctp_new(): what may open a flow."""
+    info = SctpInfo()
+    for kind, _, _ in found:
+        new = NEXT[ORIGINAL].get(kind, (NONE,) * 9)[NONE]
+        if new in (NONE, INVALID):
+            return False
+        if kind == INIT:
+            if vtag:
+                return False
+        elif kind == HEARTBEAT:
+            info.vtag[ORIGINAL] = vtag
+        elif kind == SHUTDOWN_ACK:
+            info.vtag[REPLY] = vtag
+        else:
+            info.vtag[ORIGINAL] = vtag
+    ct.proto_info = info
+    return True
+
+
+def _check_tag(info: SctpInfo, direction: int, kind: int, flags: int, vtag: int) -> str:
+    """RFC 4960 section 8.5: which verification tag each special chunk must carry; "" when it is right."""
+    mine, other = info.vtag[direction], info.vtag[1 - direction]
+    if kind == INIT:
+        return "invalid" if vtag else ""
+    if kind in (ABORT, SHUTDOWN_COMPLETE):
+        expected = other if flags & 1 else mine
+        return "invalid" if vtag != expected and vtag != mine else ""
+    if kind == COOKIE_ECHO:
+        return "invalid" if vtag != mine else ""
+    if kind in (HEARTBEAT, HEARTBEAT_ACK) and mine:
+        return "invalid" if vtag != mine else ""
+    return ""

@@ -1,0 +1,351 @@
+"""The connection table of one namespace, and the hook functions that feed it (nf_conntrack_core.c).
+
+An entry is found under (zone, tuple) of either direction. Time-outs are checked when an entry is met, so that no timer
+runs per flow; what has expired is gone the moment someone looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel.conntrack import icmp, sctp, tcp
+from fakecluster.kernel.conntrack.entry import (
+    ASSURED,
+    CONFIRMED,
+    DYING,
+    ESTABLISHED,
+    ESTABLISHED_REPLY,
+    EXPECTED,
+    FIXED_TIMEOUT,
+    NEW,
+    ORIGINAL,
+    RELATED,
+    REPLY,
+    SEEN_REPLY,
+    UNTRACKED,
+    Conn,
+    Tuple,
+    direction,
+    packet_tuple,
+)  # fmt: skip
+from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, Priority
+from fakecluster.kernel.packet import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Skb
+from fakecluster.kernel.sysctls import Sysctls
+from fakecluster.sim import Clock
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+NS_PER_S = 1_000_000_000
+#: How many times one packet may find that its entry has just died and look again.
+MAX_REPEATS = 3
+#: Entries examined by early drop when the table is full (NF_CT_EVICTION_RANGE buckets of about one entry).
+EVICTION_RANGE = 8
+
+
+class UdpInfo:
+    """The protocol part of a UDP entry: when it counts as a stream."""
+
+    __slots__ = ("stream_ns",)
+
+    def __init__(self, stream_ns: int) -> None:
+        self.stream_ns = stream_ns
+
+    def fork(self) -> UdpInfo:
+        return UdpInfo(self.stream_ns)
+
+
+class Conntrack:
+    """All tracked flows. Nothing is tracked until someone needs it (`need`): a ct match, a NAT target, a CT target."""
+
+    def __init__(self, netns: Netns) -> None:
+        self.netns = netns
+        self.clock: Clock = netns.clock
+        self.sysctls: Sysctls = netns.sysctls
+        self.by_tuple: dict[tuple[int, Tuple], Conn] = {}
+        self.by_source: dict[tuple[int, int, int, int, int], list[Conn]] = {}
+        self.needed: dict[int, set[str]] = {4: set(), 6: set()}
+        self._next_id = 0
+        self._timeouts: dict[str, int] = {}
+        self._sysctl_generation = -1
+
+    # --- who needs tracking
+
+    def need(self, family: int, owner: str) -> None:
+        """Switch tracking (and defragmentation) on for a family, until the last owner releases it."""
+        if not self.needed[family]:
+            self._register(family)
+        self.needed[family].add(owner)
+
+    def release(self, family: int, owner: str) -> None:
+        had = bool(self.needed[family])
+        self.needed[family].discard(owner)
+        if had and not self.needed[family]:
+            self._unregister(family)
+
+    def _register(self, family: int) -> None:
+        hooks = self.netns.hooks
+        for hook in (Hook.PREROUTING, Hook.OUTPUT):
+            hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", self.netns.fragments.hook)
+            hooks.register(family, hook, Priority.CONNTRACK, "conntrack", self.hook_in)
+        for hook in (Hook.INPUT, Hook.POSTROUTING):
+            hooks.register(family, hook, Priority.CONNTRACK_CONFIRM, "conntrack confirm", self.hook_confirm)
+
+    def _unregister(self, family: int) -> None:
+        for hook in Hook:
+            for name in ("defrag", "conntrack", "conntrack confirm"):
+                self.netns.hooks.unregister(family, hook, name)
+
+    # --- the table
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Conn]:
+        """Every live entry, once, oldest first."""
+        now = self.clock.now_ns
+        for key, ct in list(self.by_tuple.items()):
+            if key == (ct.zone_orig, ct.orig) and not ct.status & DYING:
+                if ct.expires_ns > now:
+                    yield ct
+                else:
+                    self.kill(ct)
+
+    def find(self, zone: int, key: Tuple) -> Conn | None:
+        """The live entry that a packet with this tuple belongs to."""
+        ct = self.by_tuple.get((zone, key))
+        if ct is None and zone:
+            ct = None
+        if ct is not None and ct.expires_ns <= self.clock.now_ns:
+            self.kill(ct)
+            return None
+        return ct
+
+    def taken(self, reply: Tuple, ignored: Conn) -> bool:
+        """Whether another entry has this tuple already (nf_conntrack_tuple_taken)."""
+        ct = self.find(ignored.zone_reply, reply)
+        return ct is not None and ct is not ignored
+
+    def insert(self, ct: Conn) -> bool:
+        """Put a first packet's entry into the table; False when either direction is taken."""
+        now = self.clock.now_ns
+        original, reply = ct.keys()
+        if self.find(*original) is not None or self.find(*reply) is not None:
+            return False
+        self._next_id += 1
+        ct.id = self._next_id
+        ct.expires_ns += now
+        ct.status |= CONFIRMED
+        self.by_tuple[original] = self.by_tuple[reply] = ct
+        return True
+
+    def kill(self, ct: Conn) -> None:
+        """Remove an entry; packets in flight that hold it keep it."""
+        for key in ct.keys():
+            if self.by_tuple.get(key) is ct:
+                del self.by_tuple[key]
+        ct.status |= DYING
+        source = self.by_source.get(source_key(ct))
+        if source is not None and ct in source:
+            source.remove(ct)
+            if not source:
+                del self.by_source[source_key(ct)]
+
+    def flush(self) -> int:
+        """Remove everything; returns how many entries there were."""
+        entries = list(self)
+        for ct in entries:
+            self.kill(ct)
+        return len(entries)
+
+    def refresh(self, ct: Conn, timeout_ns: int) -> None:
+        """Give an entry another `timeout_ns` to live."""
+        if ct.status & FIXED_TIMEOUT:
+            return
+        ct.expires_ns = self.clock.now_ns + timeout_ns if ct.status & CONFIRMED else timeout_ns
+
+    def timeout_ns(self, name: str) -> int:
+        """The sysctl net.netfilter.nf_conntrack_{name}, in nanoseconds."""
+        if self._sysctl_generation != self.sysctls.generation:
+            self._sysctl_generation = self.sysctls.generation
+            self._timeouts.clear()
+        found = self._timeouts.get(name)
+        if found is None:
+            found = self._timeouts[name] = self.sysctls.number(f"net.netfilter.nf_conntrack_{name}") * NS_PER_S
+        return found
+
+    def new_template(self, *, zone: int = 0, direction: str = "both") -> Conn:
+        """What the CT target and `ct zone set` attach before tracking: the zone of packets to come."""
+        nothing = Tuple(0, 0, 0, 0, 0, 0)
+        template = Conn(
+            nothing,
+            nothing,
+            zone_orig=zone if direction in ("both", "original") else 0,
+            zone_reply=zone if direction in ("both", "reply") else 0,
+        )
+        template.template = True
+        return template
+
+    # --- the hooks
+
+    def hook_in(self, skb: Skb, ctx: HookContext) -> int:
+        """Find or make the entry of a packet, and drive its state (nf_conntrack_in)."""
+        if skb.ct is not None or skb.ctinfo == UNTRACKED:
+            return ACCEPT  # looped back, or told not to track
+        for _ in range(MAX_REPEATS):
+            verdict = self._track(skb, ctx)
+            if verdict != "repeat":
+                break
+            skb.ct, skb.ctinfo = None, 0
+        if verdict == "drop":
+            return DROP
+        if skb.tracer is not None:
+            skb.tracer.note("conntrack", describe(skb))
+        return ACCEPT
+
+    def _track(self, skb: Skb, ctx: HookContext) -> str:
+        zones = skb.zone_tmpl
+        zone_orig, zone_reply = (zones.zone_orig, zones.zone_reply) if zones is not None else (0, 0)
+        if skb.proto in (ICMP, ICMPV6):
+            verdict = icmp.check(self, skb, ctx, zone_orig, zone_reply)
+            if verdict or skb.ct is not None:
+                return verdict or "accept"
+        key = packet_tuple(skb)
+        if key is None:
+            return "accept"
+        ct = self.find(zone_orig, key)
+        way = ORIGINAL
+        if ct is not None and ct.orig != key:
+            way = REPLY
+        if ct is None and zone_reply != zone_orig:
+            found = self.find(zone_reply, key)
+            if found is not None and found.reply == key:
+                ct, way = found, REPLY
+        if ct is None:
+            ct = self._open(skb, key, zone_orig, zone_reply)
+            if ct is None:
+                return "accept" if self.has_room() else "drop"
+        skb.ct = ct
+        skb.ctinfo = _ctinfo(ct, way)
+        verdict = self._drive(ct, skb, way, ctx)
+        if verdict == "invalid":
+            skb.ct, skb.ctinfo = None, 0
+        elif verdict == "accept":
+            if way == REPLY and skb.ctinfo == ESTABLISHED_REPLY:
+                ct.status |= SEEN_REPLY
+            if self.sysctls.number("net.netfilter.nf_conntrack_acct"):
+                ct.packets[way] += 1
+                ct.octets[way] += len(skb.data)
+        return verdict
+
+    def _open(self, skb: Skb, key: Tuple, zone_orig: int, zone_reply: int) -> Conn | None:
+        inverted = key.inverted()
+        if inverted is None or not self.has_room():
+            return None
+        return Conn(key, inverted, zone_orig=zone_orig, zone_reply=zone_reply)
+
+    def has_room(self) -> bool:
+        """Whether one more entry fits; a full table gives up an unassured one first (early_drop)."""
+        limit = self.sysctls.number("net.netfilter.nf_conntrack_max")
+        if not limit or len(self.by_tuple) < 2 * limit:
+            return True
+        candidates = (ct for ct in self if not ct.status & ASSURED)
+        victim = next(candidates, None)
+        if victim is None:
+            return False
+        self.kill(victim)
+        return True
+
+    def _drive(self, ct: Conn, skb: Skb, way: int, ctx: HookContext) -> str:
+        proto = skb.proto
+        if proto == TCP:
+            if not transport_checksum_ok(self, skb, ctx):
+                return "invalid"
+            return tcp.track(self, ct, skb, way)
+        if proto in (UDP, UDPLITE):
+            return self._udp(ct, skb, ctx)
+        if proto == SCTP:
+            return sctp.track(self, ct, skb, way)
+        if proto in (ICMP, ICMPV6):
+            return icmp.track(self, ct, skb)
+        self.refresh(ct, self.timeout_ns("generic_timeout"))
+        return "accept"
+
+    def _udp(self, ct: Conn, skb: Skb, ctx: HookContext) -> str:
+        """nf_conntrack_udp_packet(): a stream is what still speaks both ways two seconds after it began."""
+        length = skb.data[skb.l4 + 4] << 8 | skb.data[skb.l4 + 5] if len(skb.data) >= skb.l4 + 8 else 0
+        if length < 8 or skb.l4 + length > len(skb.data) or not transport_checksum_ok(self, skb, ctx):
+            return "invalid"
+        now = self.clock.now_ns
+        if not ct.confirmed:
+            ct.proto_info = UdpInfo(now + 2 * NS_PER_S)
+        if not ct.status & SEEN_REPLY:
+            self.refresh(ct, self.timeout_ns("udp_timeout"))
+        elif now > ct.proto_info.stream_ns:
+            self.refresh(ct, self.timeout_ns("udp_timeout_stream"))
+            ct.status |= ASSURED
+        else:
+            self.refresh(ct, self.timeout_ns("udp_timeout"))
+        return "accept"
+
+    def hook_confirm(self, skb: Skb, ctx: HookContext) -> int:
+        """A packet that came this far makes its entry real (nf_conntrack_confirm); a clash drops it."""
+        ct: Conn | None = skb.ct
+        if ct is None or ct.status & (CONFIRMED | DYING) or direction(skb.ctinfo) != ORIGINAL:
+            return ACCEPT
+        if skb.ctinfo == RELATED:
+            return ACCEPT
+        if not self.insert(ct):
+            if skb.tracer is not None:
+                skb.tracer.note("conntrack", "another entry has the same tuple: dropped")
+            return DROP
+        return ACCEPT
+
+    def fork(self, netns: Netns) -> Conntrack:
+        copy = Conntrack(netns)
+        twins: dict[int, Conn] = {}
+        for key, ct in self.by_tuple.items():
+            twin = twins.get(id(ct))
+            if twin is None:
+                twin = twins[id(ct)] = ct.fork()
+            copy.by_tuple[key] = twin
+        for source, entries in self.by_source.items():
+            copy.by_source[source] = [twins[id(ct)] for ct in entries if id(ct) in twins]
+        copy.needed = {family: owners.copy() for family, owners in self.needed.items()}
+        for family, owners in copy.needed.items():
+            if owners:
+                copy._register(family)
+        copy._next_id = self._next_id
+        return copy
+
+
+def _ctinfo(ct: Conn, way: int) -> int:
+    if way == REPLY:
+        return ESTABLISHED_REPLY
+    if ct.status & SEEN_REPLY:
+        return ESTABLISHED
+    return RELATED if ct.status & EXPECTED else NEW
+
+
+def source_key(ct: Conn) -> tuple[int, int, int, int, int]:
+    """Under what NAT finds earlier mappings of the same sender (nf_nat_bysource)."""
+    return ct.zone_orig, ct.orig.family, ct.orig.proto, ct.orig.src, ct.orig.sport
+
+
+def transport_checksum_ok(table: Conntrack, skb: Skb, ctx: HookContext) -> bool:
+    """TCP and UDP checksums are verified once, in PREROUTING (nf_conntrack_checksum)."""
+    if ctx.hook != Hook.PREROUTING or skb.is_fragment or skb.iif == "lo":
+        return True
+    if not table.sysctls.number("net.netfilter.nf_conntrack_checksum"):
+        return True
+    return skb.l4_checksum_ok()
+
+
+def describe(skb: Skb) -> str:
+    """What conntrack says of a packet, for traces."""
+    from fakecluster.kernel.conntrack.entry import state_name
+    from fakecluster.kernel.conntrack.text import entry_text
+
+    name = state_name(skb)
+    return f"{name} {entry_text(skb.ct)}" if skb.ct is not None else name

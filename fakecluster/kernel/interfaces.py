@@ -1,0 +1,58 @@
+"""Network interfaces and their addresses."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+import attrs
+
+
+@attrs.frozen
+class InterfaceAddress:
+    """One address on an interface; `address` and `network` are integers. IPv4 keeps primaries before secondaries."""
+
+    family: int
+    address: int
+    prefix: int
+    scope: str = "global"
+    secondary: bool = False
+    peer: int | None = None
+    label: str = ""
+
+    @property
+    def network(self) -> int:
+        bits = 32 if self.family == 4 else 128
+        shift = bits - self.prefix
+        return (self.peer if self.peer is not None else self.address) >> shift << shift
+
+    def covers(self, address: int) -> bool:
+        shift = (32 if self.family == 4 else 128) - self.prefix
+        return (self.peer if self.peer is not None else self.address) >> shift == address >> shift
+
+
+@attrs.define(eq=False)
+class Interface:
+    """A device: `kind` is loopback, ether, dummy, bridge, veth...; a `noarp` one resolves no neighbours."""
+
+    name: str
+    index: int
+    mac: bytes = b""
+    mtu: int = 1500
+    kind: str = "ether"
+    up: bool = True
+    noarp: bool = False
+    addresses: list[InterfaceAddress] = attrs.field(factory=list)
+    master: str = ""  # the bridge that it is a port of
+    group: str = "default"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.kind == "loopback"
+
+    def fork(self) -> Interface:
+        return attrs.evolve(self, addresses=self.addresses.copy())
+
+
+def parse_address(text: str) -> IPv4Interface | IPv6Interface:
+    """An address with or without a prefix length, as `ip address add` takes it. Raises ValueError."""
+    return ip_interface(text)

@@ -1,0 +1,383 @@
+"""Addresses, routes and policy rules of one namespace: where a packet goes (fib_frontend.c, fib_trie.c, ip-rule(8)).
+
+Each table keeps one dictionary per prefix length, so that a look-up costs the number of distinct lengths, not the
+number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in every namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import attrs
+
+from fakecluster.kernel.interfaces import Interface, InterfaceAddress
+
+LOCAL_TABLE, MAIN_TABLE, DEFAULT_TABLE = 255, 254, 253
+TABLE_NAMES = {"local": LOCAL_TABLE, "main": MAIN_TABLE, "default": DEFAULT_TABLE}
+UNICAST_KINDS = frozenset(("unicast", "local", "broadcast", "multicast", "anycast"))
+ERROR_KINDS = frozenset(("blackhole", "unreachable", "prohibit"))
+BITS = {4: 32, 6: 128}
+LOOPBACK4 = 127 << 24
+
+
+@attrs.frozen
+class Route:
+    """One route, or the answer of a look-up: `destination`/`prefix` say what it is for, `gateway` 0 means on-link."""
+
+    family: int
+    destination: int
+    prefix: int
+    kind: str = "unicast"
+    oif: str = ""
+    gateway: int = 0
+    prefsrc: int = 0
+    metric: int = 0
+    scope: str = "global"
+    table: int = MAIN_TABLE
+    protocol: str = "boot"
+    mtu: int = 0
+    onlink: bool = False
+
+    def next_hop(self, destination: int) -> int:
+        return self.gateway or destination
+
+
+@attrs.frozen
+class PolicyRule:
+    """One line of `ip rule`: which packets look into which table (0 for `action` other than lookup)."""
+
+    family: int
+    priority: int
+    table: int
+    source: tuple[int, int] = (0, 0)  # network, prefix length
+    destination: tuple[int, int] = (0, 0)
+    mark: int = 0
+    mark_mask: int = 0
+    iif: str = ""
+    oif: str = ""
+    tos: int = 0
+    action: str = "lookup"  # or blackhole, unreachable, prohibit
+
+    def matches(self, dst: int, src: int, mark: int, iif: str, oif: str, tos: int) -> bool:
+        bits = BITS[self.family]
+        return (
+            (not self.mark_mask or mark & self.mark_mask == self.mark)
+            and (not self.iif or self.iif == iif)
+            and (not self.oif or self.oif == oif)
+            and (not self.tos or self.tos == tos)
+            and (not self.source[1] or src >> bits - self.source[1] == self.source[0] >> bits - self.source[1])
+            and (
+                not self.destination[1]
+                or dst >> bits - self.destination[1] == self.destination[0] >> bits - self.destination[1]
+            )
+        )
+
+
+def _default_rules(family: int) -> list[PolicyRule]:
+    rules = [PolicyRule(family, 0, LOCAL_TABLE), PolicyRule(family, 32766, MAIN_TABLE)]
+    return [*rules, PolicyRule(family, 32767, DEFAULT_TABLE)] if family == 4 else rules
+
+
+class RouteTable:
+    """Longest prefix first; among equals the smallest metric, then the first added."""
+
+    __slots__ = ("_by_prefix", "_lengths", "bits")
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        self._by_prefix: dict[int, dict[int, tuple[Route, ...]]] = {}
+        self._lengths: tuple[int, ...] = ()
+
+    def __iter__(self) -> Iterator[Route]:
+        for length in self._lengths:
+            for routes in self._by_prefix[length].values():
+                yield from routes
+
+    def add(self, route: Route) -> None:
+        level = self._by_prefix.setdefault(route.prefix, {})
+        key = route.destination >> self.bits - route.prefix
+        routes = (*level.get(key, ()), route)
+        level[key] = tuple(sorted(routes, key=lambda r: r.metric))
+        self._lengths = tuple(sorted(self._by_prefix, reverse=True))
+
+    def remove(self, route: Route) -> None:
+        level = self._by_prefix[route.prefix]
+        key = route.destination >> self.bits - route.prefix
+        routes = tuple(other for other in level[key] if other != route)
+        if routes:
+            level[key] = routes
+        else:
+            del level[key]
+            if not level:
+                del self._by_prefix[route.prefix]
+                self._lengths = tuple(sorted(self._by_prefix, reverse=True))
+
+    def lookup(self, dst: int, oif: str = "") -> Route | None:
+        for length in self._lengths:
+            routes = self._by_prefix[length].get(dst >> self.bits - length)
+            if routes:
+                for route in routes:
+                    if not oif or route.oif == oif or route.kind in ERROR_KINDS:
+                        return route
+        return None
+
+    def fork(self) -> RouteTable:
+        copy = RouteTable(self.bits)
+        copy._by_prefix = {length: level.copy() for length, level in self._by_prefix.items()}
+        copy._lengths = self._lengths
+        return copy
+
+
+class Routes:
+    """All tables and rules; `interfaces` is the namespace's dictionary. `generation` counts every change."""
+
+    def __init__(self, interfaces: dict[str, Interface]) -> None:
+        self.interfaces = interfaces
+        self.tables: dict[int, dict[int, RouteTable]] = {4: {}, 6: {}}
+        self.rules: dict[int, list[PolicyRule]] = {family: _default_rules(family) for family in (4, 6)}
+        self.generation = 0
+        self.custom_rules = {4: False, 6: False}
+        self._cache: dict[tuple[int, int, int, int, str, str, int], Route | None] = {}
+
+    def table(self, family: int, number: int) -> RouteTable:
+        tables = self.tables[family]
+        found = tables.get(number)
+        if found is None:
+            found = tables[number] = RouteTable(BITS[family])
+        return found
+
+    def add(self, route: Route) -> None:
+        """Add a route. Raises ValueError("File exists") when an equal one stands."""
+        table = self.table(route.family, route.table)
+        for other in table:
+            same = (other.destination, other.prefix, other.metric) == (route.destination, route.prefix, route.metric)
+            if same and route.table != LOCAL_TABLE and (route.family == 4 or other == route):
+                raise ValueError("File exists")
+        table.add(route)
+        self.changed()
+
+    def remove(self, route: Route) -> None:
+        """Remove an equal route. Raises ValueError("No such process") when there is none."""
+        table = self.tables[route.family].get(route.table)
+        for other in table or ():
+            if (other.destination, other.prefix) == (route.destination, route.prefix) and _fits(route, other):
+                assert table is not None
+                table.remove(other)
+                self.changed()
+                return
+        raise ValueError("No such process")
+
+    def add_rule(self, rule: PolicyRule) -> None:
+        self.rules[rule.family].append(rule)
+        self.rules[rule.family].sort(key=lambda r: r.priority)
+        self._rules_changed(rule.family)
+
+    def remove_rule(self, rule: PolicyRule) -> None:
+        """Remove the first equal rule. Raises ValueError("No such file or directory")."""
+        if rule not in self.rules[rule.family]:
+            raise ValueError("No such file or directory")
+        self.rules[rule.family].remove(rule)
+        self._rules_changed(rule.family)
+
+    def _rules_changed(self, family: int) -> None:
+        self.custom_rules[family] = self.rules[family] != _default_rules(family)
+        self.changed()
+
+    def changed(self) -> None:
+        """Forget remembered look-ups (routes, rules, addresses or interfaces have changed)."""
+        self.generation += 1
+        self._cache.clear()
+
+    def lookup(
+        self, family: int, dst: int, *, src: int = 0, mark: int = 0, iif: str = "", oif: str = "", tos: int = 0
+    ) -> Route | None:
+        """The route for a packet, of any kind; None when no rule leads to one (ENETUNREACH)."""
+        if not self.custom_rules[family]:
+            src = mark = tos = 0
+            iif = ""
+        key = (family, dst, src, mark, iif, oif, tos)
+        cache = self._cache
+        if key in cache:
+            return cache[key]
+        if len(cache) > 65536:  # a flood of destinations: forget rather than grow
+            cache.clear()
+        found = cache[key] = self._lookup(*key)
+        return found
+
+    def _lookup(self, family: int, dst: int, src: int, mark: int, iif: str, oif: str, tos: int) -> Route | None:
+        tables = self.tables[family]
+        for rule in self.rules[family]:
+            if not rule.matches(dst, src, mark, iif, oif, tos):
+                continue
+            if rule.action != "lookup":
+                return Route(family, 0, 0, kind=rule.action)
+            table = tables.get(rule.table)
+            route = table.lookup(dst, oif if rule.table != LOCAL_TABLE else "") if table is not None else None
+            if route is not None and route.kind != "throw":
+                return route
+        return None
+
+    def address_type(self, family: int, address: int, *, iface: str = "") -> str:
+        """What an address is to this host (inet_addr_type): local, broadcast, multicast, unicast or an error kind.
+
+        With `iface` only addresses of that device count as local or broadcast.
+        """
+        if family == 4:
+            if address == 0xFFFFFFFF or address >> 24 == 0:
+                return "broadcast"
+            if address >> 28 == 0xE:
+                return "multicast"
+        elif address >> 120 == 0xFF:
+            return "multicast"
+        table = self.tables[family].get(LOCAL_TABLE)
+        route = table.lookup(address) if table is not None else None
+        if route is not None and (not iface or route.oif == iface):
+            return route.kind
+        if family == 6:
+            main = self.lookup(6, address)
+            return main.kind if main is not None and main.kind in ERROR_KINDS else "unicast"
+        return "unicast"
+
+    def fork(self, interfaces: dict[str, Interface]) -> Routes:
+        copy = Routes(interfaces)
+        copy.tables = {f: {n: table.fork() for n, table in tables.items()} for f, tables in self.tables.items()}
+        copy.rules = {family: rules.copy() for family, rules in self.rules.items()}
+        copy.custom_rules = self.custom_rules.copy()
+        copy.generation = self.generation
+        return copy
+
+
+def _fits(wanted: Route, found: Route) -> bool:
+    """Whether `ip route del` with `wanted` may remove `found`: what was given must be equal."""
+    return (
+        (wanted.kind == found.kind)
+        and (not wanted.oif or wanted.oif == found.oif)
+        and (not wanted.gateway or wanted.gateway == found.gateway)
+        and (not wanted.metric or wanted.metric == found.metric)
+    )
+
+
+class Addresses:
+    """The addresses of all interfaces, and the local, broadcast and connected routes that they bring."""
+
+    def __init__(self, interfaces: dict[str, Interface], routes: Routes) -> None:
+        self.interfaces, self.routes = interfaces, routes
+
+    def add(self, iface: str, address: InterfaceAddress) -> None:
+        """Raises ValueError("File exists") when the interface has the address already."""
+        device = self.interfaces[iface]
+        if any(
+            (a.family, a.address, a.prefix) == (address.family, address.address, address.prefix)
+            for a in device.addresses
+        ):
+            raise ValueError("File exists")
+        if address.family == 4 and any(a.family == 4 and _same_subnet(a, address) for a in device.addresses):
+            address = attrs.evolve(address, secondary=True)
+        device.addresses.append(address)
+        for route in connected_routes(device, address):
+            if address.secondary and route.kind != "local":
+                continue
+            if route not in set(self.routes.table(route.family, route.table)):
+                self.routes.table(route.family, route.table).add(route)
+        self.routes.changed()
+
+    def remove(self, iface: str, address: int, prefix: int, family: int) -> None:
+        """Raises ValueError("Cannot assign requested address"). Secondaries of a removed primary go with it."""
+        device = self.interfaces[iface]
+        found = [a for a in device.addresses if (a.family, a.address, a.prefix) == (family, address, prefix)]
+        if not found:
+            raise ValueError("Cannot assign requested address")
+        gone = [
+            a
+            for a in device.addresses
+            if a is found[0] or (not found[0].secondary and a.secondary and _same_subnet(a, found[0]))
+        ]
+        device.addresses = [a for a in device.addresses if a not in gone]
+        self._drop_routes(device, gone)
+
+    def _drop_routes(self, device: Interface, gone: list[InterfaceAddress]) -> None:
+        kept = {route for a in device.addresses for route in connected_routes(device, a)}
+        for address in gone:
+            for route in connected_routes(device, address):
+                table = self.routes.table(route.family, route.table)
+                if route not in kept and route in set(table):
+                    table.remove(route)
+        local = {a.address for d in self.interfaces.values() for a in d.addresses}
+        for family, tables in self.routes.tables.items():
+            for number, table in tables.items():
+                for route in list(table):
+                    if number != LOCAL_TABLE and family == 4 and route.prefsrc and route.prefsrc not in local:
+                        table.remove(route)
+        self.routes.changed()
+
+    def on(self, iface: str, family: int) -> list[InterfaceAddress]:
+        device = self.interfaces.get(iface)
+        return [a for a in device.addresses if a.family == family] if device else []
+
+    def primary(self, iface: str, family: int) -> int:
+        """The first address of an interface (IPv6: the first global one if any); 0 when it has none."""
+        found = self.on(iface, family)
+        if family == 6:
+            found = sorted(found, key=lambda a: a.scope != "global")
+        return found[0].address if found else 0
+
+    def is_local(self, family: int, address: int) -> bool:
+        return self.routes.address_type(family, address) == "local"
+
+    def select(self, iface: str, family: int, towards: int) -> int:
+        """The source for packets out of `iface` to the on-link address `towards` (inet_select_addr): 0 when none fits."""
+        candidates = [a for a in self.on(iface, family) if not a.secondary and a.scope != "host"]
+        if family == 6:
+            return _select6(candidates, towards)
+        for address in candidates:
+            if address.covers(towards):
+                return address.address
+        if candidates:
+            return candidates[0].address
+        for device in self.interfaces.values():
+            for address in device.addresses:
+                if address.family == 4 and not address.secondary and address.scope == "global":
+                    return address.address
+        return 0
+
+
+def _select6(candidates: list[InterfaceAddress], towards: int) -> int:
+    """RFC 6724 rules 1, 2 and 8: the same address, matching scope, the longest common prefix."""
+    link_local = towards >> 118 == 0x3FA
+
+    def rank(address: InterfaceAddress) -> tuple[bool, bool, int]:
+        common = 128 - (address.address ^ towards).bit_length()
+        return address.address == towards, (address.scope == "link") == link_local, min(common, address.prefix)
+
+    return max(candidates, key=rank).address if candidates else 0
+
+
+def _same_subnet(one: InterfaceAddress, other: InterfaceAddress) -> bool:
+    return one.prefix == other.prefix and one.network == other.network
+
+
+def connected_routes(device: Interface, address: InterfaceAddress) -> list[Route]:
+    """The routes that an address brings: local, the subnet's broadcast, and the subnet itself (fib_add_ifaddr)."""
+    family, bits, value = address.family, BITS[address.family], address.address
+    scope = "host"
+    routes = [Route(family, value, bits, "local", device.name, 0, value, 0, scope, LOCAL_TABLE, "kernel")]
+    network = Route(
+        family, address.network, address.prefix, "unicast", device.name, 0, value if family == 4 else 0,
+        0 if family == 4 else 256, "link", MAIN_TABLE, "kernel",
+    )  # fmt: skip
+    if family == 6:
+        return routes if address.prefix == bits else [*routes, network]
+    if device.is_loopback and value >> 24 == 127:
+        return [*routes, attrs.evolve(network, kind="local", scope="host", table=LOCAL_TABLE)]
+    if address.prefix < 31:
+        last = address.network | (1 << bits - address.prefix) - 1
+        routes.append(Route(4, last, 32, "broadcast", device.name, 0, value, 0, "link", LOCAL_TABLE, "kernel"))
+    if address.prefix < 32:
+        routes.append(network)
+    return routes
+
+
+def address_text(family: int, address: int) -> str:
+    """An integer address as people write it."""
+    return str(ip_address(address.to_bytes(4 if family == 4 else 16)))
