@@ -42,11 +42,10 @@ class ChangeTracker:
 
     def __init__(self, view: NodeView) -> None:
         self.view = view
-        self._services: dict[ServiceName, ServicePorts] = {}  # as last applied
         self._endpoints: dict[ServiceName, Endpoints] = {}  # as last applied
         self._pending_services: dict[ServiceName, ServicePorts] = {}
         self._slices: dict[ServiceName, dict[str, JsonObject]] = {}
-        self._pending_slices: set[ServiceName] = set()
+        self._pending_slices: dict[ServiceName, None] = {}  # in order of their first change
 
     @property
     def pending(self) -> tuple[int, int]:
@@ -57,7 +56,7 @@ class ChangeTracker:
         """Note a Service as it is now; returns whether this calls for a sync."""
         name = ServiceName(service["metadata"].get("namespace", "default"), service["metadata"]["name"])
         ports = {} if deleted or not is_watched(service) else service_ports(service, self.view.family)
-        if ports == self._services.get(name, {}):
+        if ports == self.view.services_by_name.get(name, {}):
             self._pending_services.pop(name, None)
         else:
             self._pending_services[name] = ports
@@ -80,7 +79,7 @@ class ChangeTracker:
             return False
         else:
             slices[metadata["name"]] = endpoint_slice
-        self._pending_slices.add(name)
+        self._pending_slices[name] = None
         return True
 
     def apply(self) -> Changes:
@@ -89,7 +88,7 @@ class ChangeTracker:
         self._pending_services = {}
         for name, ports in changed_services.items():
             self._replace_service(name, ports)
-        udp, changed_endpoints = False, set()
+        udp, changed_endpoints = False, set[ServiceName]()
         for name in self._pending_slices:
             old = self._endpoints.get(name, {})
             new = slice_endpoints(self._slices[name].values(), self.view.family, self.view.node_name)
@@ -98,19 +97,19 @@ class ChangeTracker:
             changed_endpoints.add(name)
             udp = udp or any(port.protocol == "UDP" for port in (*old, *new))
             self._replace_endpoints(name, old, new)
-        self._pending_slices = set()
+        self._pending_slices = {}
         return Changes(frozenset(changed_services), frozenset(changed_endpoints), udp)
 
     def _replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
         view = self.view
-        for port in self._services.pop(name, ()):
+        for port in view.services_by_name.pop(name, ()):
             del view.services[port]
             view.total_endpoints -= len(view.endpoints.get(port, ()))
         for port, info in ports.items():
             view.services[port] = info
             view.total_endpoints += len(view.endpoints.get(port, ()))
         if ports:
-            self._services[name] = ports
+            view.services_by_name[name] = ports
 
     def _replace_endpoints(self, name: ServiceName, old: Endpoints, new: Endpoints) -> None:
         view = self.view
@@ -129,7 +128,7 @@ class ChangeTracker:
     def fork(self, view: NodeView) -> ChangeTracker:
         """A tracker for the copy `view`; API objects and applied values are shared."""
         copy = ChangeTracker(view)
-        copy._services, copy._endpoints = self._services.copy(), self._endpoints.copy()
+        copy._endpoints = self._endpoints.copy()
         copy._pending_services = self._pending_services.copy()
         copy._slices = {name: slices.copy() for name, slices in self._slices.items()}
         copy._pending_slices = self._pending_slices.copy()

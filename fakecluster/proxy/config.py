@@ -93,7 +93,9 @@ class KubeProxyConfiguration:
     @property
     def sync_periods_s(self) -> tuple[float, float]:
         """(minSyncPeriod, syncPeriod) of the mode in force."""
-        section = {"ipvs": self.ipvs, "nftables": self.nftables}.get(self.mode, self.iptables)
+        sections: dict[str, IptablesConfiguration | IpvsConfiguration | NftablesConfiguration]
+        sections = {"ipvs": self.ipvs, "nftables": self.nftables}
+        section = sections.get(self.mode, self.iptables)
         return section.min_sync_period_s, section.sync_period_s
 
     def cluster_cidr(self, family: Family) -> str:

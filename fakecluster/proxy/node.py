@@ -38,6 +38,10 @@ class ProxyNode:
     def node_port_addresses(self) -> NodePortAddresses:
         return node_port_addresses(self.config.node_port_addresses, self.family, self.ip)
 
+    def on(self, kernel: NodeKernel, clock: Clock) -> ProxyNode:
+        """The same node, copied: reached through `kernel`, at the time of `clock`."""
+        return attrs.evolve(self, kernel=kernel, clock=clock)
+
 
 def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:
     """kube-proxy's idea of its node's IP: bindAddress when it is specific, else the first InternalIP, else ExternalIP.

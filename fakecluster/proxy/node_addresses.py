@@ -1,6 +1,7 @@
 """The node's own addresses, and those of them that answer node ports (`nodePortAddresses`).
 
-Addresses are read from the node, in the order of its interfaces. Source: Kubernetes pkg/proxy/util/nodeport_addresses.go.
+Addresses are read from the node, in the order of its interfaces.
+Source: Kubernetes pkg/proxy/util/nodeport_addresses.go.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The only way from kube-proxy to its node: commands as text, and ports that its process listens on.
 
 kube-proxy never touches the kernel model: it runs the tools it would run on a real node, with the same arguments and
-the same standard input, and reads what they print. What the real one does over netlink (conntrack, nfacct, addresses) is
-written as the command-line tool that asks for the same thing.
+the same standard input, and reads what they print. What the real one does over netlink (conntrack, nfacct, addresses)
+is written as the command-line tool that asks for the same thing.
 """
 
 from __future__ import annotations

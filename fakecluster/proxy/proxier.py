@@ -34,10 +34,12 @@ TOPOLOGY_LABELS = (ZONE_LABEL,)
 class RulesWriter(Protocol):
     """What a proxy mode is: turns the view of one family into commands on the node.
 
-    `longest_interval_s`: a sync happens at least this often even if nothing changes.
+    `longest_interval_s`: a sync happens at least this often even if nothing changes. `large_cluster`: the hourly full
+    sync is left out.
     """
 
     longest_interval_s: float
+    large_cluster: bool
 
     def start(self) -> None:
         """Once, before the first sync: sysctls, devices, canaries. Raises CommandError."""
@@ -49,6 +51,10 @@ class RulesWriter(Protocol):
 
     def is_intact(self) -> bool:
         """The periodic check: False when someone wiped the rules, so that a full sync is due."""
+        ...
+
+    def refresh_metrics(self) -> None:
+        """Update the metrics that are read from the node only when someone asks for them."""
         ...
 
     def fork(self, node: ProxyNode, metrics: Metrics) -> RulesWriter: ...
@@ -88,11 +94,13 @@ class Proxier:
     # -- input -----------------------------------------------------------------------------------------------------
 
     def on_service(self, service: JsonObject, *, deleted: bool = False) -> None:
+        self.metrics.add("kubeproxy_sync_proxy_rules_service_changes_total")
         if self.tracker.on_service(service, deleted=deleted):
             self.request_sync()
 
     def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> None:
         if self.tracker.on_slice(endpoint_slice, deleted=deleted):
+            self.metrics.add("kubeproxy_sync_proxy_rules_endpoint_changes_total")
             self.request_sync()
 
     def on_node(self, labels: Mapping[str, str]) -> None:
@@ -167,7 +175,8 @@ class Proxier:
             self._succeeded(started_ns, changes, full=full)
 
     def _is_full_due(self, now_ns: int) -> bool:
-        return self._needs_full_sync or now_ns - self._last_full_ns > FULL_SYNC_PERIOD_S * NS_PER_S
+        overdue = now_ns - self._last_full_ns > FULL_SYNC_PERIOD_S * NS_PER_S
+        return self._needs_full_sync or (overdue and not self.writer.large_cluster)
 
     def _succeeded(self, started_ns: int, changes: Changes, *, full: bool) -> None:
         clock = self.node.clock

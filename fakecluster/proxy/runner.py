@@ -1,8 +1,8 @@
 """When a sync runs: coalesced, not too often, at least hourly, again after a failure.
 
 Between the end of one run and the start of the next at least `min_interval_s` passes; requests in between merge into
-one. A failed run is repeated after `retry_interval_s` unless something else runs it earlier; a run happens at least every
-`max_interval_s`. Source: Kubernetes pkg/proxy/runner/bounded_frequency_runner.go.
+one. A failed run is repeated after `retry_interval_s` unless something else runs it earlier; a run happens at least
+every `max_interval_s`. Source: Kubernetes pkg/proxy/runner/bounded_frequency_runner.go.
 """
 
 from __future__ import annotations

@@ -280,6 +280,7 @@ class NodeView:
         self.service_cidrs: tuple[str, ...] = ()
         self.services: ServicePorts = {}
         self.endpoints: Endpoints = {}
+        self.services_by_name: dict[ServiceName, ServicePorts] = {}
         #: endpoints of all service ports together, usable or not
         self.total_endpoints = 0
 
@@ -287,8 +288,13 @@ class NodeView:
     def zone(self) -> str:
         return self.topology_labels.get(ZONE_LABEL, "")
 
+    def ports_of(self, service: ServiceName) -> tuple[ServicePortName, ...]:
+        """The service ports of one Service, in its own order; none when it is unknown."""
+        return tuple(self.services_by_name.get(service, ()))
+
     def fork(self) -> NodeView:
         copy = NodeView(self.family, self.node_name)
+        copy.services_by_name = self.services_by_name.copy()
         copy.topology_labels, copy.service_cidrs = self.topology_labels, self.service_cidrs
         copy.services, copy.endpoints = self.services.copy(), self.endpoints.copy()
         copy.total_endpoints = self.total_endpoints

@@ -1,0 +1,231 @@
+"""iptables mode's syncs: which text goes to iptables-restore, when chains and jumps are made sure of, when chains go.
+
+A sync is one `iptables-restore --noflush --counters` that rewrites the fixed chains as a whole and the chains of the
+Services that were touched (of all, in a full sync). The text of every service port is kept, so that a partial sync
+renders only what changed. Source: Kubernetes pkg/proxy/iptables/proxier.go and pkg/util/iptables.
+"""
+
+from __future__ import annotations
+
+from fakecluster.errors import CommandError
+from fakecluster.proxy.changes import Changes
+from fakecluster.proxy.iptables.chains import (
+    CANARY,
+    CANARY_TABLES,
+    INVALID_DROPPED,
+    JUMPS,
+    KUBELET_JUMPS,
+    LOCALHOST_ACCEPTED,
+    FixedRules,
+    Jump,
+    chain_line,
+    fixed_filter,
+    fixed_nat,
+    guards_localhost,
+)
+from fakecluster.proxy.iptables.service import Policy, ServiceRules, render
+from fakecluster.proxy.metrics import Metrics
+from fakecluster.proxy.names import is_service_chain
+from fakecluster.proxy.node import ProxyNode
+from fakecluster.proxy.node_addresses import node_addresses
+from fakecluster.proxy.topology import usable_endpoints
+from fakecluster.proxy.view import NodeView, ServiceName, ServicePortName
+from fakecluster.sim.clock import NS_PER_S
+
+#: A cluster with more endpoints than this is large: no comments on endpoint rules, rarer clean-up.
+LARGE_CLUSTER_ENDPOINTS = 1000
+#: The tools wait this many seconds for each other's lock.
+WAIT = ("-w", "5")
+TOOL = {"IPv4": "iptables", "IPv6": "ip6tables"}
+_COUNTER_METRICS = {
+    INVALID_DROPPED: "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
+    LOCALHOST_ACCEPTED: "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
+}
+
+
+class IptablesWriter:
+    """Writes one family's rules; knows the text that every service port has in the kernel."""
+
+    longest_interval_s = 3600.0
+
+    def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
+        self.node, self.metrics = node, metrics
+        self.tool = TOOL[node.family]
+        self.large_cluster = False
+        self._rules: dict[ServicePortName, ServiceRules] = {}
+        self._ports_of: dict[ServiceName, tuple[ServicePortName, ...]] = {}
+        self._active: set[str] = set()
+        self._last_cleanup_ns: int | None = None
+        self._policy = Policy(
+            detector=node.detector,
+            masquerade_all=node.config.iptables.masquerade_all,
+            counts_localhost=guards_localhost(node),
+            node_ip=node.ip,
+        )
+
+    # -- the node's preparation ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if guards_localhost(self.node) and self.node.node_port_addresses.contains_ipv4_loopback:
+            self.node.kernel.run(["sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"])
+        self._ensure_canaries()
+
+    def is_intact(self) -> bool:
+        """Whether the canary of table mangle still lives; when not, new ones are put in."""
+        try:
+            self.node.kernel.run([self.tool, *WAIT, "-t", CANARY_TABLES[0], "-S", CANARY, "1"])
+        except CommandError:
+            self._ensure_canaries()
+            return False
+        return True
+
+    def _ensure_canaries(self) -> None:
+        for table in CANARY_TABLES:
+            self._ensure_chain(table, CANARY)
+
+    def _ensure_chain(self, table: str, chain: str) -> None:
+        try:
+            self.node.kernel.run([self.tool, *WAIT, "-t", table, "-N", chain])
+        except CommandError as error:
+            if error.status != 1:  # 1: it exists
+                raise
+
+    def _ensure_jump(self, jump: Jump) -> None:
+        self._ensure_chain(jump.table, jump.chain)
+        start = [self.tool, *WAIT, "-t", jump.table]
+        try:
+            self.node.kernel.run([*start, "-C", jump.source, *jump.rule])
+        except CommandError as error:
+            if error.status != 1:  # 1: no such rule
+                raise
+            self.node.kernel.run([*start, "-I", jump.source, *jump.rule])
+
+    def _ensure_counters(self) -> None:
+        for name in (INVALID_DROPPED, LOCALHOST_ACCEPTED) if guards_localhost(self.node) else (INVALID_DROPPED,):
+            try:
+                self.node.kernel.run(["nfacct", "add", name])
+            except CommandError as error:
+                if "exists" not in error.stderr:
+                    raise
+
+    # -- a sync ----------------------------------------------------------------------------------------------------
+
+    def sync(self, view: NodeView, changes: Changes, *, full: bool) -> None:
+        if full:
+            for jump in (*JUMPS, *KUBELET_JUMPS):
+                self._ensure_jump(jump)
+            self._ensure_counters()
+        self.large_cluster = view.total_endpoints > LARGE_CLUSTER_ENDPOINTS
+        written = self._render_all(view) if full else self._render_touched(view, changes)
+        stale = self._stale_chains()
+        nat = fixed_nat(self.node, self._node_port_addresses())
+        self._restore(fixed_filter(self.node), nat, written, stale)
+
+    def _render_all(self, view: NodeView) -> list[ServiceRules]:
+        comments = not self.large_cluster
+        self._rules = {}
+        ports_of: dict[ServiceName, tuple[ServicePortName, ...]] = {}
+        for name, port in view.services.items():
+            self._rules[name] = render(port, usable_endpoints(view, name), self._policy, comments=comments)
+            ports_of[name.service] = (*ports_of.get(name.service, ()), name)
+        self._ports_of = ports_of
+        self._active = {chain for rules in self._rules.values() for chain in rules.chains}
+        return list(self._rules.values())
+
+    def _render_touched(self, view: NodeView, changes: Changes) -> list[ServiceRules]:
+        """Forget the old text of touched Services, render the new one of those that are still there."""
+        touched = sorted(changes.touched)
+        for service in touched:
+            for name in self._ports_of.pop(service, ()):
+                self._active.difference_update(self._rules.pop(name).chains)
+        written = []
+        comments = not self.large_cluster
+        for service in touched:
+            names = view.ports_of(service)
+            for name in names:
+                rules = render(view.services[name], usable_endpoints(view, name), self._policy, comments=comments)
+                self._rules[name] = rules
+                self._active.update(rules.chains)
+                written.append(rules)
+            if names:
+                self._ports_of[service] = names
+        return written
+
+    def _node_port_addresses(self) -> tuple[str, ...]:
+        wanted = self.node.node_port_addresses
+        return () if wanted.match_all else wanted.matching(node_addresses(self.node.kernel, self.node.family))
+
+    def _stale_chains(self) -> list[str]:
+        """Service chains in table nat that nothing uses; large clusters look for them once per sync period at most."""
+        now_ns = self.node.clock.now_ns
+        period_ns = self.node.config.iptables.sync_period_s * NS_PER_S
+        if self.large_cluster and self._last_cleanup_ns is not None and now_ns - self._last_cleanup_ns <= period_ns:
+            return []
+        self._last_cleanup_ns = now_ns
+        dump = self.node.kernel.run([f"{self.tool}-save", "-t", "nat"])
+        chains = (line[1:].partition(" ")[0] for line in dump.splitlines() if line.startswith(":"))
+        return [chain for chain in chains if is_service_chain(chain) and chain not in self._active]
+
+    def _restore(self, filter_: FixedRules, nat: FixedRules, written: list[ServiceRules], stale: list[str]) -> None:
+        everyone = self._rules.values()
+        text = [
+            f"*filter\n{filter_.chains}{filter_.head}",
+            *[rules.filter for rules in everyone],
+            f"{filter_.tail}COMMIT\n*nat\n{nat.chains}",
+            *map(chain_line, stale),
+            nat.head,
+            *[rules.shared for rules in everyone],
+            *[rules.own for rules in written],
+            *[f"-X {chain}\n" for chain in stale],
+            f"{nat.tail}COMMIT\n",
+        ]
+        try:
+            self.node.kernel.run([f"{self.tool}-restore", *WAIT, "--noflush", "--counters"], "".join(text))
+        except CommandError:
+            self.metrics.add("kubeproxy_sync_proxy_rules_iptables_restore_failures_total", ip_family=self.node.family)
+            raise
+        self._count(filter_, nat, written)
+
+    def _count(self, filter_: FixedRules, nat: FixedRules, written: list[ServiceRules]) -> None:
+        everyone = self._rules.values()
+        shared = nat.count + sum(rules.shared_count for rules in everyone)
+        counts = {
+            ("filter", "total"): (filters := filter_.count + sum(rules.filter_count for rules in everyone)),
+            ("filter", "last"): filters,
+            ("nat", "total"): shared + sum(rules.own_count for rules in everyone),
+            ("nat", "last"): shared + sum(rules.own_count for rules in written),
+        }
+        family = self.node.family
+        for (table, which), count in counts.items():
+            self.metrics.set(f"kubeproxy_sync_proxy_rules_iptables_{which}", count, ip_family=family, table=table)
+        lacking = {
+            "internal": sum(rules.lacks_local_internal for rules in everyone),
+            "external": sum(rules.lacks_local_external for rules in everyone),
+        }
+        for policy, count in lacking.items():
+            self.metrics.set(
+                "kubeproxy_sync_proxy_rules_no_local_endpoints_total", count, ip_family=family, traffic_policy=policy
+            )
+
+    def refresh_metrics(self) -> None:
+        """Read the nfacct counters."""
+        if self.node.family != "IPv4":
+            return
+        for name, metric in _COUNTER_METRICS.items():
+            try:
+                answer = self.node.kernel.run(["nfacct", "get", name])
+            except CommandError:  # not counted on this node
+                continue
+            self.metrics.set(metric, int(answer.partition("pkts = ")[2].partition(",")[0]))
+
+    def fork(self, node: ProxyNode, metrics: Metrics) -> IptablesWriter:
+        copy = IptablesWriter(node, metrics)
+        copy.large_cluster, copy._last_cleanup_ns = self.large_cluster, self._last_cleanup_ns
+        copy._rules, copy._ports_of = self._rules.copy(), self._ports_of.copy()
+        copy._active = self._active.copy()
+        return copy
+
+
+def iptables_writer(node: ProxyNode, metrics: Metrics) -> IptablesWriter:
+    """The factory of the mode."""
+    return IptablesWriter(node, metrics)

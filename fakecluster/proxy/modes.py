@@ -1,0 +1,29 @@
+"""The proxy modes: who writes the rules of each, and who removes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fakecluster.proxy import iptables
+from fakecluster.proxy.config import ConntrackConfiguration
+from fakecluster.proxy.program import NodeKernel
+from fakecluster.proxy.proxier import WriterFactory
+
+WRITERS: Mapping[str, WriterFactory] = {"iptables": iptables.iptables_writer}
+#: Removes a mode's rules from a node where another mode starts.
+CLEAN_UPS: Mapping[str, Callable[[NodeKernel], None]] = {"iptables": iptables.clean_up}
+
+_NETFILTER = "net.netfilter.nf_conntrack_"
+
+
+def sysctls_of(conntrack: ConntrackConfiguration, cpus: int) -> dict[str, int]:
+    """The conntrack settings that every mode makes at its start; 0 leaves the kernel's value."""
+    settings = {
+        "max": max(conntrack.max_per_core * cpus, conntrack.min) if conntrack.max_per_core else 0,
+        "tcp_timeout_established": int(conntrack.tcp_established_timeout_s),
+        "tcp_timeout_close_wait": int(conntrack.tcp_close_wait_timeout_s),
+        "tcp_be_liberal": int(conntrack.tcp_be_liberal),
+        "udp_timeout": int(conntrack.udp_timeout_s),
+        "udp_timeout_stream": int(conntrack.udp_stream_timeout_s),
+    }
+    return {_NETFILTER + key: value for key, value in settings.items() if value > 0}
