@@ -1,0 +1,248 @@
+"""Text to rules: matches and verdict maps, and the statements by their first word."""
+
+from __future__ import annotations
+
+import attrs
+
+from fakecluster.rules.nft.datatypes import BOOLEAN, Datatype
+from fakecluster.rules.nft.expressions import (
+    AnonymousSet, Bitwise, Const, Ct, Element, Expression, Fib, Meta, Payload, Prefix, SetRef, TcpOption, datatypes_of, width,
+)  # fmt: skip
+from fakecluster.rules.nft.headers import PROTOCOL_BY_NUMBER
+from fakecluster.rules.nft.objects import Rule, TableName
+from fakecluster.rules.nft.parse_action import ACTIONS, TERMINAL, assignment
+from fakecluster.rules.nft.parse_expression import (
+    anonymous_set, field_of, finished_set, joined_value, left_hand_side, set_reference, types_of,
+    _anonymous_element as anonymous_element,
+)  # fmt: skip
+from fakecluster.rules.nft.parse_selector import unsupported
+from fakecluster.rules.nft.parse_verdict import verdict
+from fakecluster.rules.nft.scope import RuleContext, Scope
+from fakecluster.rules.nft.selectors import fib
+from fakecluster.rules.nft.statements import Match, Statement, Vmap
+from fakecluster.rules.nft.tokens import SEPARATORS, Cursor
+
+_OPERATORS = {
+    "==": "==", "eq": "==", "!=": "!=", "ne": "!=", "<": "<", "lt": "<", ">": ">", "gt": ">", "<=": "<=", "le": "<=",
+    ">=": ">=", "ge": ">=",
+}  # fmt: skip
+_ENDS = frozenset((*SEPARATORS, "", "}", "comment"))
+#: Bits up to which nft loads two neighbouring header fields as one.
+_MERGED_BITS = 32
+
+
+def rule(cursor: Cursor, scope: Scope, table: TableName) -> Rule:
+    """Read one rule up to the end of its line."""
+    context = RuleContext(cursor, scope, table)
+    terminal = False
+    while cursor.word not in _ENDS:
+        first = cursor.at
+        if terminal:
+            _skip(context)
+            cursor.fail_at("Statement after terminal statement has no effect", first)
+        word = cursor.word
+        terminal = word in TERMINAL
+        _statement(context, word)
+    comment = cursor.quoted() if cursor.accept("comment") else ""
+    return Rule(tuple(_neighbours_in_order(context.statements)), comment)
+
+
+def _skip(context: RuleContext) -> None:
+    action = ACTIONS.get(context.cursor.word)
+    if action:
+        action(context)
+    else:
+        _match(context)
+
+
+def _statement(context: RuleContext, word: str) -> None:
+    action = ACTIONS.get(word)
+    if action is not None and not (word == "ct" and context.cursor.peek() != "count"):
+        statement = action(context)
+        context.action_follows()
+        if statement is not None:
+            context.statements.append(statement)
+    else:
+        _match(context)
+
+
+def _match(context: RuleContext) -> None:
+    cursor, first = context.cursor, context.cursor.at
+    if cursor.word == "notrack":
+        unsupported(context, "notrack here")
+    left = left_hand_side(context)
+    if cursor.word == "set" and isinstance(left, AssignableTypes):
+        statement: Statement = assignment(context, left, first)
+        context.action_follows()
+    elif cursor.accept("vmap"):
+        statement = _vmap(context, left)
+        context.action_follows()
+    else:
+        statement = _relation(context, left, first)
+    context.statements.append(statement)
+    if isinstance(statement, Match):
+        _note_protocol(context, statement)
+
+
+AssignableTypes = (Meta, Ct, Payload, TcpOption)
+
+
+def _relation(context: RuleContext, left: Expression, first: int) -> Match:
+    cursor = context.cursor
+    operator = _OPERATORS.get(cursor.word, "")
+    if cursor.word == "!":
+        operator = "!"
+    if operator:
+        cursor.take()
+    datatypes = datatypes_of(left)
+    if cursor.word == "@" and len(cursor.peek()) and cursor.peek(2) != ",":
+        reference, _spec = set_reference(context, left, want_map=False)
+        return Match(left, operator or "==", reference)
+    if cursor.word == "{":
+        found = anonymous_set(context, left)
+        return _from_set(left, operator or "==", found)
+    if datatypes[0].kind == "bitmask" and len(datatypes) == 1:
+        return _flags(context, left, operator, datatypes[0])
+    if operator == "!":
+        cursor.unexpected()
+    if isinstance(left, Fib) and cursor.word in BOOLEAN.words:
+        left = fib(left.flags, "exists")
+    right = joined_value(context, types_of(left))
+    if operator in ("<", ">", "<=", ">=") and not isinstance(right, Const):
+        cursor.fail_at("Relational expression (<, >, ...) is undefined for this type", first)
+    return _masked_relation(left, operator or "==", right)
+
+
+def _from_set(left: Expression, operator: str, found: AnonymousSet) -> Match:
+    """A set of one plain member is that member."""
+    if len(found.elements) == 1 and found.elements[0].key is not None:
+        only = found.elements[0]
+        if isinstance(only.key, Const | Prefix) and not only.comment and not found.interval:
+            return Match(left, operator, only.key)
+    return Match(left, operator, found)
+
+
+def _masked_relation(left: Expression, operator: str, right: Expression) -> Match:
+    """``ip saddr & 255.255.0.0 == 10.0.0.0`` is ``ip saddr 10.0.0.0/16``."""
+    if not isinstance(left, Bitwise) or left.xor or not isinstance(right, Const) or not isinstance(right.raw, int):
+        return Match(left, operator, right)
+    bits = width(left)
+    free = (~left.mask & (1 << bits) - 1).bit_length()
+    is_prefix = left.mask == (1 << bits) - (1 << free) and 0 < free < bits and not right.raw & ~left.mask
+    if is_prefix and right.datatype.kind in ("address4", "address6") and operator in ("==", "!="):
+        return Match(left.left, operator, Prefix(right.datatype, right.raw, bits - free))
+    return Match(left, operator, right)
+
+
+def _flags(context: RuleContext, left: Expression, operator: str, datatype: Datatype) -> Match:
+    """Flags: by default "one of them is set"; ``A / B`` means "of B exactly A"."""
+    cursor = context.cursor
+    first = cursor.at
+    value, listed = _flag_list(context, datatype, width(left))
+    if cursor.word == "/" and listed | True:
+        cursor.take()
+        mask, listed_mask = _flag_list(context, datatype, width(left))
+        if not listed_mask:
+            cursor.unexpected(expecting="comma")
+        return Match(Bitwise(left, mask, 0), operator or "==", Const(datatype, value))
+    right = Const(datatype, value)
+    if isinstance(left, Bitwise) and not left.xor:
+        return _masked_flags(left, operator, right)
+    if operator in ("", "!"):
+        return Match(left, "none" if operator else "any", right)
+    if operator not in ("==", "!="):
+        cursor.fail_at("Relational expression (<, >, ...) is undefined for this type", first)
+    return Match(left, operator, right)
+
+
+def _masked_flags(left: Bitwise, operator: str, right: Const) -> Match:
+    if right.raw == 0 and operator in ("==", "!="):
+        return Match(left.left, "none" if operator == "==" else "any", Const(right.datatype, left.mask))
+    return Match(left, operator or "==", right)
+
+
+def _flag_list(context: RuleContext, datatype: Datatype, bits: int) -> tuple[int, bool]:
+    """``syn,ack`` or ``syn | ack`` or ``(syn | ack)``; whether there was more than one."""
+    cursor = context.cursor
+    total, count = 0, 0
+    while True:
+        part = joined_value(context, [(datatype, bits)])
+        if not isinstance(part, Const) or not isinstance(part.raw, int):
+            cursor.unexpected()
+        total |= part.raw
+        count += 1
+        if not cursor.accept(","):
+            return total, count > 1
+
+
+def _vmap(context: RuleContext, key: Expression) -> Vmap:
+    cursor = context.cursor
+    if cursor.word == "@":
+        first = cursor.at
+        reference, spec = set_reference(context, key, want_map=True)
+        if spec.data_kind != "verdict":
+            cursor.fail_at("Expression is not a verdict map", first)
+        return Vmap(key, reference)
+    types = types_of(key)
+    cursor.expect("{")
+    cursor.skip_newlines()
+    elements: list[Element] = []
+    while True:
+        member = anonymous_element(context, types)
+        cursor.skip_newlines()
+        cursor.expect(":")
+        cursor.skip_newlines()
+        elements.append(attrs.evolve(member, data=verdict(cursor)))
+        cursor.skip_newlines()
+        if not cursor.accept(","):
+            break
+        cursor.skip_newlines()
+        if cursor.word == "}":
+            break
+    cursor.expect("}")
+    return Vmap(key, finished_set(elements, types))
+
+
+def _note_protocol(context: RuleContext, match: Match) -> None:
+    """After ``meta l4proto tcp`` and the like the transport protocol is known."""
+    index = len(context.statements) - 1
+    key, right = match.left, match.right
+    if match.operator not in ("==", "any"):
+        return
+    name = _protocol_key(key)
+    if name == "nfproto" and isinstance(right, Const) and right.raw in (2, 10):
+        context.network = "ip" if right.raw == 2 else "ip6"
+        context.network_match = index
+    elif name and isinstance(right, Const) and isinstance(right.raw, int):
+        context.transport = PROTOCOL_BY_NUMBER.get(right.raw, "")
+        context.any_transport = True
+        hideable = name == "l4proto" or (name == "protocol" and context.table.family == "ip")
+        context.transport_match = index if hideable and context.transport else None
+    elif name in ("l4proto", "protocol", "nexthdr") and isinstance(right, AnonymousSet | SetRef):
+        context.any_transport = True
+
+
+def _protocol_key(key: Expression) -> str:
+    if isinstance(key, Meta) and key.key in ("nfproto", "l4proto"):
+        return key.key
+    if isinstance(key, Payload) and (key.protocol, key.field) in (("ip", "protocol"), ("ip6", "nexthdr")):
+        return key.field
+    return ""
+
+
+def _neighbours_in_order(statements: list[Statement]) -> list[Statement]:
+    """nft loads two neighbouring small fields at once, and lists them by place, whatever the order they came in."""
+    for index in range(1, len(statements)):
+        before, after = statements[index - 1], statements[index]
+        if not (isinstance(before, Match) and isinstance(after, Match)) or before.operator != "==" != after.operator:
+            continue
+        low, high = field_of(after.left), field_of(before.left)
+        if low is None or high is None or low is not after.left or high is not before.left or after.operator != "==":
+            continue
+        touching = low.base == high.base and low.protocol == high.protocol and low.offset + low.bits == high.offset
+        small = low.bits + high.bits <= _MERGED_BITS and not (low.bits % 8 or high.bits % 8)
+        if touching and small and isinstance(after.right, Const) and isinstance(before.right, Const):
+            statements[index - 1], statements[index] = after, before
+    return statements
+
+
