@@ -87,8 +87,12 @@ def mark_text(bit: int) -> str:
 
 
 def guards_localhost(node: ProxyNode) -> bool:
-    """Node ports on 127.0.0.1 need the rule that keeps others away from 127.0.0.0/8; IPv6 never has them."""
-    return node.family == "IPv4" and node.config.iptables.localhost_node_ports
+    """Whether node ports answer on 127.0.0.1, which needs a rule that keeps others away from 127.0.0.0/8.
+
+    IPv6 never has them, nor has a node whose nodePortAddresses leave the loopback addresses out.
+    """
+    wanted = node.config.iptables.localhost_node_ports and node.node_port_addresses.contains_ipv4_loopback
+    return node.family == "IPv4" and wanted
 
 
 def fixed_filter(node: ProxyNode) -> FixedRules:
@@ -129,7 +133,7 @@ def _node_port_rules(node: ProxyNode, addresses: Iterable[str]) -> Iterable[str]
         '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule '
         'in this chain" {} -j KUBE-NODEPORTS\n'
     )
-    localhost = node.config.iptables.localhost_node_ports
+    localhost = guards_localhost(node)
     if node.node_port_addresses.match_all:
         destinations = "-m addrtype --dst-type LOCAL"
         if node.family == "IPv6":

@@ -36,10 +36,15 @@ class Policy:
 
 @attrs.frozen
 class ServiceRules:
-    """The text of one service port. `shared` goes to fixed nat chains, `own` to `chains`, `filter` to filter chains."""
+    """The text of one service port.
+
+    `shared` goes to the fixed chains of table nat, `filter` to those of table filter, `own` to its own `chains`, which
+    `declared` declares.
+    """
 
     shared: str
     filter: str
+    declared: str
     own: str
     chains: tuple[str, ...]
     shared_count: int
@@ -92,7 +97,8 @@ class _Rendering:
         return ServiceRules(
             "".join(self.shared),
             "".join(self.filter),
-            chain_lines(self.chains) + "".join(self.own),
+            chain_lines(self.chains),
+            "".join(self.own),
             tuple(self.chains),
             len(self.shared),
             len(self.filter),

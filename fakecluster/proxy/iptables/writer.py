@@ -66,7 +66,7 @@ class IptablesWriter:
     # -- the node's preparation ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if guards_localhost(self.node) and self.node.node_port_addresses.contains_ipv4_loopback:
+        if guards_localhost(self.node):
             self.node.kernel.run(["sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"])
         self._ensure_canaries()
 
@@ -172,6 +172,7 @@ class IptablesWriter:
             f"*filter\n{filter_.chains}{filter_.head}",
             *[rules.filter for rules in everyone],
             f"{filter_.tail}COMMIT\n*nat\n{nat.chains}",
+            *[rules.declared for rules in written],
             *map(chain_line, stale),
             nat.head,
             *[rules.shared for rules in everyone],

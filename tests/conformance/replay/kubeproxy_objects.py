@@ -1,0 +1,98 @@
+"""What changed in the API between two steps of a recording, as watch events for kube-proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Json = dict[str, Any]
+#: (resource, object, deleted)
+Event = tuple[str, Json, bool]
+Key = tuple[str, str, str]
+
+RESOURCES = {
+    "Service": "services",
+    "EndpointSlice": "endpointslices.discovery.k8s.io",
+    "Node": "nodes",
+}
+_LISTS = {"services": "services", "endpointSlices": "endpointslices.discovery.k8s.io"}
+#: The ServiceCIDR that the recording API server was started with; it is not among the recorded objects.
+SERVICE_CIDRS: Json = {
+    "kind": "ServiceCIDR",
+    "metadata": {"name": "kubernetes"},
+    "spec": {"cidrs": ["10.96.0.0/16", "fd00:10:96::/112"]},
+}
+
+
+class Objects:
+    """The API's content as far as kube-proxy sees it."""
+
+    def __init__(self) -> None:
+        self.known: dict[Key, Json] = {}
+        self._default_seen = False
+
+    def initial(self) -> Iterator[Event]:
+        yield ("servicecidrs.networking.k8s.io", SERVICE_CIDRS, False)
+
+    def step(self, step: Json) -> list[Event]:
+        """Events that lead to the state of a step: in the order of its operations, then whatever else changed."""
+        if "objects" not in step:
+            return list(self._operations(step))
+        target = dict(_listed(step["objects"]))
+        touched = [key for operation in step["operations"] if (key := _key(operation)) is not None]
+        order = dict.fromkeys([*touched, *target, *self.known])
+        events = []
+        for key in order:
+            event = self._towards(key, target.get(key))
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _operations(self, step: Json) -> Iterator[Event]:
+        for operation in step["operations"]:
+            key = _key(operation)
+            if key is None:
+                continue
+            event = self._towards(key, operation.get("object"))
+            if event is not None:
+                yield event
+
+    def _towards(self, key: Key, wanted: Json | None) -> Event | None:
+        known = self.known.get(key)
+        if wanted == known:
+            return None
+        if wanted is None:
+            del self.known[key]
+            assert known is not None
+            return (key[0], known, True)
+        self.known[key] = wanted
+        return (key[0], wanted, False)
+
+
+def _key(operation: Any) -> Key | None:
+    if isinstance(operation, str):
+        return None
+    obj = operation.get("object")
+    if obj is None:
+        if operation["kind"] not in RESOURCES:
+            return None
+        return (RESOURCES[operation["kind"]], operation["namespace"], operation["name"])
+    if obj["kind"] not in RESOURCES:
+        return None
+    return (RESOURCES[obj["kind"]], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def _listed(objects: Json) -> Iterator[tuple[Key, Json]]:
+    for field, resource in _LISTS.items():
+        for obj in objects.get(field, ()):
+            metadata = obj["metadata"]
+            yield (resource, metadata["namespace"], metadata["name"]), obj
+    for node in objects.get("nodes", ()):
+        yield ("nodes", "", node["name"]), _node(node)
+
+
+def _node(node: Json) -> Json:
+    """A Node object from the recording's shorter form."""
+    metadata = {"name": node["name"], "labels": node.get("labels") or {}}
+    spec = {"podCIDRs": node.get("podCIDRs") or [], "taints": node.get("taints") or []}
+    return {"kind": "Node", "metadata": metadata, "spec": spec, "status": {"addresses": node.get("addresses") or []}}
