@@ -1,0 +1,509 @@
+"""Matches on connection state, rates and chance: conntrack, state, connmark, connbytes, connlimit, helper, recent,
+statistic, limit, hashlimit, quota, nfacct.
+
+Sources: extensions/libxt_conntrack.c, libxt_recent.c, libxt_statistic.c, libxt_limit.c, libxt_hashlimit.c and kin.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from fakecluster.rules.iptables.numbers import U32, U64, address, address_text, bits, mask_of, mask_text, number
+from fakecluster.rules.iptables.numbers import protocol as protocol_number
+from fakecluster.rules.iptables.option import (
+    Extension,
+    Given,
+    Option,
+    Place,
+    host,
+    host_mask,
+    integer,
+    integer_range,
+    mark,
+    ports,
+    range_text,
+    spelled,
+    string,
+)
+from fakecluster.rules.iptables.problem import RuleProblem
+from fakecluster.rules.iptables.words import quote
+
+#: in the order in which iptables-save prints them
+CT_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
+CT_STATUSES = ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
+#: fixed point one of the random statistic match
+ONE = 2**31
+LIMIT_SCALE = 10_000
+_PERIODS = (("day", 86400), ("hour", 3600), ("min", 60), ("sec", 1))
+
+
+@attrs.frozen
+class Test:
+    """One test of the conntrack match on a field of the entry, perhaps inverted."""
+
+    value: object
+    inverted: bool = False
+
+
+@attrs.frozen
+class ConntrackMatch:
+    """conntrack and state: tests by option name (ctstate, ctproto, ctorigsrc, ..., ctdir), all of which must hold."""
+
+    tests: tuple[tuple[str, Test], ...]
+    family: int
+    is_state: bool = False
+
+
+@attrs.frozen
+class MarkMatch:
+    """mark and connmark: (mark & mask) == value."""
+
+    value: int
+    mask: int
+    inverted: bool = False
+
+
+@attrs.frozen
+class ConnbytesMatch:
+    """connbytes: a counter (bytes, packets or avgpkt) of a direction (original, reply, both) within a range."""
+
+    low: int
+    high: int
+    mode: str
+    direction: str
+    inverted: bool = False
+
+
+@attrs.frozen
+class ConnlimitMatch:
+    """connlimit: more than `limit` (`above`) or at most `limit` connections of one masked address."""
+
+    limit: int
+    above: bool
+    mask: int
+    by_destination: bool = False
+
+
+@attrs.frozen
+class HelperMatch:
+    """helper: the conntrack helper's name."""
+
+    helper: str
+    inverted: bool = False
+
+
+@attrs.frozen
+class RecentMatch:
+    """recent: what to do with the list `name` ("set", "rcheck", "update", "remove") for an address."""
+
+    action: str
+    name: str
+    mask: int
+    family: int
+    seconds: int = 0
+    reap: bool = False
+    hitcount: int = 0
+    rttl: bool = False
+    by_destination: bool = False
+    inverted: bool = False
+
+
+@attrs.frozen
+class StatisticMatch:
+    """statistic: random with probability `weight` / 2^31, or every `every`-th packet starting at `packet`."""
+
+    mode: str
+    weight: int = 0
+    every: int = 0
+    packet: int = 0
+    inverted: bool = False
+
+
+@attrs.frozen
+class LimitMatch:
+    """limit: one packet per `period` ten-thousandths of a second, bursts of `burst`."""
+
+    period: int
+    burst: int
+
+
+@attrs.frozen
+class QuotaMatch:
+    """quota: matches until `bytes` have been seen."""
+
+    bytes: int
+    inverted: bool = False
+
+
+@attrs.frozen
+class NfacctMatch:
+    """nfacct: counts the packet on a named accounting object; always matches."""
+
+    name: str
+
+
+def _state_set(names: tuple[str, ...], option: str) -> object:
+    def read(text: str, _place: Place) -> frozenset[str]:
+        chosen = set()
+        for part in text.split(","):
+            found = [name for name in names if part and name.startswith(part.upper())]
+            exact = [name for name in found if name == part.upper()]
+            if not found:
+                raise RuleProblem(f'Bad {option} "{text}"', token=part)
+            chosen.add((exact or found)[0])
+        return frozenset(chosen)
+
+    return read
+
+
+def _direction(text: str, _place: Place) -> str:
+    for name in ("ORIGINAL", "REPLY"):
+        if name.lower() == text.lower():
+            return name
+    raise RuleProblem('conntrack: bad value for option "--ctdir"', token=text)
+
+
+def _ct_proto(text: str, _place: Place) -> int:
+    return protocol_number(text.lower())
+
+
+_ADDRESS_TESTS = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
+_PORT_TESTS = ("ctorigsrcport", "ctorigdstport", "ctreplsrcport", "ctrepldstport")
+#: in the order in which iptables-save prints them
+CT_TESTS = ("ctstate", "ctproto", *_ADDRESS_TESTS, *_PORT_TESTS, "ctstatus", "ctexpire", "ctdir")
+_CT_OPTIONS = (
+    Option("ctstate", _state_set(CT_STATES, "ctstate"), invertible=True),
+    Option("ctproto", _ct_proto, invertible=True),
+    *(Option(name, host_mask, invertible=True) for name in _ADDRESS_TESTS),
+    *(Option(name, ports, invertible=True) for name in _PORT_TESTS),
+    Option("ctstatus", _state_set(CT_STATUSES, "ctstatus"), invertible=True),
+    Option("ctexpire", integer_range(U32), invertible=True),
+    Option("ctdir", _direction),
+)
+
+
+def _conntrack(given: Given) -> ConntrackMatch:
+    if not given.options:
+        raise RuleProblem("conntrack: At least one option is required")
+    tests = []
+    for name in CT_TESTS:
+        if given.has(name):
+            inverted, value = given.options[name]
+            if name in _ADDRESS_TESTS:
+                assert isinstance(value, tuple)
+                value = (value[0] & value[1], value[1])
+            tests.append((name, Test(value, inverted)))
+    return ConntrackMatch(tuple(tests), given.family)
+
+
+def _state(given: Given) -> ConntrackMatch:
+    test = Test(given.value("state", frozenset()), given.inverted("state"))
+    return ConntrackMatch((("ctstate", test),), given.family, is_state=True)
+
+
+def _ct_value(name: str, value: object, family: int) -> str:
+    if isinstance(value, frozenset):
+        return ",".join(each for each in (*CT_STATES, *CT_STATUSES) if each in value)
+    if name in _ADDRESS_TESTS:
+        assert isinstance(value, tuple)
+        whole = value[1] == mask_of(bits(family), family)
+        return address_text(value[0], family) + ("" if whole else f"/{mask_text(value[1], family)}")
+    return range_text(*value) if isinstance(value, tuple) else str(value)
+
+
+def _conntrack_text(value: ConntrackMatch) -> str:
+    return "".join(
+        spelled("state" if value.is_state else name, _ct_value(name, test.value, value.family), inverted=test.inverted)
+        for name, test in value.tests
+    )
+
+
+def _mark(given: Given) -> MarkMatch:
+    value, mask = given.value("mark", (0, U32))
+    return MarkMatch(value, mask, given.inverted("mark"))
+
+
+def mark_text(value: int, mask: int) -> str:
+    return f"{value:#x}" + ("" if mask == U32 else f"/{mask:#x}")
+
+
+def _mark_text(value: MarkMatch) -> str:
+    return spelled("mark", mark_text(value.value, value.mask), inverted=value.inverted)
+
+
+def _word(option: str, allowed: tuple[str, ...]) -> object:
+    def read(text: str, _place: Place) -> str:
+        if text not in allowed:
+            raise RuleProblem(f"Unknown --{option} `{text}'", token=text)
+        return text
+
+    return read
+
+
+def _connbytes(given: Given) -> ConnbytesMatch:
+    low, high = given.value("connbytes", (0, U64))
+    if low > high:
+        raise RuleProblem(f"{low} should be less than {high}")
+    return ConnbytesMatch(
+        low, high, given.value("connbytes-mode", ""), given.value("connbytes-dir", ""), given.inverted("connbytes")
+    )
+
+
+def _low_and_high(text: str, place: Place) -> tuple[int, int]:
+    low, high = integer_range(U64)(text, place)  # type: ignore[misc]
+    return (low, high) if ":" in text else (low, U64)
+
+
+def _connbytes_text(value: ConnbytesMatch) -> str:
+    span = f"{value.low}:{value.high}" if value.high != U64 else str(value.low)
+    return spelled("connbytes", span, inverted=value.inverted) + (
+        f" --connbytes-mode {value.mode} --connbytes-dir {value.direction}"
+    )
+
+
+def _length_or_mask(text: str, place: Place) -> int:
+    length = number(text, 0, bits(place.family))
+    if length is not None:
+        return mask_of(length, place.family)
+    value = address(text, place.family)
+    if value is None:
+        raise RuleProblem(
+            f'{place.extension}: bad value for option "--{place.option}", neither a valid network mask '
+            f"nor valid CIDR (0-{bits(place.family)}).\n",
+            token=text,
+        )
+    return value
+
+
+def _connlimit(given: Given) -> ConnlimitMatch:
+    if not given.has("connlimit-above") and not given.has("connlimit-upto"):
+        raise RuleProblem('You must specify "--connlimit-above" or "--connlimit-upto".')
+    name = "connlimit-above" if given.has("connlimit-above") else "connlimit-upto"
+    above = (name == "connlimit-above") != given.inverted(name)
+    mask = given.value("connlimit-mask", mask_of(bits(given.family), given.family))
+    return ConnlimitMatch(given.value(name, 0), above, mask, given.has("connlimit-daddr"))
+
+
+def _connlimit_text(value: ConnlimitMatch) -> str:
+    side = "daddr" if value.by_destination else "saddr"
+    what = "above" if value.above else "upto"
+    ones = bin(value.mask).count("1")
+    return f" --connlimit-{what} {value.limit} --connlimit-mask {ones} --connlimit-{side}"
+
+
+_CONNLIMIT_OPTIONS = (
+    Option("connlimit-upto", integer(), invertible=True, excludes=("connlimit-above",)),
+    Option("connlimit-above", integer(), invertible=True, excludes=("connlimit-upto",)),
+    Option("connlimit-mask", _length_or_mask),
+    Option("connlimit-saddr", excludes=("connlimit-daddr",)),
+    Option("connlimit-daddr", excludes=("connlimit-saddr",)),
+)
+
+_RECENT_ACTIONS = ("set", "rcheck", "update", "remove")
+RECENT_NAME_LIMIT = 199
+#: XT_RECENT_MAX_NSTAMPS - 1
+RECENT_HITS_LIMIT = 65535
+
+
+def _recent(given: Given) -> RecentMatch:
+    actions = [name for name in _RECENT_ACTIONS if given.has(name)]
+    if not actions:
+        raise RuleProblem("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'")
+    seconds, hits = given.value("seconds", 0), given.value("hitcount", 0)
+    if hits > RECENT_HITS_LIMIT:
+        raise RuleProblem("RULE_APPEND failed (Invalid argument)", kind="commit")
+    if given.has("reap") and not seconds:
+        raise RuleProblem('recent: option "--reap" also requires "--seconds".\n')
+    return RecentMatch(
+        actions[0], given.value("name", "DEFAULT"), given.value("mask", mask_of(bits(given.family), given.family)),
+        given.family, seconds, given.has("reap"), hits, given.has("rttl"), given.has("rdest"),
+        given.inverted(actions[0]),
+    )  # fmt: skip
+
+
+def _recent_text(value: RecentMatch) -> str:
+    text = f"{' !' if value.inverted else ''} --{value.action}"
+    if value.seconds:
+        text += spelled("seconds", value.seconds)
+    text += " --reap" if value.reap else ""
+    if value.hitcount:
+        text += spelled("hitcount", value.hitcount)
+    text += " --rttl" if value.rttl else ""
+    mask = address_text(value.mask, value.family)
+    return f"{text} --name {value.name} --mask {mask} --{'rdest' if value.by_destination else 'rsource'}"
+
+
+def _recent_mask(text: str, place: Place) -> int:
+    return host(text, place)
+
+
+_ONLY_ONE = {name: tuple(other for other in _RECENT_ACTIONS if other != name) for name in _RECENT_ACTIONS}
+_RECENT_OPTIONS = (
+    *(Option(name, invertible=True, excludes=_ONLY_ONE[name]) for name in _RECENT_ACTIONS),
+    Option("seconds", integer(1), excludes=("set", "remove")),
+    Option("reap", needs=("seconds",)),
+    Option("hitcount", integer(1), excludes=("set", "remove")),
+    Option("rttl", excludes=("set", "remove")),
+    Option("name", string(RECENT_NAME_LIMIT, 1)),
+    Option("mask", _recent_mask),
+    Option("rsource", excludes=("rdest",)),
+    Option("rdest", excludes=("rsource",)),
+)
+
+
+def _probability(text: str, place: Place) -> int:
+    if not re.fullmatch(r"\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text) or len(text) > 64:
+        raise RuleProblem(
+            f'{place.extension}: bad value for option "--probability", or out of range (0-1).\n', token=text
+        )
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise RuleProblem(
+            f'{place.extension}: bad value for option "--probability", or out of range (0-1).\n', token=text
+        )
+    return round(value * ONE)
+
+
+def _statistic_mode(text: str, place: Place) -> str:
+    if text not in ("random", "nth"):
+        raise RuleProblem(f'Bad mode "{text}"', token=text)
+    return text
+
+
+def _statistic(given: Given) -> StatisticMatch:
+    mode = given.value("mode", "random")
+    if mode == "random":
+        if not given.has("probability"):
+            raise RuleProblem("--probability must be specified when using random mode")
+        return StatisticMatch(mode, given.value("probability", 0), inverted=given.inverted("probability"))
+    if not given.has("every"):
+        raise RuleProblem("--every must be specified when using nth mode")
+    every, packet = given.value("every", 1), given.value("packet", 0)
+    if packet >= every:
+        raise RuleProblem("the --packet p must be 0 <= p <= n-1")
+    return StatisticMatch(mode, every=every, packet=packet, inverted=given.inverted("every"))
+
+
+def _statistic_text(value: StatisticMatch) -> str:
+    if value.mode == "random":
+        shown = f"{value.weight / ONE:.11f}"
+        return " --mode random" + spelled("probability", shown, inverted=value.inverted)
+    return " --mode nth" + spelled("every", value.every, inverted=value.inverted) + spelled("packet", value.packet)
+
+
+_STATISTIC_OPTIONS = (
+    Option("mode", _statistic_mode, required=True),
+    Option("probability", _probability, invertible=True, excludes=("every", "packet")),
+    Option("every", integer(1), invertible=True, needs=("packet",), excludes=("probability",)),
+    Option("packet", integer(0), needs=("every",), excludes=("probability",)),
+)
+
+
+def period_of(text: str, scale: int) -> int | None:
+    """`3/sec` as the time between two packets, in fractions of `scale` of a second."""
+    count, slash, unit = text.partition("/")
+    length = 1
+    if slash:
+        if not unit:
+            return None
+        for name in ("second", "minute", "hour", "day"):
+            if name.startswith(unit.lower()):
+                length = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[name]
+                break
+        else:
+            return None
+    amount = number(count, 1) if count.isdigit() else None
+    if not amount:
+        return None
+    if amount // length > scale:
+        raise RuleProblem(f'Rate too fast "{text}"', token=text)
+    return scale * length // amount
+
+
+def rate_text(period: int, scale: int) -> str:
+    """The inverse of reading a rate: the longest unit that expresses it well (print_rate())."""
+    index = 1
+    lengths = [scale * seconds for _name, seconds in _PERIODS]
+    while index < len(lengths) and not (period > lengths[index] or lengths[index] // period < lengths[index] % period):
+        index += 1
+    return f"{lengths[index - 1] // period}/{_PERIODS[index - 1][0]}"
+
+
+def _limit_rate(text: str, place: Place) -> int:
+    period = period_of(text, LIMIT_SCALE)
+    if not period:
+        raise RuleProblem(f'bad rate "{text}"\'', token=text)
+    return period
+
+
+def _limit(given: Given) -> LimitMatch:
+    return LimitMatch(given.value("limit", _PERIODS[1][1] // 3 * LIMIT_SCALE), given.value("limit-burst", 5))
+
+
+def _limit_text(value: LimitMatch) -> str:
+    burst = "" if value.burst == 5 else spelled("limit-burst", value.burst)
+    return spelled("limit", rate_text(value.period, LIMIT_SCALE)) + burst
+
+
+_ACCOUNT_NAME_LIMIT = 31
+FLOW_MATCHES = (
+    Extension(
+        "conntrack", "conntrack state, status, tuples, expiry and direction", _CT_OPTIONS, _conntrack,
+        _conntrack_text, ConntrackMatch,
+    ),
+    Extension(
+        "state", "conntrack state", (Option("state", _state_set(CT_STATES[:5], "state"), invertible=True, required=True),),
+        _state, _conntrack_text, ConntrackMatch,
+    ),
+    Extension(
+        "connmark", "the connection's mark", (Option("mark", mark, invertible=True, required=True),), _mark,
+        _mark_text, MarkMatch,
+    ),
+    Extension(
+        "mark", "the packet's mark", (Option("mark", mark, invertible=True, required=True),), _mark, _mark_text,
+        MarkMatch,
+    ),
+    Extension(
+        "connbytes", "packets, bytes or average size so far of a connection",
+        (
+            Option("connbytes", _low_and_high, invertible=True, required=True),
+            Option("connbytes-dir", _word("connbytes-dir", ("original", "reply", "both")), required=True),
+            Option("connbytes-mode", _word("connbytes-mode", ("packets", "bytes", "avgpkt")), required=True),
+        ),
+        _connbytes, _connbytes_text, ConnbytesMatch,
+    ),
+    Extension(
+        "connlimit", "how many connections an address or network has", _CONNLIMIT_OPTIONS, _connlimit,
+        _connlimit_text, ConnlimitMatch,
+    ),
+    Extension(
+        "helper", "the conntrack helper of the connection",
+        (Option("helper", string(29), invertible=True, required=True),),
+        lambda given: HelperMatch(given.value("helper", ""), given.inverted("helper")),
+        lambda value: spelled("helper", quote(value.helper), inverted=value.inverted), HelperMatch,
+    ),
+    Extension(
+        "recent", "addresses seen lately, by named list", _RECENT_OPTIONS, _recent, _recent_text, RecentMatch,
+    ),
+    Extension(
+        "statistic", "every n-th packet, or a fraction k/2^31 of them", _STATISTIC_OPTIONS, _statistic,
+        _statistic_text, StatisticMatch,
+    ),
+    Extension(
+        "limit", "a token bucket per rule",
+        (Option("limit", _limit_rate), Option("limit-burst", integer(0, 10000))), _limit, _limit_text, LimitMatch,
+    ),
+    Extension(
+        "quota", "a byte quota per rule", (Option("quota", integer(0, U64), invertible=True, required=True),),
+        lambda given: QuotaMatch(given.value("quota", 0), given.inverted("quota")),
+        lambda value: spelled("quota", value.bytes, inverted=value.inverted), QuotaMatch,
+    ),
+    Extension(
+        "nfacct", "counting on a named accounting object",
+        (Option("nfacct-name", string(_ACCOUNT_NAME_LIMIT, 1), required=True),),
+        lambda given: NfacctMatch(given.value("nfacct-name", "")),
+        lambda value: f" --nfacct-name  {value.name}", NfacctMatch,
+    ),
+)  # fmt: skip

@@ -1,0 +1,236 @@
+"""An extension's options: what each takes, what may not stand together, and the words for what is wrong.
+
+Source of the rules and of the words: libxtables/xtoptions.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from fakecluster.rules.iptables.numbers import U16, U32, U64, address, bits, mask_of, number, service
+from fakecluster.rules.iptables.problem import RuleProblem
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Place:
+    """Where an option's value is being read: the extension, the option, the IP family, the rule's protocol so far."""
+
+    extension: str
+    option: str
+    family: int
+    protocol: int = 0
+
+    def bad(self, lowest: int, highest: int, *, near: str = "") -> RuleProblem:
+        """The complaint about a number."""
+        at = f' near "{near}"' if near else ""
+        return RuleProblem(
+            f'{self.extension}: bad value for option "--{self.option}"{at}, or out of range ({lowest}-{highest}).\n',
+            token=near,
+        )
+
+
+Read = Callable[[str, Place], object]
+
+
+@attrs.frozen
+class Option:
+    """One option. `read` turns its argument into a value (None: the option takes none).
+
+    `words` is how many arguments follow; `needs`, `excludes` and `required` are checked when the rule is complete.
+    """
+
+    name: str
+    read: Read | None = None
+    invertible: bool = False
+    required: bool = False
+    repeatable: bool = False
+    needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    words: int = 1
+
+
+@attrs.define
+class Given:
+    """The options that a rule gave to one extension: name -> (inverted, value), in the order given."""
+
+    extension: str
+    family: int
+    options: dict[str, tuple[bool, object]] = attrs.field(factory=dict)
+    protocol: int = 0
+
+    def has(self, name: str) -> bool:
+        return name in self.options
+
+    def inverted(self, name: str) -> bool:
+        return name in self.options and self.options[name][0]
+
+    def value(self, name: str, default: T) -> T:
+        return cast(T, self.options[name][1]) if name in self.options else default
+
+    def take(self, option: Option, name: str, argument: str, inverted: bool) -> None:
+        """Read one option. Raises `RuleProblem`."""
+        if option.name in self.options and not option.repeatable:
+            raise RuleProblem(f'{self.extension}: option "--{option.name}" can only be used once.\n', token=name)
+        if inverted and not option.invertible:
+            raise RuleProblem(f'{self.extension}: option "--{option.name}" cannot be inverted.\n', token=name)
+        value = option.read(argument, Place(self.extension, name, self.family, self.protocol)) if option.read else True
+        if option.repeatable and option.name in self.options:
+            value = cast(tuple[object, ...], self.options[option.name][1]) + cast(tuple[object, ...], value)
+        self.options[option.name] = (inverted, value)
+
+    def check(self, options: tuple[Option, ...]) -> None:
+        """Required options are there, excluded ones are not (xtables_options_fcheck)."""
+        for option in options:
+            if option.name not in self.options:
+                if option.required:
+                    raise RuleProblem(f'{self.extension}: option "--{option.name}" must be specified\n')
+                continue
+            for other in option.needs:
+                if other not in self.options:
+                    raise RuleProblem(f'{self.extension}: option "--{option.name}" also requires "--{other}".\n')
+            for other in option.excludes:
+                if other in self.options:
+                    raise RuleProblem(
+                        f'{self.extension}: option "--{option.name}" cannot be used together with "--{other}".\n'
+                    )
+
+
+@attrs.frozen
+class Extension(Generic[T]):
+    """A match or target: its options, how they make a frozen value, how the value prints, and what it is for.
+
+    `describe` is its line in docs/fidelity.md. `saved` is the name iptables-save prints (aliases differ).
+    """
+
+    name: str
+    describe: str
+    options: tuple[Option, ...]
+    build: Callable[[Given], T]
+    text: Callable[[T], str]
+    value_type: type[T]
+    families: tuple[int, ...] = (4, 6)
+    saved: str = ""
+
+
+def spelled(option: str, value: object, *, inverted: bool = False) -> str:
+    """` --option value`, with its `!`."""
+    return f" {'! ' if inverted else ''}--{option} {value}"
+
+
+def integer(lowest: int = 0, highest: int = U32) -> Read:
+    """A number within bounds."""
+
+    def read(text: str, place: Place) -> int:
+        value = number(text, lowest, highest)
+        if value is None:
+            raise place.bad(lowest, highest)
+        return value
+
+    return read
+
+
+def integer_range(highest: int = U32, *, single: bool = True) -> Read:
+    """`7` or `7:9` (either end may be missing) as (low, high)."""
+
+    def read(text: str, place: Place) -> tuple[int, int]:
+        parts = text.split(":")
+        if len(parts) > 2:
+            raise RuleProblem(
+                f'{place.extension}: Too many components for option "--{place.option}" (max: 2)\n', token=text
+            )
+        values: list[int] = []
+        for part, default in zip(parts, (0, highest), strict=False):
+            value = number(part, 0, highest) if part else default
+            if value is None:
+                raise place.bad(0, highest, near=part if part is parts[-1] else text)
+            values.append(value)
+        return values[0], values[-1]
+
+    return read
+
+
+def mark(text: str, place: Place) -> tuple[int, int]:
+    """`value` or `value/mask` (xtopt_parse_markmask)."""
+    first, slash, second = text.partition("/")
+    value, mask = number(first), number(second) if slash else U32
+    if value is None or mask is None:
+        raise RuleProblem(
+            f'{place.extension}: bad integer value for option "--{place.option}", or out of range.\n', token=text
+        )
+    return value, mask
+
+
+def string(longest: int, shortest: int = 0) -> Read:
+    """Any text of bounded length (in bytes)."""
+
+    def read(text: str, place: Place) -> str:
+        size = len(text.encode(errors="surrogateescape"))
+        if size < shortest:
+            raise RuleProblem(f"Argument must have a minimum length of {shortest} characters\n", token=text)
+        if size > longest:
+            raise RuleProblem(f"Argument must have a maximum length of {longest} characters\n", token=text[:40])
+        return text
+
+    return read
+
+
+def host(text: str, place: Place) -> int:
+    """One address."""
+    value = address(text, place.family)
+    if value is None:
+        raise RuleProblem("getaddrinfo: Name or service not known\n", token=text)
+    return value
+
+
+def host_mask(text: str, place: Place) -> tuple[int, int]:
+    """An address with an optional mask, as (address, mask); the address is kept unmasked."""
+    first, slash, second = text.partition("/")
+    value = host(first, place)
+    mask = mask_of(bits(place.family), place.family)
+    if slash:
+        length = number(second, 0, bits(place.family))
+        given = mask_of(length, place.family) if length is not None else address(second, place.family)
+        if given is None:
+            raise RuleProblem(
+                f'{place.extension}: bad value for option "--{place.option}", neither a valid network mask '
+                f"nor valid CIDR (0-{bits(place.family)}).\n",
+                token=text,
+            )
+        mask = given
+    return value, mask
+
+
+def one_port(text: str, place: Place) -> int:
+    value = service(text)
+    if value is None:
+        raise RuleProblem(f'Port "{text}" does not resolve to anything.\n', token=text)
+    return value
+
+
+def ports(text: str, place: Place) -> tuple[int, int]:
+    """A port or a range of them with either end missing (xtopt_parse_mport)."""
+    low, colon, high = text.partition(":")
+    first = one_port(low, place) if low or not colon else 0
+    last = (one_port(high, place) if high else U16) if colon else first
+    return first, last
+
+
+def range_text(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}:{high}"
+
+
+def given_options(mapping: Mapping[str, bool]) -> str:
+    """The flags that are set, each as ` --name`."""
+    return "".join(f" --{name}" for name, is_set in mapping.items() if is_set)
+
+
+__all__ = [
+    "U16", "U32", "U64", "Extension", "Given", "Option", "Place", "Read", "given_options", "host", "host_mask",
+    "integer", "integer_range", "mark", "one_port", "ports", "range_text", "spelled", "string",
+]  # fmt: skip

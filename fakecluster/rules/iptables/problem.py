@@ -1,0 +1,59 @@
+"""What iptables says when it refuses a rule, and with which exit status (xtables-restore.c, xshared.c, nft.c of 1.8.9)."""
+
+from __future__ import annotations
+
+from fakecluster.errors import RuleSyntaxError
+
+VERSION = "1.8.9"
+
+#: errno words of nft_strerror() for what a command finds wrong with the tables
+NO_CHAIN = "No chain/target/match by that name"
+CHAIN_EXISTS = "Chain already exists"
+BAD_POLICY = "Bad policy name"
+NOT_BUILT_IN = "Bad built-in chain name"
+BAD_RULE = "Bad rule (does a matching rule exist in that chain?)"
+INDEX_TOO_BIG = "Index of insertion too big"
+NOT_EMPTY = "Directory not empty"
+IN_USE = "Device or resource busy"
+TOO_MANY_LINKS = "Too many links"
+INVALID = "Invalid argument"
+
+
+class RuleProblem(RuleSyntaxError):
+    """One refusal. `kind` says which of iptables' ways of complaining it takes:
+
+    "parameter": a bad option or value (exit status 2); "argument": a word that belongs to no option (2);
+    "state": the tables do not allow it (1); "commit": the kernel refused it (4); "plain": words as they are (1).
+    """
+
+    def __init__(self, reason: str, *, token: str = "", kind: str = "parameter", line: int = 0) -> None:
+        super().__init__(reason, line=line, token=token)
+        self.kind = kind
+
+    def at(self, line: int) -> RuleProblem:
+        """The same refusal, with the line it is about (unless it already names one)."""
+        return RuleProblem(self.reason, token=self.token, kind=self.kind, line=self.line or line)
+
+    @property
+    def status(self) -> int:
+        return {"parameter": 2, "argument": 2, "commit": 4}.get(self.kind, 1)
+
+    def words(self, program: str, backend: str) -> str:
+        """What `program` ("iptables-restore", "iptables", ...) prints on its standard error."""
+        restoring = program.endswith("-restore")
+        version = f"{program} v{VERSION} ({'nf_tables' if backend == 'nft' else 'legacy'})"
+        where = f"Error occurred at line: {self.line}\n" if restoring and self.line else ""
+        hint = f"Try `{program} -h' or '{program} --help' for more information.\n"
+        match self.kind:
+            case "parameter":
+                return f"{version}: {self.reason}\n{where}{hint}"
+            case "argument":
+                return f"{self.reason}\n{where}{hint}"
+            case "commit":
+                place = f"\nline {self.line}: " if restoring else " "
+                return f"{version}: {place}{self.reason}\n"
+            case "state" if restoring:
+                return f"{program}: line {self.line} failed: {self.reason}.\n"
+            case "state":
+                return f"{program}: {self.reason}.\n"
+        return f"{program}: {self.reason}\n"

@@ -1,0 +1,486 @@
+"""Reads the words of one command or one restore line, option by option, as iptables' getopt loop does.
+
+Sources: xshared.c (do_parse, command_default), getopt_long(3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.extensions import (
+    MATCH_ALIASES,
+    NEEDED_PROTOCOL,
+    PROTOCOL_MATCHES,
+    VERDICTS,
+    match_extension,
+    target_extension,
+)
+from fakecluster.rules.iptables.numbers import address, bits, mask_of, number, protocol
+from fakecluster.rules.iptables.option import Extension, Given, Option
+from fakecluster.rules.iptables.problem import RuleProblem
+from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol, RuleParts, Target
+
+CHAIN_NAME_LIMIT = 28
+INTERFACE_LIMIT = 15
+#: rules that one line may make: every source with every destination of its comma lists
+RULES_PER_LINE_LIMIT = 65536
+
+#: long name of a command -> its letter
+COMMANDS = {
+    "append": "A", "delete": "D", "check": "C", "insert": "I", "replace": "R", "list": "L", "list-rules": "S",
+    "flush": "F", "zero": "Z", "new-chain": "N", "delete-chain": "X", "rename-chain": "E", "policy": "P",
+    "version": "V", "help": "h",
+}  # fmt: skip
+#: commands that take a chain always, and those that may do without
+_WITH_CHAIN, _CHAIN_OPTIONAL = frozenset("ADCIREPN"), frozenset("LSFZX")
+_LONG = {
+    "source": "s", "src": "s", "destination": "d", "dst": "d", "protocol": "p", "in-interface": "i", "jump": "j",
+    "table": "t", "match": "m", "out-interface": "o", "goto": "g", "fragments": "f", "numeric": "n", "verbose": "v",
+    "wait": "w", "wait-interval": "W", "exact": "x", "set-counters": "c", "ipv4": "4", "ipv6": "6",
+    "line-numbers": "0", "modprobe": "M",
+}  # fmt: skip
+_VALUELESS = frozenset("fnvx460")
+
+
+@attrs.frozen
+class Command:
+    """One command: its letter, what it is about, and the rules it carries."""
+
+    letter: str
+    chain: str = ""
+    rules: tuple[RuleParts, ...] = ()
+    position: int = 0
+    name: str = ""  # of -P (the policy) and -E (the new name)
+    counters: tuple[int, int] | None = None
+    table: str = ""
+    numeric: bool = False
+    verbose: bool = False
+    line_numbers: bool = False
+    exact: bool = False
+
+
+@attrs.define
+class _Open:
+    """A match or target whose options are still being read."""
+
+    extension: Extension[Any]
+    given: Given
+    name: str
+    options: dict[str, Option]
+
+
+def check_chain_name(name: str) -> None:
+    """Raises `RuleProblem` for a name that no chain may have (assert_valid_chain_name)."""
+    if name[:1] in ("-", "!"):
+        raise RuleProblem(f"chain name not allowed to start with `{name[0]}'\n", token=name)
+    if len(name) > CHAIN_NAME_LIMIT:
+        raise RuleProblem(f"chain name `{name}' too long (must be under {CHAIN_NAME_LIMIT + 1} chars)", token=name)
+    if name in VERDICTS or _is_target(name):
+        raise RuleProblem("chain name may not clash with target name\n", token=name)
+    if any(letter.isspace() for letter in name):
+        raise RuleProblem("Invalid chain name `" + name + "'", token=name)
+
+
+def _is_target(name: str) -> bool:
+    try:
+        return target_extension(name, 4) is not None or target_extension(name, 6) is not None
+    except Unsupported:
+        return True
+
+
+def read(words: Sequence[str], family: int, *, restoring: bool = False) -> Command:
+    """The command that `words` (without the program's name) give. Raises `RuleProblem` and `Unsupported`."""
+    return _Reader(words, family, restoring).run()
+
+
+class _Reader:
+    """The state of the loop: where it is, what was given so far."""
+
+    def __init__(self, words: Sequence[str], family: int, restoring: bool) -> None:
+        self.words, self.family, self.restoring = words, family, restoring
+        self.at = 0
+        self.inverted = False
+        self.letter = self.chain = self.name = self.table = ""
+        self.position = 0
+        self.src: list[Network | None] = []
+        self.dst: list[Network | None] = []
+        self.source_text = self.destination_text = ""
+        self.iif: Interface | None = None
+        self.oif: Interface | None = None
+        self.protocol: Protocol | None = None
+        self.fragment = ""
+        self.counters: tuple[int, int] | None = None
+        self.matches: list[_Open] = []
+        self.target: _Open | None = None
+        self.jump: Target | None = None
+        self.flags: set[str] = set()
+        self.seen: dict[str, bool] = {}
+        self.protocol_loaded = False
+
+    # -- the loop ---------------------------------------------------------------------------------------------
+
+    def run(self) -> Command:
+        while self.at < len(self.words):
+            word = self.words[self.at]
+            self.at += 1
+            if word == "!":
+                if self.inverted:
+                    raise RuleProblem("multiple consecutive ! not allowed", token=word)
+                self.inverted = True
+                continue
+            if word.startswith("--") and len(word) > 2:
+                self._long(word)
+            elif word.startswith("-") and len(word) > 1 and word != "--":
+                self._short(word)
+            else:
+                raise RuleProblem(f"Bad argument `{word}'", token=word, kind="argument")
+            self.inverted = False
+        return self._finish()
+
+    def _short(self, word: str) -> None:
+        letter, rest = word[1], word[2:]
+        if letter in "ADCIRLSFZNXEP":
+            self._command(letter, rest)
+        elif letter in _VALUELESS:
+            self._core(letter, "")
+            if rest:
+                self._short("-" + rest)
+        elif letter in "sdpijotgmcwWM":
+            if letter in "wW":
+                self._wait(rest)
+                return
+            value = rest or self._argument(word)
+            self._core(letter, word if letter == "p" and rest else value)
+        else:
+            raise RuleProblem(f'unknown option "{word}"', token=word)
+
+    def _long(self, word: str) -> None:
+        name, equals, value = word[2:].partition("=")
+        for opened in self._opened():
+            option = opened.options.get(name)
+            if option is not None:
+                self._extension(opened, option, name, word, value if equals else None)
+                return
+        if name in COMMANDS:
+            self._command(COMMANDS[name], value)
+        elif name in _LONG:
+            letter = _LONG[name]
+            if letter in _VALUELESS:
+                self._core(letter, "")
+            elif letter in "wW":
+                self._wait(value)
+            else:
+                self._core(letter, value if equals else self._argument(word))
+        elif not self._abbreviated(name, word, value if equals else None) and not self._load_protocol():
+            raise RuleProblem(f'unknown option "{word}"', token=word)
+
+    def _abbreviated(self, name: str, word: str, value: str | None) -> bool:
+        """An unambiguous beginning of a long option."""
+        found = {
+            full: (opened, option)
+            for opened in self._opened()
+            for full, option in opened.options.items()
+            if full.startswith(name)
+        }
+        core = [full for full in (*COMMANDS, *_LONG) if full.startswith(name)]
+        if len({(id(opened), option.name) for opened, option in found.values()}) + len(core) != 1 or not name:
+            return False
+        if core:
+            self._long("--" + core[0] + ("" if value is None else f"={value}"))
+        else:
+            opened, option = next(iter(found.values()))
+            self._extension(opened, option, option.name, word, value)
+        return True
+
+    def _opened(self) -> list[_Open]:
+        """Those whose options count, the latest first."""
+        opened = list(reversed(self.matches))
+        return [self.target, *opened] if self.target else opened
+
+    def _argument(self, word: str) -> str:
+        if self.at >= len(self.words):
+            raise RuleProblem(f'option "{word}" requires an argument', token=word)
+        self.at += 1
+        return self.words[self.at - 1]
+
+    def _optional(self) -> str:
+        """The next word when it is no option."""
+        if self.at < len(self.words) and self.words[self.at][:1] not in ("-", "!", ""):
+            self.at += 1
+            return self.words[self.at - 1]
+        return ""
+
+    def _extension(self, opened: _Open, option: Option, name: str, word: str, value: str | None) -> None:
+        argument = ""
+        if option.read is not None:
+            argument = self._argument(word) if value is None else value
+            if option.words == 2:
+                if self.at >= len(self.words) or self.words[self.at][:1] in ("-", "!"):
+                    raise RuleProblem(f"--{name} requires two args.", token=word)
+                argument += "\0" + self._argument(word)
+        opened.given.protocol = self.protocol.number if self.protocol and not self.protocol.inverted else 0
+        opened.given.take(option, name, argument, self.inverted)
+
+    def _load_protocol(self) -> bool:
+        """Load the match of the rule's protocol once, because an unknown option may be its."""
+        if self.protocol_loaded or self.protocol is None or self.protocol.inverted:
+            return False
+        name = PROTOCOL_MATCHES.get(self.protocol.number)
+        if name is None or any(opened.extension.name == name for opened in self.matches):
+            return False
+        self.protocol_loaded = True
+        self._open_match(name)
+        self.at -= 1
+        word = self.words[self.at]
+        self.at += 1
+        self._long(word)
+        return True
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    def _command(self, letter: str, rest: str) -> None:
+        if self.inverted:
+            raise RuleProblem(f"unexpected ! flag before --{_long_name(letter)}", token=rest)
+        if self.letter and not (letter in "LZ" and self.letter in "LZ"):
+            raise RuleProblem(f"Cannot use -{letter} with -{self.letter}\n", token=rest)
+        self.letter = "L" if self.letter in ("L", "Z") and self.letter != letter and self.letter else letter
+        if letter in _WITH_CHAIN:
+            self.chain = rest or self._argument(f"-{letter}")
+        else:
+            self.chain = rest or self._optional() or self.chain
+        if letter in "IDRLSZ":
+            self._rule_number(letter)
+        if letter in "EP":
+            self.name = self._optional()
+            if not self.name:
+                what = "old-chain-name and new-chain-name" if letter == "E" else "a chain and a policy"
+                raise RuleProblem(f"-{letter} requires {what}", token=self.chain)
+            if letter == "E":
+                check_chain_name(self.name)
+        if letter == "N":
+            check_chain_name(self.chain)
+
+    def _rule_number(self, letter: str) -> None:
+        if self.at < len(self.words) and self.words[self.at].isdigit():
+            position = number(self.words[self.at].lstrip("0") or "0", 1, 2**31)
+            if position is None:
+                raise RuleProblem(f"Invalid rule number `{self.words[self.at]}'", token=self.words[self.at])
+            self.position = position
+            self.at += 1
+        elif letter == "R":
+            raise RuleProblem("-R requires a rule number", token=self.chain)
+        elif letter == "I":
+            self.position = 1
+
+    # -- options of the rule itself -------------------------------------------------------------------------------
+
+    def _core(self, letter: str, value: str) -> None:
+        handler: Callable[[str], None] = {
+            "s": self._source, "d": self._destination, "p": self._protocol, "i": self._in, "o": self._out,
+            "j": self._jump, "g": self._goto, "m": self._match, "f": self._fragment, "c": self._set_counters,
+            "t": self._table,
+        }.get(letter, self._flag)  # fmt: skip
+        if letter in "sdpiojgft":
+            if letter in self.seen:
+                raise RuleProblem(f"multiple -{letter} flags not allowed", token=value)
+            self.seen[letter] = self.inverted
+        if self.inverted and letter not in "sdpiof":
+            raise RuleProblem(f"cannot have ! before -{letter}", token=value)
+        if letter in "nvx46" or letter == "0":
+            self.flags.add(letter)
+            return
+        handler(value)
+
+    def _flag(self, value: str) -> None:
+        self.flags.add(value)
+
+    def _wait(self, value: str) -> None:
+        if self.restoring:
+            raise RuleProblem(f"You cannot use `-w' from {self._program()}-restore")
+        if not value and self.at < len(self.words) and self.words[self.at].isdigit():
+            self.at += 1
+
+    def _program(self) -> str:
+        return "iptables" if self.family == 4 else "ip6tables"
+
+    def _table(self, value: str) -> None:
+        if self.restoring:
+            raise RuleProblem(f"The -t option cannot be used in {self._program()}-restore.\n", token=value)
+        self.table = value
+
+    def _source(self, value: str) -> None:
+        self.source_text = value
+
+    def _destination(self, value: str) -> None:
+        self.destination_text = value
+
+    def _protocol(self, value: str) -> None:
+        value_ = protocol(value.lower())
+        if value_ == 0 and self.inverted:
+            raise RuleProblem("rule would never match protocol", token=value)
+        if value_ or self.inverted:
+            self.protocol = Protocol(value_, self.inverted)
+        else:
+            self.protocol = None
+
+    def _in(self, value: str) -> None:
+        self.iif = self._interface(value)
+
+    def _out(self, value: str) -> None:
+        self.oif = self._interface(value)
+
+    def _interface(self, value: str) -> Interface | None:
+        if not value:
+            raise RuleProblem("Empty interface is likely to be undesired", token=value)
+        if len(value) > INTERFACE_LIMIT:
+            raise RuleProblem(f"interface name `{value}' must be shorter than IFNAMSIZ (15)", token=value)
+        return None if value == "+" and not self.inverted else Interface(value, self.inverted)
+
+    def _fragment(self, _value: str) -> None:
+        if self.family == 6:
+            raise RuleProblem('unknown option "-f"', token="-f")
+        self.fragment = "! -f" if self.inverted else "-f"
+
+    def _set_counters(self, value: str) -> None:
+        second = self._argument("-c")
+        packets, octets = _counter(value, "packet"), _counter(second, "byte")
+        self.counters = packets, octets
+
+    # -- matches and targets -----------------------------------------------------------------------------------
+
+    def _match(self, name: str) -> None:
+        self._open_match(name)
+
+    def _open_match(self, name: str) -> None:
+        extension = match_extension(MATCH_ALIASES.get(name, name), self.family)
+        self.matches.append(self._open(extension, name))
+
+    def _open(self, extension: Extension[Any], name: str) -> _Open:
+        options = {alias: option for option in extension.options for alias in (option.name, *option.aliases)}
+        return _Open(extension, Given(extension.name, self.family), name, options)
+
+    def _jump(self, name: str) -> None:
+        if self.jump is not None:
+            raise RuleProblem("multiple -j flags not allowed", token=name)
+        if not name:
+            raise RuleProblem("Invalid target name (too short)", token=name)
+        if len(name) > CHAIN_NAME_LIMIT:
+            raise RuleProblem(f"Invalid target name `{name}' ({CHAIN_NAME_LIMIT} chars max)", token=name)
+        extension = None if name in VERDICTS else target_extension(name, self.family)
+        if extension is not None:
+            self.target = self._open(extension, name)
+        self.jump = Target(name, is_chain=extension is None and name not in VERDICTS)
+
+    def _goto(self, name: str) -> None:
+        if self.jump is not None:
+            raise RuleProblem("multiple -g flags not allowed", token=name)
+        if name in VERDICTS or target_extension(name, self.family) is not None:
+            raise RuleProblem(f"goto '{name}' is not a chain\n", token=name)
+        self.jump = Target(name, goto=True, is_chain=True)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> Command:
+        if not self.letter:
+            raise RuleProblem("no command specified")
+        try:
+            matches, target = self._built()
+        except RuleProblem as problem:
+            if problem.kind == "commit":  # what only the kernel finds out
+                raise RuleProblem(f"{problem.reason}: rule in chain {self.chain}", kind="commit") from None
+            raise
+        sources, destinations = self._networks(self.source_text, "s"), self._networks(self.destination_text, "d")
+        if len(sources) * len(destinations) > RULES_PER_LINE_LIMIT:
+            raise RuleProblem("too many addresses in one rule", token=self.source_text[:40])
+        rules: tuple[RuleParts, ...] = ()
+        if self.letter in "ADCIR" and not (self.position and self.letter == "D"):
+            rules = tuple(
+                RuleParts(
+                    self.family, src, dst, self.iif, self.oif, self.protocol, self.fragment, matches, target
+                )
+                for src in sources
+                for dst in destinations
+            )  # fmt: skip
+        self._check_interfaces()
+        return Command(
+            self.letter, self.chain, rules, self.position, self.name, self.counters, self.table, "n" in self.flags,
+            "v" in self.flags, "0" in self.flags, "x" in self.flags,
+        )  # fmt: skip
+
+    def _built(self) -> tuple[tuple[Match, ...], Target | None]:
+        """All matches and the target, checked."""
+        proto = self.protocol.number if self.protocol and not self.protocol.inverted else 0
+        opened = [*self.matches, *([self.target] if self.target else [])]
+        for each in opened:
+            each.given.protocol = proto
+        built = []
+        for each in opened:
+            built.append(each.extension.build(each.given))
+            each.given.check(each.extension.options)
+        matches = tuple(Match(each.extension.name, value) for each, value in zip(self.matches, built, strict=False))
+        for each in self.matches:
+            needed = NEEDED_PROTOCOL.get(each.extension.name)
+            if needed and proto not in needed[0]:
+                raise RuleProblem(needed[1], token=each.name)
+        if self.target is None:
+            return matches, self.jump
+        return matches, Target(self.target.name, built[-1])
+
+    def _networks(self, text: str, letter: str) -> list[Network | None]:
+        if not text:
+            return [None]
+        parts = text.split(",")
+        if len(parts) > 1 and self.seen.get(letter):
+            raise RuleProblem("! not allowed with multiple source or destination IP addresses", token=text)
+        networks = [network(part, self.family, inverted=self.seen.get(letter, False)) for part in parts if part]
+        if self.letter == "R" and len(networks) > 1:
+            raise RuleProblem("Replacement rule does not specify a unique address", token=text)
+        return networks or [None]
+
+    def _check_interfaces(self) -> None:
+        if self.iif and self.chain in ("POSTROUTING", "OUTPUT") and self.letter in "AICDR":
+            raise RuleProblem(f"Can't use -i with {self.chain}\n", token="-i")
+        if self.oif and self.chain in ("PREROUTING", "INPUT") and self.letter in "AICDR":
+            raise RuleProblem(f"Can't use -o with {self.chain}\n", token="-o")
+
+
+def _counter(text: str, what: str) -> int:
+    if not text.isdigit() or len(text) > 20:
+        raise RuleProblem(f"-c {what} counter not numeric", token=text)
+    return int(text)
+
+
+def network(text: str, family: int, *, inverted: bool = False) -> Network | None:
+    """`address[/mask]`; None when it is any address."""
+    first, slash, second = text.partition("/")
+    whole = mask_of(bits(family), family)
+    mask: int | None = whole
+    if slash:
+        length = number(second, 0, bits(family))
+        if length is None and second.isdigit():
+            length = int(second) if len(second) < 4 and int(second) <= bits(family) else None
+        mask = mask_of(length, family) if length is not None else address(second, family)
+        if mask is None:
+            raise RuleProblem(f"invalid mask `{second}' specified", token=text)
+    value = address(first, family)
+    if value is None and family == 4:
+        value = _short_quad(first)
+    if value is None:
+        raise RuleProblem(f"host/network `{first}' not found", token=text)
+    return Network(value & mask, mask, inverted) if mask or inverted else None
+
+
+def _short_quad(text: str) -> int | None:
+    """`10.1/16` means 10.1.0.0 (xtables_ipparse_any pads networks)."""
+    parts = text.split(".")
+    if not 1 < len(parts) < 4 or not all(part.isdigit() and len(part) < 4 for part in parts):
+        return None
+    return address(".".join(parts + ["0"] * (4 - len(parts))), 4)
+
+
+def _long_name(letter: str) -> str:
+    return next(name for name, short in COMMANDS.items() if short == letter)

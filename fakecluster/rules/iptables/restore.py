@@ -1,0 +1,168 @@
+"""Reads iptables-restore text into tables: one table at a time, each put in place at its COMMIT or not at all.
+
+Source: xtables-restore.c. Everything of a table is read before any of it is applied, so a word that iptables does
+not know is reported before a chain that does not exist.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
+from fakecluster.rules.iptables.reading import CHAIN_NAME_LIMIT, Command, check_chain_name, read
+from fakecluster.rules.iptables.ruleset import BUILT_IN
+from fakecluster.rules.iptables.shapes import glance
+from fakecluster.rules.iptables.tables import Change, Tables
+from fakecluster.rules.iptables.words import split
+
+#: iptables-restore reads lines into a buffer of this size; what is longer would be read as another line.
+LINE_LIMIT = 10239
+_COUNTERS = re.compile(r"\[(\d{1,20}):(\d{1,20})\]")
+
+
+class _Restore:
+    """One run: the table being read, the change being made, the first thing that the tables did not allow."""
+
+    def __init__(self, tables: Tables, *, flush: bool, counters: bool, only: str) -> None:
+        self.tables, self.flush, self.counters, self.only = tables, flush, counters, only
+        self.change: Change | None = None
+        self.late: RuleProblem | None = None
+        self.skipping = False
+
+    def run(self, text: str) -> None:
+        number = 0
+        for number, line in enumerate(text.split("\n"), 1):
+            try:
+                self._line(number, line)
+            except RuleProblem as problem:
+                raise problem.at(number) from None
+            except Unsupported as gap:
+                raise Unsupported(gap.what, line=number, token=gap.token) from None
+        if self.change is not None:
+            raise RuleProblem(f"COMMIT expected at line {number + (0 if text.endswith(chr(10)) else 1)}", kind="plain")
+
+    def _line(self, number: int, line: str) -> None:
+        if self.change is not None and line.startswith("-A "):
+            found = glance(line, self.tables.family)
+            if found is not None:
+                if self.late is None:
+                    self._try(number, lambda change: change.append(number, found[0], found[1]), found[0])
+                return
+        self._slow_line(number, line)
+
+    def _try(self, number: int, action: object, chain: str = "") -> None:
+        """Apply to the change; the first refusal waits for COMMIT."""
+        if len(chain) > CHAIN_NAME_LIMIT:
+            check_chain_name(chain)
+        if self.late is None and self.change is not None and not self.skipping:
+            try:
+                action(self.change)  # type: ignore[operator]
+            except RuleProblem as problem:
+                self.late = problem if problem.kind == "parameter" and not _early(problem) else problem.at(number)
+                if problem.kind == "parameter" and _early(problem):
+                    raise
+
+    def _slow_line(self, number: int, line: str) -> None:
+        if len(line) > LINE_LIMIT:
+            raise RuleProblem(f"line {number} failed", kind="plain", token=line[:40])
+        if not line or line[0] == "#":
+            return
+        if self.change is not None and line == "COMMIT":
+            self._commit(number)
+        elif line[0] == "*" and self.change is None:
+            self._table(number, line)
+        elif self.change is None:
+            raise RuleProblem(f"line {number} failed", kind="plain", token=line.split()[0] if line.split() else line)
+        elif line[0] == ":":
+            self._chain(number, line)
+        else:
+            self._command(number, line)
+
+    def _table(self, number: int, line: str) -> None:
+        words = line[1:].split()
+        program = "iptables-restore" if self.tables.family == 4 else "ip6tables-restore"
+        if not words:
+            raise RuleProblem(f"{program}: line {number} table name invalid")
+        if words[0] not in BUILT_IN:
+            raise RuleProblem(f"{program}: line {number} table name '{words[0]}' invalid", token=words[0])
+        self.change, self.late = self.tables.begin(words[0]), None
+        self.skipping = bool(self.only) and words[0] != self.only
+        if self.flush and not self.skipping:
+            self.change.transaction.clear()
+
+    def _chain(self, number: int, line: str) -> None:
+        assert self.change is not None
+        words = line[1:].split()
+        program = "iptables-restore" if self.tables.family == 4 else "ip6tables-restore"
+        if not words:
+            raise RuleProblem(f"{program}: line {number} chain name invalid")
+        check_chain_name(words[0])
+        if len(words) < 2:
+            raise RuleProblem(f"{program}: line {number} policy invalid", token=words[0])
+        if words[0] not in BUILT_IN[self.change.name]:
+            self._try(number, lambda change: change.transaction.make(words[0], must_be_new=False))
+            return
+        held = _COUNTERS.match(words[2]) if len(words) > 2 else None
+        if self.counters and held is None:
+            raise RuleProblem(f"invalid policy counters for chain '{words[0]}'", token=words[0])
+        counters = (int(held[1]), int(held[2])) if held and self.counters else None
+        self._try(number, lambda change: _base_chain(change, words[0], words[1], counters, number))
+
+    def _command(self, number: int, line: str) -> None:
+        held = None
+        if line[0] == "[":
+            held = _COUNTERS.match(line)
+            if held is None:
+                raise RuleProblem(f"Bad line {number}: need {':' if ':' not in line else ']'}", token=line[:20])
+            line = line[held.end() :]
+        words = split(line)
+        if held is not None and self.counters:
+            words = ["--set-counters", held[1], held[2], *words]
+        command = read(words, self.tables.family, restoring=True)
+        self._try(number, lambda change: _run(change, command, number))
+
+    def _commit(self, number: int) -> None:
+        change, self.change = self.change, None
+        assert change is not None
+        if self.late is not None:
+            raise self.late
+        if not self.skipping:
+            change.commit()
+
+
+def _early(problem: RuleProblem) -> bool:
+    """The refusal is about the line's words, not about the tables."""
+    return not problem.reason.startswith("Chain '")
+
+
+def _run(change: Change, command: Command, line: int) -> None:
+    if command.letter in "LSVh":
+        raise Unsupported(f"iptables-restore: -{command.letter}", line=line)
+    change.run(command, line)
+
+
+def _base_chain(change: Change, name: str, policy: str, counters: tuple[int, int] | None, line: int) -> None:
+    """`:INPUT DROP [0:0]`: the chain exists, with this policy (- leaves the policy alone) and counters."""
+    change.transaction.find(name)
+    if policy != "-":
+        if policy not in ("ACCEPT", "DROP"):
+            raise RuleProblem(BAD_POLICY, token=policy, kind="state", line=line)
+        change.transaction.set_policy(name, policy)
+    if counters is not None:
+        change.transaction.counters_of(name)[-1] = list(counters)
+
+
+def restore(tables: Tables, text: str, *, flush: bool = True, counters: bool = False, only: str = "") -> None:
+    """Do what `iptables-restore` does with `text` (`flush=False`: --noflush, `only`: --table).
+
+    Raises `RuleProblem` with iptables' words and the line; the table at fault keeps its old content.
+    """
+    _Restore(tables, flush=flush, counters=counters, only=only).run(text)
+
+
+def parse(text: str, *, family: int = 4, backend: str = "nft") -> Tables:
+    """The tables that a text makes from nothing."""
+    tables = Tables(family, backend=backend)
+    restore(tables, text, counters=True)
+    return tables

@@ -1,0 +1,187 @@
+"""The tables of one IP family as iptables and iptables-save see them, and the commands that change them.
+
+A `Chain` is frozen; a change makes a new one, so that copies of a rule set share all chains and a restore can be
+prepared aside and put in place at once. Counters stand apart and only for rules that have counted something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from fakecluster.rules.iptables.problem import CHAIN_EXISTS, NO_CHAIN, RuleProblem
+from fakecluster.rules.iptables.rule import Rule
+
+#: built-in chains of each table, in the order of their printing, and the priority of the table's hooks
+BUILT_IN = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
+}
+#: index of a base chain's policy in its counters
+POLICY = -1
+Counters = dict[int, list[int]]
+
+
+@attrs.frozen(eq=False)
+class Chain:
+    """A chain: `policy` is "" for user chains. `jumps` are the chains its rules lead to.
+
+    `tracking` counts the rules that need conntrack; `special` are the rules that were not of a plain shape.
+    """
+
+    name: str
+    policy: str = ""
+    rules: tuple[Rule, ...] = ()
+    jumps: frozenset[str] = frozenset()
+    tracking: int = 0
+    special: tuple[Rule, ...] = ()
+
+    def with_rules(self, rules: tuple[Rule, ...]) -> Chain:
+        """This chain with other rules."""
+        return Chain(
+            self.name, self.policy, rules, frozenset({rule.target for rule in rules if rule.target}),
+            sum(rule.tracks for rule in rules), tuple(rule for rule in rules if not rule.plain),
+        )  # fmt: skip
+
+
+@attrs.define(eq=False)
+class Table:
+    """One table: chains by name in order of their making, counters by chain and rule index (policy: POLICY)."""
+
+    name: str
+    chains: dict[str, Chain] = attrs.field(factory=dict)
+    counters: dict[str, Counters] = attrs.field(factory=dict)
+
+    def fork(self) -> Table:
+        counters = {name: {at: pair.copy() for at, pair in held.items()} for name, held in self.counters.items()}
+        return Table(self.name, self.chains.copy(), counters)
+
+    def counter(self, chain: str, at: int) -> tuple[int, int]:
+        """(packets, bytes) of a rule or, with POLICY, of a base chain's policy."""
+        pair = self.counters.get(chain, {}).get(at)
+        return (pair[0], pair[1]) if pair else (0, 0)
+
+    def in_order(self) -> Iterator[Chain]:
+        """Built-in chains as iptables lists them, made or not; then the user's."""
+        for name in BUILT_IN[self.name]:
+            yield self.chains.get(name) or Chain(name, "ACCEPT")
+        yield from sorted((chain for chain in self.chains.values() if not chain.policy), key=lambda chain: chain.name)
+
+
+#: Called with every rule before it is taken in; refuses it by raising.
+CheckRule = Callable[[Rule], None]
+
+
+class Transaction:
+    """A change in the making: chains replaced, made and removed on top of a table that is not touched yet."""
+
+    def __init__(self, name: str, table: Table | None, *, backend: str) -> None:
+        self.name, self.table, self.backend = name, table, backend
+        self.chains: dict[str, Chain | None] = {}
+        self.rules: dict[str, list[Rule]] = {}
+        self.counters: dict[str, Counters] = {}
+        self.fresh = False
+        self.lines: dict[tuple[str, int], int] = {}
+        if table is None and backend == "legacy":
+            self._make_built_in()
+
+    def _make_built_in(self) -> None:
+        for name in BUILT_IN[self.name]:
+            self.chains.setdefault(name, Chain(name, "ACCEPT"))
+
+    def clear(self) -> None:
+        """Forget the whole table (what a restore without --noflush starts with)."""
+        self.fresh, self.chains, self.rules, self.counters = True, {}, {}, {}
+        if self.backend == "legacy":
+            self._make_built_in()
+
+    def find(self, name: str) -> Chain | None:
+        """The chain as it stands in this change; built-in chains come into being when they are touched."""
+        if name in self.chains:
+            return self.chains[name]
+        found = self.table.chains.get(name) if self.table and not self.fresh else None
+        if found is None and name in BUILT_IN[self.name]:
+            found = self.chains[name] = Chain(name, "ACCEPT")
+        return found
+
+    def exists(self, name: str) -> bool:
+        if name in self.chains:
+            return self.chains[name] is not None
+        return bool(self.table and not self.fresh and name in self.table.chains)
+
+    def names(self) -> list[str]:
+        """All chains as they stand."""
+        kept = list(self.table.chains) if self.table and not self.fresh else []
+        known = dict.fromkeys(kept)
+        known.update(dict.fromkeys(self.chains))
+        return [name for name in known if self.exists(name)]
+
+    def rules_of(self, name: str) -> list[Rule]:
+        """The chain's rules, to be changed in place. Raises `RuleProblem` when there is no such chain."""
+        rules = self.rules.get(name)
+        if rules is None:
+            chain = self.find(name)
+            if chain is None:
+                raise RuleProblem(NO_CHAIN, token=name, kind="state")
+            rules = self.rules[name] = list(chain.rules)
+        return rules
+
+    def counters_of(self, name: str) -> Counters:
+        """The chain's counters, to be changed in place."""
+        held = self.counters.get(name)
+        if held is None:
+            old = self.table.counters.get(name, {}) if self.table and not self.fresh else {}
+            held = self.counters[name] = {at: pair.copy() for at, pair in old.items()}
+        return held
+
+    def make(self, name: str, *, must_be_new: bool = True) -> None:
+        """Make a user chain; one that is there is emptied or, `must_be_new`, refused."""
+        if self.exists(name) or (name in BUILT_IN[self.name] and must_be_new):
+            if must_be_new:
+                raise RuleProblem(CHAIN_EXISTS, token=name, kind="state")
+            self.flush(name)
+            return
+        self.chains[name] = Chain(name)
+        self.rules[name], self.counters[name] = [], {}
+
+    def flush(self, name: str) -> None:
+        """Empty a chain. Raises `RuleProblem` when there is none."""
+        if self.find(name) is None:
+            raise RuleProblem(NO_CHAIN, token=name, kind="state")
+        self.rules[name] = []
+        held = self.counters_of(name)
+        self.counters[name] = {POLICY: held[POLICY]} if POLICY in held else {}
+
+    def set_policy(self, name: str, policy: str) -> None:
+        chain = self.find(name)
+        assert chain is not None
+        self.chains[name] = attrs.evolve(chain, policy=policy)
+
+    def changed(self) -> dict[str, Chain | None]:
+        """What the change amounts to: chain name -> its new value, None when it goes."""
+        result = dict(self.chains)
+        for name, rules in self.rules.items():
+            chain = self.find(name)
+            if chain is not None and (name in self.chains or tuple(rules) != chain.rules):
+                result[name] = chain.with_rules(tuple(rules))
+        return result
+
+    def apply(self, changed: dict[str, Chain | None]) -> Table:
+        """Put the change in place; the table is the old one, changed, or a new one."""
+        table = self.table if self.table is not None else Table(self.name)
+        if self.fresh:
+            table.chains, table.counters = {}, {}
+        for name, chain in changed.items():
+            if chain is None:
+                table.chains.pop(name, None)
+                table.counters.pop(name, None)
+            else:
+                table.chains[name] = chain
+        for name, held in self.counters.items():
+            if changed.get(name, table.chains.get(name)) is not None:
+                table.counters[name] = held
+        return table

@@ -1,0 +1,331 @@
+"""All tables of one IP family and one backend: commands and restore texts go in, iptables-save text comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.native import as_read_back
+from fakecluster.rules.iptables.problem import (
+    BAD_POLICY,
+    BAD_RULE,
+    INDEX_TOO_BIG,
+    IN_USE,
+    NO_CHAIN,
+    NOT_BUILT_IN,
+    NOT_EMPTY,
+    RuleProblem,
+)
+from fakecluster.rules.iptables.reading import Command
+from fakecluster.rules.iptables.rule import Rule, RuleParts, rule_of, target_text
+from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table, Transaction
+from fakecluster.rules.iptables.validate import Fault, Reach, complaint, wrong_table
+
+POLICIES = ("ACCEPT", "DROP")
+#: Called before a change is put in place with (table, changed chains, rules added); refuses by raising.
+Guard = Callable[[str, dict[str, Chain | None], list[tuple[int, str, Rule]]], None]
+
+
+class Tables:
+    """The rule set that `iptables-save` prints. `on_change(table)` is called after every commit that changed it."""
+
+    def __init__(self, family: int, *, backend: str = "nft") -> None:
+        self.family, self.backend = family, backend
+        self.tables: dict[str, Table] = {}
+        self.reach: dict[str, Reach] = {}
+        self.check: Callable[[RuleParts], None] | None = None
+        self.guard: Guard | None = None
+        self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain]], None] | None = None
+
+    def fork(self) -> Tables:
+        """An independent copy; frozen chains are shared, callbacks are not copied."""
+        twin = Tables(self.family, backend=self.backend)
+        twin.tables = {name: table.fork() for name, table in self.tables.items()}
+        twin.reach = {name: reach.fork() for name, reach in self.reach.items()}
+        return twin
+
+    def begin(self, table: str) -> Change:
+        """Start a change of one table; nothing happens before `commit`."""
+        return Change(self, table)
+
+    def save(self, *, counters: bool = False, table: str = "") -> str:
+        """What iptables-save prints, without the comment lines that carry the date."""
+        order = [name for name in self.tables if not table or name == table]
+        return "".join(self._save_table(self.tables[name], counters) for name in sorted(order, key=_SAVE_ORDER.index))
+
+    def _save_table(self, table: Table, counters: bool) -> str:
+        lines = [f"*{table.name}"]
+        for chain in table.in_order():
+            packets, octets = table.counter(chain.name, POLICY)
+            lines.append(f":{chain.name} {chain.policy or '-'} [{packets}:{octets}]")
+        for chain in table.in_order():
+            for at, rule in enumerate(chain.rules):
+                text = str(rule)
+                line = f"-A {chain.name}{' ' if text else ''}{text}"
+                if counters:
+                    packets, octets = table.counter(chain.name, at)
+                    line = f"[{packets}:{octets}] {line}"
+                lines.append(line)
+        return "\n".join([*lines, "COMMIT", ""])
+
+    def specs(self, name: str, *, chain: str = "", position: int = 0, counters: bool = False) -> str:
+        """What `iptables -S` prints."""
+        table = self.tables.get(name) or Table(name)
+        chains = [each for each in table.in_order() if not chain or each.name == chain]
+        if not chains:
+            words = f"chain `{chain}' in table `{name}' is incompatible, use 'nft' tool."
+            raise RuleProblem(words, kind="incompatible", token=chain)
+        lines = []
+        for each in chains if not position else ():
+            held = " -c {} {}".format(*table.counter(each.name, POLICY)) if counters and each.policy else ""
+            lines.append(f"-P {each.name} {each.policy}{held}" if each.policy else f"-N {each.name}")
+        for each in chains:
+            for at, rule in enumerate(each.rules):
+                if position in (0, at + 1):
+                    text = str(rule)
+                    if counters:
+                        jump = target_text(rule.parts.target)
+                        held = " -c {} {}".format(*table.counter(each.name, at))
+                        text = text.removesuffix(jump.lstrip()).rstrip() + held + jump
+                        text = text.lstrip()
+                    lines.append(f"-A {each.name}{' ' if text else ''}{text}")
+        return "".join(line + "\n" for line in lines)
+
+
+_SAVE_ORDER = ("mangle", "raw", "filter", "nat", "security")
+
+
+class Change:
+    """A change of one table in the making: commands are applied one after the other, then committed or dropped."""
+
+    def __init__(self, tables: Tables, name: str) -> None:
+        self.tables, self.name = tables, name
+        self.transaction = Transaction(name, tables.tables.get(name), backend=tables.backend)
+        self.added: list[tuple[int, str, Rule]] = []
+
+    def append(self, line: int, chain: str, rule: Rule) -> None:
+        """Add one plain rule at the end of a chain: the quick way in for restores."""
+        self.transaction.rules_of(chain).append(rule)
+        if rule.target and not self.transaction.exists(rule.target):
+            raise RuleProblem(f"Chain '{rule.target}' does not exist", token=rule.target)
+        self.added.append((line, chain, rule))
+
+    def run(self, command: Command, line: int = 0) -> None:
+        """Apply a command. Raises `RuleProblem`."""
+        handler = _HANDLERS.get(command.letter)
+        if handler is None:
+            raise Unsupported(f"iptables -{command.letter}", line=line)
+        handler(self, command, line)
+
+    def commit(self) -> None:
+        """Put everything in place, or raise and change nothing."""
+        changed = self.transaction.changed()
+        reach = self.tables.reach.get(self.name)
+        if reach is None or self.transaction.fresh:
+            reach = Reach(self.name)
+        old_table = self.transaction.table
+        old = {} if old_table is None or self.transaction.fresh else old_table.chains
+
+        def find(name: str) -> Chain | None:
+            return changed[name] if name in changed else old.get(name)
+
+        for at, chain, rule in self.added:
+            if not rule.plain and wrong_table(rule, self.name):
+                words = f"RULE_APPEND failed (Invalid argument): rule in chain {chain}"
+                raise RuleProblem(words, kind="commit", line=at)
+        result = reach.after(changed, find, old.get)
+        if isinstance(result, Fault):
+            raise complaint(result, self.added)
+        if self.tables.guard:
+            self.tables.guard(self.name, changed, self.added)
+        before = dict(old_table.chains) if old_table is not None and self.transaction.fresh else {}
+        if not self.transaction.fresh:
+            before = {name: old[name] for name in changed if name in old}
+        reach.known.update(result)
+        for name, chain_now in changed.items():
+            if chain_now is None:
+                reach.known.pop(name, None)
+        self.tables.reach[self.name] = reach
+        self.tables.tables[self.name] = self.transaction.apply(changed)
+        if self.tables.on_change:
+            self.tables.on_change(self.name, changed, before)
+
+    # -- one method a command ------------------------------------------------------------------------------------
+
+    def _rules(self, command: Command) -> Iterator[Rule]:
+        for given in command.rules:
+            parts = as_read_back(given) if self.tables.backend == "nft" else given
+            target = parts.target
+            if self.name == "nat" and target is not None and target.name == "DROP":
+                raise RuleProblem(_NAT_DROP, token="DROP")
+            if self.tables.check:
+                self.tables.check(parts)
+            if target is not None and target.is_chain and not self.transaction.exists(target.name):
+                raise RuleProblem(f"Chain '{target.name}' does not exist", token=target.name)
+            yield rule_of(parts)
+
+    def _append(self, command: Command, line: int) -> None:
+        rules = self.transaction.rules_of(command.chain)
+        for rule in self._rules(command):
+            if command.counters:
+                self.transaction.counters_of(command.chain)[len(rules)] = list(command.counters)
+            rules.append(rule)
+            self.added.append((line, command.chain, rule))
+
+    def _insert(self, command: Command, line: int) -> None:
+        rules = self.transaction.rules_of(command.chain)
+        at = (command.position or 1) - 1
+        if at > len(rules):
+            raise RuleProblem(INDEX_TOO_BIG, token=str(command.position), kind="state")
+        for offset, rule in enumerate(self._rules(command)):
+            rules.insert(at + offset, rule)
+            self._shift(command.chain, at + offset, 1)
+            if command.counters:
+                self.transaction.counters_of(command.chain)[at + offset] = list(command.counters)
+            self.added.append((line, command.chain, rule))
+
+    def _shift(self, chain: str, at: int, by: int) -> None:
+        """Move the counters of the rules from `at` on."""
+        held = self.transaction.counters_of(chain)
+        moved = {index + by: pair for index, pair in held.items() if index >= at and index + by >= at}
+        for index in [index for index in held if index >= at]:
+            del held[index]
+        held.update(moved)
+
+    def _replace(self, command: Command, line: int) -> None:
+        rules = self.transaction.rules_of(command.chain)
+        if not 1 <= command.position <= len(rules):
+            raise RuleProblem("Index of replacement too big", token=str(command.position), kind="state")
+        for rule in self._rules(command):
+            rules[command.position - 1] = rule
+            held = self.transaction.counters_of(command.chain)
+            held.pop(command.position - 1, None)
+            if command.counters:
+                held[command.position - 1] = list(command.counters)
+            self.added.append((line, command.chain, rule))
+
+    def _delete(self, command: Command, _line: int) -> None:
+        rules = self.transaction.rules_of(command.chain)
+        if command.position:
+            if command.position > len(rules):
+                restoring = NO_CHAIN if _line else "Index of deletion too big"
+                raise RuleProblem(restoring, token=str(command.position), kind="state")
+            self._remove(command.chain, rules, command.position - 1)
+            return
+        for parts in self._wanted(command):
+            self._remove(command.chain, rules, self._position(rules, parts))
+
+    def _remove(self, chain: str, rules: list[Rule], at: int) -> None:
+        del rules[at]
+        self.transaction.counters_of(chain).pop(at, None)
+        self._shift(chain, at + 1, -1)
+
+    def _wanted(self, command: Command) -> Iterator[RuleParts]:
+        return map(as_read_back, command.rules) if self.tables.backend == "nft" else iter(command.rules)
+
+    def _position(self, rules: list[Rule], parts: RuleParts) -> int:
+        for at, rule in enumerate(rules):
+            if rule.parts == parts:
+                return at
+        raise RuleProblem(BAD_RULE, kind="state")
+
+    def _check(self, command: Command, _line: int) -> None:
+        rules = self.transaction.rules_of(command.chain)
+        for parts in self._wanted(command):
+            self._position(rules, parts)
+
+    def _new(self, command: Command, _line: int) -> None:
+        self.transaction.make(command.chain)
+
+    def _flush(self, command: Command, _line: int) -> None:
+        for name in [command.chain] if command.chain else self.transaction.names():
+            self.transaction.flush(name)
+
+    def _delete_chain(self, command: Command, _line: int) -> None:
+        if not command.chain:
+            self._delete_all_chains()
+            return
+        name = command.chain
+        if not self.transaction.exists(name):
+            raise RuleProblem(NO_CHAIN, token=name, kind="state")
+        if self.transaction.rules_of(name):
+            raise RuleProblem(NOT_EMPTY, token=name, kind="state")
+        if self._used(name):
+            raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self.transaction.chains[name] = None
+        self.transaction.rules.pop(name, None)
+        self.transaction.counters.pop(name, None)
+
+    def _delete_all_chains(self) -> None:
+        names = [name for name in self.transaction.names() if name not in BUILT_IN[self.name]]
+        for name in names:
+            if self.transaction.rules_of(name):
+                raise RuleProblem(NOT_EMPTY, token=name, kind="state")
+        for name in names:
+            if self._used(name):
+                raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
+        for name in names:
+            self._drop(name)
+
+    def _used(self, name: str) -> bool:
+        return any(
+            any(rule.target == name for rule in rules)
+            if (rules := self.transaction.rules.get(other)) is not None
+            else (chain := self.transaction.find(other)) is not None and name in chain.jumps
+            for other in self.transaction.names()
+        )
+
+    def _rename(self, command: Command, _line: int) -> None:
+        chain = self.transaction.find(command.chain) if self.transaction.exists(command.chain) else None
+        if chain is None or command.chain in BUILT_IN[self.name]:
+            raise RuleProblem(NO_CHAIN, token=command.chain, kind="state")
+        if self.transaction.exists(command.name):
+            raise RuleProblem("File exists", token=command.name, kind="state")
+        rules, held = self.transaction.rules_of(command.chain), self.transaction.counters_of(command.chain)
+        self._drop(command.chain)
+        self.transaction.chains[command.name] = Chain(command.name)
+        self.transaction.rules[command.name], self.transaction.counters[command.name] = rules, held
+        for other in self.transaction.names():
+            found = self.transaction.rules_of(other)
+            found[:] = [_retargeted(rule, command.chain, command.name) for rule in found]
+
+    def _policy(self, command: Command, _line: int) -> None:
+        if command.chain not in BUILT_IN[self.name]:
+            raise RuleProblem(NOT_BUILT_IN, token=command.chain, kind="state")
+        if command.name not in POLICIES:
+            raise RuleProblem(BAD_POLICY, token=command.name, kind="state")
+        if self.name == "nat" and command.name == "DROP":
+            raise RuleProblem(_NAT_DROP, token="DROP")
+        self.transaction.set_policy(command.chain, command.name)
+        if command.counters:
+            self.transaction.counters_of(command.chain)[POLICY] = list(command.counters)
+
+    def _zero(self, command: Command, _line: int) -> None:
+        for name in [command.chain] if command.chain else self.transaction.names():
+            if self.transaction.find(name) is None:
+                raise RuleProblem(NO_CHAIN, token=name, kind="state")
+            held = self.transaction.counters_of(name)
+            if command.position:
+                held.pop(command.position - 1, None)
+            else:
+                held.clear()
+
+
+def _retargeted(rule: Rule, old: str, new: str) -> Rule:
+    if rule.target != old:
+        return rule
+    import attrs
+
+    assert rule.parts.target is not None
+    return rule_of(attrs.evolve(rule.parts, target=rule.parts.target._replace(name=new)))
+
+
+_NAT_DROP = '\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n'
+_HANDLERS: dict[str, Callable[[Change, Command, int], None]] = {
+    "A": Change._append, "I": Change._insert, "R": Change._replace, "D": Change._delete, "C": Change._check,
+    "N": Change._new, "F": Change._flush, "X": Change._delete_chain, "E": Change._rename, "P": Change._policy,
+    "Z": Change._zero,
+}  # fmt: skip

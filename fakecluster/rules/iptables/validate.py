@@ -1,0 +1,179 @@
+"""Refuses what the kernel refuses when rules are committed: loops, too deep nesting, targets where they do not work.
+
+The kernel walks from every base chain (nft_chain_validate). Here every chain keeps how deep and under which hooks it
+is reached; a change only looks at the edges it adds, and walks everything again only when that finds a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from fakecluster.rules.iptables.problem import INVALID, TOO_MANY_LINKS, RuleProblem
+from fakecluster.rules.iptables.rule import Rule
+from fakecluster.rules.iptables.ruleset import Chain
+
+#: NFT_JUMP_STACK_SIZE: how deep jumps may nest
+DEPTH_LIMIT = 16
+Reached = tuple[int, frozenset[str]]
+_UNREACHED: Reached = (0, frozenset())
+FindChain = Callable[[str], Chain | None]
+
+#: target -> (tables, base chains) where the kernel accepts it
+PLACES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    name: (frozenset(tables.split()), frozenset(chains.split()))
+    for name, (tables, chains) in {
+        "DNAT": ("nat", "PREROUTING OUTPUT"),
+        "REDIRECT": ("nat", "PREROUTING OUTPUT"),
+        "SNAT": ("nat", "POSTROUTING INPUT"),
+        "MASQUERADE": ("nat", "POSTROUTING"),
+        "NETMAP": ("nat", "PREROUTING OUTPUT POSTROUTING INPUT"),
+        "REJECT": ("filter", "INPUT FORWARD OUTPUT"),
+        "CT": ("raw", "PREROUTING OUTPUT"),
+        "NOTRACK": ("raw", "PREROUTING OUTPUT"),
+        "TPROXY": ("mangle", "PREROUTING"),
+        "TTL": ("mangle", ""),
+        "HL": ("mangle", ""),
+        "TOS": ("mangle", ""),
+        "DSCP": ("mangle", ""),
+        "CLASSIFY": ("mangle filter security", "OUTPUT FORWARD POSTROUTING"),
+        "TCPMSS": ("", ""),
+        "CHECKSUM": ("mangle", ""),
+    }.items()
+}
+#: match -> base chains where the kernel accepts it
+MATCH_PLACES: Mapping[str, frozenset[str]] = {
+    "owner": frozenset(("OUTPUT", "POSTROUTING")),
+    "mac": frozenset(("PREROUTING", "INPUT", "FORWARD")),
+    "rpfilter": frozenset(("PREROUTING",)),
+    "socket": frozenset(("PREROUTING", "INPUT")),
+}
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong: the words and the rules that together make it so."""
+
+    words: str
+    rules: tuple[Rule, ...]
+
+
+def misplaced(rule: Rule, table: str, hooks: frozenset[str]) -> bool:
+    """The rule's target or one of its matches does not work in `table` under one of `hooks`."""
+    if rule.plain and not rule.tracks:
+        return False
+    parts = rule.parts
+    target = parts.target
+    if target is not None and not target.is_chain and target.name in PLACES:
+        tables, chains = PLACES[target.name]
+        if (tables and table not in tables) or (hooks and chains and not hooks <= chains):
+            return True
+    return any(match.name in MATCH_PLACES and not hooks <= MATCH_PLACES[match.name] for match in parts.matches)
+
+
+def wrong_table(rule: Rule, table: str) -> bool:
+    """The kernel refuses the rule in this table whatever the chain."""
+    target = rule.parts.target
+    if target is None or target.is_chain or target.name not in PLACES:
+        return False
+    tables, _chains = PLACES[target.name]
+    return bool(tables) and table not in tables
+
+
+class Reach:
+    """How deep and under which hooks each chain of one table is reached from base chains."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        self.known: dict[str, Reached] = {}
+
+    def fork(self) -> Reach:
+        twin = Reach(self.table)
+        twin.known = self.known.copy()
+        return twin
+
+    def after(self, changed: Mapping[str, Chain | None], find: FindChain, old: FindChain) -> dict[str, Reached] | Fault:
+        """The reach once `changed` is in place (only what differs), or what is wrong."""
+        update: dict[str, Reached] = {}
+        fault = self._spread(changed, find, old, update)
+        if fault is None:
+            return update
+        exact: dict[str, Reached] = {}
+        bases = {name: chain for name in _BASES if (chain := find(name)) is not None}
+        fault = Reach(self.table)._spread(bases, find, lambda _name: None, exact)
+        return exact if fault is None else fault
+
+    def _spread(
+        self, changed: Mapping[str, Chain | None], find: FindChain, old: FindChain, update: dict[str, Reached]
+    ) -> Fault | None:
+        def reached(name: str) -> Reached:
+            return update.get(name) or self.known.get(name, _UNREACHED)
+
+        work: list[tuple[str, int, frozenset[str], tuple[str, ...]]] = []
+        for name, chain in changed.items():
+            if chain is None:
+                continue
+            if chain.policy and name not in self.known:
+                update[name] = (1, frozenset((name,)))
+            depth, hooks = reached(name)
+            if not depth:
+                continue
+            before = old(name)
+            fault = self._check(chain, before, hooks, (name,))
+            if fault:
+                return fault
+            fresh = chain.jumps - before.jumps if before is not None and name in self.known else chain.jumps
+            work.extend((target, depth + 1, hooks, (name,)) for target in sorted(fresh))
+        while work:
+            name, depth, hooks, path = work.pop()
+            was_depth, was_hooks = reached(name)
+            if depth <= was_depth and hooks <= was_hooks:
+                continue
+            chain = find(name)
+            if chain is None:
+                continue
+            if depth > DEPTH_LIMIT:
+                return Fault(TOO_MANY_LINKS, _edges((*path, name), find))
+            now = update[name] = (max(depth, was_depth), hooks | was_hooks)
+            fault = self._check(chain, None, now[1], (*path, name), find)
+            if fault:
+                return fault
+            work.extend((target, now[0] + 1, now[1], (*path, name)) for target in sorted(chain.jumps))
+        return None
+
+    def _check(
+        self, chain: Chain, before: Chain | None, hooks: frozenset[str], path: tuple[str, ...],
+        find: FindChain | None = None,
+    ) -> Fault | None:  # fmt: skip
+        if not chain.tracking and not chain.special:
+            return None
+        seen = set(map(id, before.rules)) if before is not None and chain.name in self.known else frozenset()
+        candidates = chain.rules if chain.tracking else chain.special
+        for rule in candidates:
+            if id(rule) not in seen and misplaced(rule, self.table, hooks):
+                return Fault(INVALID, (*(_edges(path, find) if find else ()), rule))
+        return None
+
+
+_BASES = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
+
+def _edges(path: Iterable[str], find: FindChain) -> tuple[Rule, ...]:
+    """The first rule for every jump of a path of chains."""
+    names = list(path)
+    edges = []
+    for name, following in zip(names, names[1:], strict=False):
+        chain = find(name)
+        edges.extend([rule for rule in chain.rules if rule.target == following][:1] if chain else [])
+    return tuple(edges)
+
+
+def complaint(fault: Fault, added: Iterable[tuple[int, str, Rule]]) -> RuleProblem:
+    """iptables' words for a fault: it names the line of the rule that completed it."""
+    guilty = {id(rule) for rule in fault.rules}
+    line, chain = 0, ""
+    for at, name, rule in added:
+        if id(rule) in guilty and at >= line:
+            line, chain = at, name
+    return RuleProblem(f"RULE_APPEND failed ({fault.words}): rule in chain {chain}", kind="commit", line=line)
