@@ -90,12 +90,23 @@ class Hop:
 class Tracer:
     """Collects the steps of one walk while the kernel makes them; a packet without one is not traced."""
 
-    __slots__ = ("hook", "rules_walked", "steps")
+    __slots__ = ("hook", "iif", "packet_in", "rules_walked", "steps")
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.rules_walked = 0
         self.hook = ""  # the hook being run, set by the namespace
+        self.packet_in = b""
+        self.iif = ""
+
+    def begin(self, packet: bytes, iif: str) -> None:
+        """The walk starts with this packet, from this interface ("" for one of our own)."""
+        self.packet_in, self.iif = packet, iif
+
+    def hop(self, namespace: str, oif: str, packet_out: bytes, verdict: Verdict, time_ns: int) -> Hop:
+        """The walk is over."""
+        steps = tuple(self.steps)
+        return Hop(namespace, self.iif, oif, self.packet_in, packet_out, steps, verdict, self.rules_walked, time_ns)
 
     def rule(self, table: str, chain: str, rule: int, text: str, verdict: str, mark: int) -> None:
         self.steps.append(RuleStep(self.hook, table, chain, rule, text, verdict, mark))

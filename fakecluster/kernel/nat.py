@@ -29,7 +29,7 @@ from fakecluster.kernel.conntrack.entry import (
 from fakecluster.kernel.conntrack.icmp import inner_packet
 from fakecluster.kernel.conntrack.table import source_key
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookEntry, HookFunction, Priority
-from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb, checksum
+from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb
 from fakecluster.kernel.routing import address_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Nat:
         self._spread: dict[tuple[int, ...], int] = {}
 
     def register_chain(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
-        """Ask `function` for the first packet of each flow on a hook; tracking is switched on as long as any is there."""
+        """Ask `function` for the first packet of each flow on a hook (tracking is the caller's to `need`)."""
         self._sequence += 1
         entries = [entry for entry in self.chains.get((family, hook), []) if entry.name != name]
         self.chains[family, hook] = sorted([*entries, HookEntry(priority, self._sequence, name, function)])
@@ -295,9 +295,9 @@ class Nat:
         if not skb.is_fragment and not skb.l4_checksum_ok():
             return False
         redirect = 5 if skb.proto == ICMP else 137
-        if skb.data[skb.l4] == redirect:
-            if ct.status & NAT_DONE_MASK != NAT_DONE_MASK or ct.status & NAT_MASK:
-                return False
+        half_mapped = ct.status & NAT_DONE_MASK != NAT_DONE_MASK
+        if skb.data[skb.l4] == redirect and (half_mapped or ct.status & NAT_MASK):
+            return False
         bit = SRC_NAT if source else DST_NAT
         if way == REPLY:
             bit ^= NAT_MASK
@@ -360,16 +360,15 @@ def rewrite_quoted(skb: Skb, found: tuple[int, Tuple, int], target: Tuple, *, so
     room = (tail[2] << 8 | tail[3]) if skb.family == 4 else 40 + (tail[4] << 8 | tail[5])
     quoted.data = bytearray(tail.ljust(room, b"\0"))
     quoted.parse()
-    complete = len(tail) >= room
     if source:
         quoted.set_src(target.src)
     else:
         quoted.set_dst(target.dst)
     if quoted.proto in PORT_PROTOCOLS:
         if source:
-            quoted.set_sport(target.sport, checksum_present=complete or quoted.proto != 132)
+            quoted.set_sport(target.sport)
         else:
-            quoted.set_dport(target.dport, checksum_present=complete or quoted.proto != 132)
+            quoted.set_dport(target.dport)
     elif quoted.proto in (ICMP, ICMPV6):
         quoted.set_icmp_id(target.sport)
     skb.data[at:] = quoted.data[: len(tail)]
@@ -431,6 +430,3 @@ def _trace(skb: Skb, before: tuple[int, int, int, int], hook: Hook) -> None:
     if skb.has_ports:
         tracer.rewrite("sport", sport, skb.sport, why)
         tracer.rewrite("dport", dport, skb.dport, why)
-
-
-__all__ = ["Nat", "NatRange", "checksum"]

@@ -25,6 +25,8 @@ _PORTS = Struct("!HH")
 _U16 = Struct("!H")
 _EXTENSIONS = frozenset((0, 43, 60, 135))
 _FRAGMENT = 44
+ICMP_QUERIES = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
+ICMPV6_QUERIES = frozenset((128, 129))
 _CHECKSUM_OFFSET = {TCP: 16, UDP: 6, UDPLITE: 6, ICMPV6: 2}
 #: Extension headers that a packet may carry before we stop looking (the kernel has no limit but the packet's length).
 MAX_EXTENSIONS = 16
@@ -43,9 +45,9 @@ class Skb:
     """
 
     __slots__ = (
-        "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_offset", "iif", "l4", "mark",
-        "more_fragments", "oif", "physin", "physout", "pkttype", "priority", "proto", "route", "sock", "sport", "src",
-        "src_mac", "tracer", "uid", "zone_tmpl",
+        "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
+        "l4", "mark", "more_fragments", "oif", "physin", "physout", "pkttype", "priority", "proto", "reply_to", "route",
+        "sock", "sport", "src", "src_mac", "tracer", "uid", "zone_tmpl",
     )  # fmt: skip
 
     def __init__(self, data: bytes | bytearray, *, iif: str = "", mark: int = 0, tracer: Tracer | None = None) -> None:
@@ -62,6 +64,9 @@ class Skb:
         self.route: Any = None
         self.sock: Any = None
         self.uid: int | None = None
+        self.generated = False  # made by this host's own stack, not received and not given by a process
+        self.frag_max_size = 0  # the largest fragment that a reassembled packet came in (0: it came whole)
+        self.reply_to: Any = None
         self.parse()
 
     def parse(self) -> None:
@@ -219,6 +224,52 @@ class Skb:
         total = (total & 0xFFFF) + (total >> 16)
         _U16.pack_into(self.data, at, ~total & 0xFFFF)
 
+    def set_icmp_id(self, identifier: int) -> None:
+        """Change the id of an ICMP query or its answer; other ICMP messages have none and stay."""
+        queries = ICMP_QUERIES if self.proto == ICMP else ICMPV6_QUERIES
+        if self.data[self.l4] in queries:
+            self._set_l4_word(4, identifier)
+
+    def l4_checksum_ok(self) -> bool:
+        """Whether the transport checksum is right (always, for protocols without one or a UDP checksum of zero)."""
+        offset = 2 if self.proto == ICMP else _CHECKSUM_OFFSET.get(self.proto)
+        if offset is None or self.is_fragment:
+            return True
+        at = self.l4 + offset
+        if at + 2 > len(self.data):
+            return False
+        if self.proto == UDP and self.family == 4 and not (self.data[at] or self.data[at + 1]):
+            return True
+        return checksum(self.data[self.l4 :], self._pseudo_header_sum()) == 0
+
+    def refresh_l4_checksum(self) -> None:
+        """Compute the transport checksum anew."""
+        if self.proto == SCTP:
+            self.refresh_sctp_checksum()
+            return
+        offset = 2 if self.proto == ICMP else _CHECKSUM_OFFSET.get(self.proto)
+        if offset is None or self.l4 + offset + 2 > len(self.data):
+            return
+        at = self.l4 + offset
+        self.data[at : at + 2] = b"\0\0"
+        value = checksum(self.data[self.l4 :], self._pseudo_header_sum())
+        _U16.pack_into(self.data, at, value or (0xFFFF if self.proto == UDP else 0))
+
+    def _pseudo_header_sum(self) -> int:
+        if self.proto == ICMP:
+            return 0
+        size = 4 if self.family == 4 else 16
+        ends = self.src.to_bytes(size) + self.dst.to_bytes(size)
+        words: tuple[int, ...] = Struct(f"!{size}H").unpack(ends)
+        return sum(words) + self.proto + len(self.data) - self.l4
+
+    def refresh_ip_checksum(self) -> None:
+        """Compute the IPv4 header checksum anew."""
+        if self.family == 4:
+            size = (self.data[0] & 15) * 4
+            self.data[10:12] = b"\0\0"
+            _U16.pack_into(self.data, 10, checksum(self.data[:size]))
+
     def refresh_sctp_checksum(self) -> None:
         """Compute the SCTP checksum (CRC32c, little endian on the wire) anew, as nf_nat does."""
         at = self.l4 + 8
@@ -239,7 +290,8 @@ def checksum(data: bytes | bytearray, initial: int = 0) -> int:
     """The Internet checksum (RFC 1071) of `data`, as it stands in a header."""
     if len(data) % 2:
         data = bytes(data) + b"\0"
-    total = initial + sum(Struct(f"!{len(data) // 2}H").unpack(data))
+    words: tuple[int, ...] = Struct(f"!{len(data) // 2}H").unpack(data)
+    total = initial + sum(words)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -288,11 +288,8 @@ class Addresses:
         found = [a for a in device.addresses if (a.family, a.address, a.prefix) == (family, address, prefix)]
         if not found:
             raise ValueError("Cannot assign requested address")
-        gone = [
-            a
-            for a in device.addresses
-            if a is found[0] or (not found[0].secondary and a.secondary and _same_subnet(a, found[0]))
-        ]
+        first = found[0]
+        gone = [a for a in device.addresses if a is first or _goes_with(a, first)]
         device.addresses = [a for a in device.addresses if a not in gone]
         self._drop_routes(device, gone)
 
@@ -351,6 +348,11 @@ def _select6(candidates: list[InterfaceAddress], towards: int) -> int:
         return address.address == towards, (address.scope == "link") == link_local, min(common, address.prefix)
 
     return max(candidates, key=rank).address if candidates else 0
+
+
+def _goes_with(address: InterfaceAddress, primary: InterfaceAddress) -> bool:
+    """Whether an address is a secondary of `primary` and is removed together with it."""
+    return not primary.secondary and address.secondary and _same_subnet(address, primary)
 
 
 def _same_subnet(one: InterfaceAddress, other: InterfaceAddress) -> bool:

@@ -101,9 +101,9 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
         return "invalid"
     info: SctpInfo = ct.proto_info
     types = {kind for kind, _, _ in found}
-    if not types & {INIT, ABORT, SHUTDOWN_COMPLETE, COOKIE_ECHO, HEARTBEAT, HEARTBEAT_ACK}:
-        if info.vtag[direction] and vtag != info.vtag[direction]:
-            return "invalid"
+    special = types & {INIT, ABORT, SHUTDOWN_COMPLETE, COOKIE_ECHO, HEARTBEAT, HEARTBEAT_ACK}
+    if not special and info.vtag[direction] and vtag != info.vtag[direction]:
+        return "invalid"
     old = new = info.state
     for kind, flags, at in found:
         verdict = _check_tag(info, direction, kind, flags, vtag)

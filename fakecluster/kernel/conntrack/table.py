@@ -115,8 +115,6 @@ class Conntrack:
     def find(self, zone: int, key: Tuple) -> Conn | None:
         """The live entry that a packet with this tuple belongs to."""
         ct = self.by_tuple.get((zone, key))
-        if ct is None and zone:
-            ct = None
         if ct is not None and ct.expires_ns <= self.clock.now_ns:
             self.kill(ct)
             return None
@@ -142,7 +140,7 @@ class Conntrack:
 
     def kill(self, ct: Conn) -> None:
         """Remove an entry; packets in flight that hold it keep it."""
-        for key in ct.keys():
+        for key in (ct.zone_orig, ct.orig), (ct.zone_reply, ct.reply):
             if self.by_tuple.get(key) is ct:
                 del self.by_tuple[key]
         ct.status |= DYING

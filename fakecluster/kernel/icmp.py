@@ -1,0 +1,146 @@
+"""ICMP and ICMPv6 messages that a host makes itself: errors about packets, echo replies (icmp.c of both families)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel.packet import ICMP, ICMPV6, Skb, checksum
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+#: An IPv4 error quotes so much that it fits into 576 bytes; an IPv6 one so much that it fits into 1280.
+MAX_ERROR4, MAX_ERROR6 = 576, 1280
+#: Node-made errors carry this type of service (IPTOS_PREC_INTERNETCONTROL).
+ERROR_TOS = 0xC0
+ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))
+
+DEST_UNREACH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 11, 12
+NET_UNREACH, HOST_UNREACH, PROT_UNREACH, PORT_UNREACH, FRAG_NEEDED = 0, 1, 2, 3, 4
+NET_ANO, HOST_ANO, PKT_FILTERED = 9, 10, 13
+V6_UNREACH, V6_TOO_BIG, V6_TIME_EXCEEDED, V6_PARAMETER = 1, 2, 3, 4
+V6_NO_ROUTE, V6_ADM_PROHIBITED, V6_ADDR_UNREACH, V6_PORT_UNREACH, V6_POLICY_FAIL, V6_REJECT_ROUTE = 0, 1, 3, 4, 5, 6
+
+
+def send_error(netns: Netns, skb: Skb, kind: int, code: int, info: int = 0) -> None:
+    """Answer a packet with an error (icmp_send, icmpv6_send), unless the rules of RFC 1122 and 4443 forbid it."""
+    if skb.family == 4:
+        _send_error4(netns, skb, kind, code, info)
+    else:
+        _send_error6(netns, skb, kind, code, info)
+
+
+def _send_error4(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> None:
+    if skb.pkttype != "unicast" or skb.frag_offset or not skb.src:
+        return
+    if skb.proto == ICMP and (len(skb.data) <= skb.l4 or skb.data[skb.l4] in ICMP_ERRORS or skb.data[skb.l4] > 18):
+        return
+    if skb.route is not None and skb.route.kind in ("broadcast", "multicast"):
+        return
+    if not skb.iif or netns.addresses.is_local(4, skb.dst):
+        source = skb.dst if netns.addresses.is_local(4, skb.dst) else 0
+    else:
+        source = 0
+    if not source:
+        source = error_source(netns, skb)
+    if not source:
+        return
+    quoted = bytes(skb.data[: MAX_ERROR4 - 28])
+    body = bytearray((kind, code, 0, 0)) + info.to_bytes(4) + quoted
+    body[2:4] = checksum(body).to_bytes(2)
+    tos = (skb.tos & 0x1E) | ERROR_TOS
+    answer = Skb(ipv4_header(source, skb.src, ICMP, len(body), tos=tos, ttl=ttl_of(netns, 4)) + body)
+    _send(netns, skb, answer)
+
+
+def error_source(netns: Netns, skb: Skb) -> int:
+    """The source of an error about a forwarded packet: the primary address of the interface towards its sender."""
+    if skb.iif and skb.iif != "lo":
+        found = netns.addresses.primary(skb.iif, skb.family)
+        if found:
+            return found
+    route = netns.routes.lookup(skb.family, skb.src, mark=0)
+    if route is None:
+        return 0
+    return route.prefsrc or netns.addresses.select(route.oif, skb.family, route.next_hop(skb.src))
+
+
+def _send_error6(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> None:
+    if not skb.src or skb.src >> 120 == 0xFF or skb.pkttype == "otherhost":
+        return
+    too_big = kind == V6_TOO_BIG or (kind == V6_PARAMETER and code == 2)
+    if (skb.dst >> 120 == 0xFF or skb.pkttype != "unicast") and not too_big:
+        return
+    if skb.proto == ICMPV6 and not skb.frag_offset and (len(skb.data) <= skb.l4 or skb.data[skb.l4] < 128):
+        return
+    if netns.addresses.is_local(6, skb.dst):
+        source = skb.dst
+    else:
+        route = netns.routes.lookup(6, skb.src)
+        if route is None or route.kind not in ("unicast", "local"):
+            return
+        source = route.prefsrc or netns.addresses.select(route.oif, 6, skb.src)
+    if not source:
+        return
+    quoted = bytes(skb.data[: MAX_ERROR6 - 48])
+    answer = icmpv6_packet(source, skb.src, kind, code, info.to_bytes(4) + quoted, hop_limit=ttl_of(netns, 6))
+    _send(netns, skb, answer)
+
+
+def icmpv6_packet(source: int, target: int, kind: int, code: int, rest: bytes, *, hop_limit: int) -> Skb:
+    body = bytes((kind, code, 0, 0)) + rest
+    answer = Skb(ipv6_header(source, target, ICMPV6, len(body), hop_limit=hop_limit) + body)
+    answer.refresh_l4_checksum()
+    return answer
+
+
+def _send(netns: Netns, about: Skb, answer: Skb) -> None:
+    answer.generated = True
+    answer.mark = about.mark if netns.sysctls.number("net.ipv4.fwmark_reflect") else 0
+    attach_related(netns, about, answer)
+    netns.send_generated(answer)
+
+
+def attach_related(netns: Netns, about: Skb, answer: Skb) -> None:
+    """An error made here belongs to the flow that it is about (nf_ct_attach)."""
+    answer.reply_to = about
+
+
+def echo_reply(netns: Netns, skb: Skb) -> None:
+    """Answer an echo request (icmp_echo): same payload, addresses turned round."""
+    if skb.family == 4:
+        local = netns.addresses.is_local(4, skb.dst)
+        source = skb.dst if local else netns.addresses.primary(skb.iif, 4)
+        body = bytearray(skb.data[skb.l4 :])
+        body[0] = 0
+        body[2:4] = b"\0\0"
+        body[2:4] = checksum(body).to_bytes(2)
+        header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4))
+        answer = Skb(header + body)
+    else:
+        source = skb.dst if netns.addresses.is_local(6, skb.dst) else netns.addresses.primary(skb.iif, 6)
+        rest = bytes(skb.data[skb.l4 + 4 :])
+        answer = icmpv6_packet(source, skb.src, 129, 0, rest, hop_limit=ttl_of(netns, 6))
+    answer.generated = True
+    netns.send_generated(answer)
+
+
+def ttl_of(netns: Netns, family: int) -> int:
+    return netns.sysctls.number("net.ipv4.ip_default_ttl" if family == 4 else "net.ipv6.conf.all.hop_limit")
+
+
+def ipv4_header(
+    src: int, dst: int, proto: int, length: int, *, tos: int = 0, ttl: int = 64, ident: int = 0, df: bool = False
+) -> bytearray:
+    """A 20-byte header for `length` bytes of payload, checksum included."""
+    header = bytearray((0x45, tos)) + (20 + length).to_bytes(2) + ident.to_bytes(2)
+    header += bytes((0x40 if df else 0, 0, ttl, proto, 0, 0)) + src.to_bytes(4) + dst.to_bytes(4)
+    header[10:12] = checksum(header).to_bytes(2)
+    return header
+
+
+def ipv6_header(
+    src: int, dst: int, proto: int, length: int, *, traffic_class: int = 0, hop_limit: int = 64
+) -> bytearray:
+    first = (6 << 28 | traffic_class << 20).to_bytes(4)
+    return bytearray(first + length.to_bytes(2) + bytes((proto, hop_limit)) + src.to_bytes(16) + dst.to_bytes(16))

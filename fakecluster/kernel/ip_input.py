@@ -1,0 +1,241 @@
+"""A packet's way in: reception, the routing decision, forwarding, local delivery (ip_input.c, route.c, ip_forward.c).
+
+receive -> PREROUTING -> route -+-> INPUT -> local delivery
+                                +-> FORWARD -> POSTROUTING -> transmit
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel import icmp
+from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook
+from fakecluster.kernel.packet import ICMPV6, Skb, checksum
+from fakecluster.kernel.routing import Route
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+ALL_HOSTS = {4: 0xE0000001, 6: 0xFF02 << 112 | 1}
+BROADCAST = b"\xff" * 6
+
+
+def packet_type(skb: Skb, device_mac: bytes) -> str:
+    """What the frame's destination says: unicast (to us), broadcast, multicast or otherhost (eth_type_trans)."""
+    target = skb.dst_mac
+    if not target or target == device_mac:
+        return "unicast"
+    if target == BROADCAST:
+        return "broadcast"
+    return "multicast" if target[0] & 1 else "otherhost"
+
+
+def header_is_sound(skb: Skb) -> bool:
+    """ip_rcv(): the IPv4 header checksum must be right."""
+    if skb.family == 6 or skb.iif == "lo":
+        return True
+    return checksum(skb.data[: (skb.data[0] & 15) * 4]) == 0
+
+
+def receive(netns: Netns, skb: Skb) -> None:
+    """From the device on: a packet that came in by `skb.iif`."""
+    device = netns.interfaces[skb.iif]
+    skb.pkttype = packet_type(skb, device.mac) if not device.is_loopback else "unicast"
+    if skb.pkttype == "otherhost":
+        netns.drop(skb, "device", "the frame is for another host")
+    elif not header_is_sound(skb):
+        netns.drop(skb, "ip_rcv", "bad IPv4 header checksum")
+    elif skb.family == 6 and _bad_address6(skb, device.is_loopback):
+        netns.drop(skb, "ip_rcv", "an address that must not be on the wire")
+    elif netns.run_hooks(Hook.PREROUTING, skb):
+        route_input(netns, skb)
+
+
+def _bad_address6(skb: Skb, loopback: bool) -> bool:
+    """ipv6_rcv(): loopback addresses from outside, multicast sources."""
+    if skb.src >> 120 == 0xFF:
+        return True
+    return not loopback and (skb.src == 1 or skb.dst == 1)
+
+
+def route_input(netns: Netns, skb: Skb) -> None:
+    """ip_route_input_slow(): local, forwarded, or neither."""
+    if skb.sock is not None and skb.iif != "lo" and _transparent(netns, skb):
+        return
+    problem = martian(netns, skb) if skb.family == 4 and skb.iif != "lo" else ""
+    if problem:
+        netns.drop(skb, "routing", problem)
+        return
+    if skb.dst >> (28 if skb.family == 4 else 120) == (0xE if skb.family == 4 else 0xFF):
+        _multicast(netns, skb)
+        return
+    if skb.family == 4 and (skb.dst == 0xFFFFFFFF or (not skb.dst and not skb.src)):
+        skb.route = Route(4, skb.dst, 32, "broadcast", skb.iif)
+        deliver(netns, skb)
+        return
+    route = netns.routes.lookup(skb.family, skb.dst, src=skb.src, mark=skb.mark, iif=skb.iif, tos=skb.tos & 0x1C)
+    skb.route = route
+    if route is None or route.kind in ("unreachable", "prohibit", "blackhole"):
+        _no_route(netns, skb, route)
+    elif route.kind in ("local", "broadcast"):
+        _local(netns, skb, route)
+    else:
+        _forward_if_allowed(netns, skb, route)
+
+
+def _transparent(netns: Netns, skb: Skb) -> bool:
+    """A packet that TPROXY gave to a socket is delivered only where a policy route makes it local."""
+    route = netns.routes.lookup(skb.family, skb.dst, src=skb.src, mark=skb.mark, iif=skb.iif, tos=skb.tos & 0x1C)
+    if route is not None and route.kind == "local":
+        skb.route = route
+        deliver(netns, skb)
+        return True
+    return False
+
+
+def martian(netns: Netns, skb: Skb) -> str:
+    """Why an IPv4 packet may not come in by its addresses; "" when it may."""
+    src, dst = skb.src, skb.dst
+    if src >> 28 == 0xE or src == 0xFFFFFFFF:
+        return "martian source: multicast or broadcast"
+    if dst == 0xFFFFFFFF or (not src and not dst):
+        return ""
+    if src >> 24 == 0 and not (dst >> 28 == 0xE and not src):
+        return "martian source: 0.0.0.0/8"
+    if dst >> 24 == 0:
+        return "martian destination: 0.0.0.0/8"
+    if not netns.sysctls.interface("route_localnet", skb.iif):
+        if dst >> 24 == 127:
+            return "martian destination: loopback (route_localnet is 0)"
+        if src >> 24 == 127:
+            return "martian source: loopback (route_localnet is 0)"
+    return ""
+
+
+def source_problem(netns: Netns, skb: Skb) -> str:
+    """fib_validate_source(): spoofed own addresses and reverse-path filtering; "" when the source is fine."""
+    if skb.iif == "lo":
+        return ""
+    accept_local = netns.sysctls.interface("accept_local", skb.iif)
+    mode = netns.sysctls.interface("rp_filter", skb.iif)
+    if not mode and not netns.routes.custom_rules[4]:
+        if not accept_local and netns.addresses.is_local(4, skb.src):
+            return "martian source: one of our own addresses"
+        return ""
+    back = netns.routes.lookup(4, skb.src, src=skb.dst, mark=skb.mark, iif=skb.iif, tos=skb.tos & 0x1C)
+    if back is None:
+        return "rp_filter: no way back to the source" if mode == 1 else ""
+    if back.kind != "unicast" and not (back.kind == "local" and accept_local):
+        return "martian source: not a unicast address"
+    if mode == 1 and back.oif != skb.iif:
+        return f"rp_filter: the way back leads to {back.oif}"
+    return ""
+
+
+def _local(netns: Netns, skb: Skb, route: Route) -> None:
+    problem = source_problem(netns, skb) if skb.family == 4 else ""
+    if problem:
+        netns.drop(skb, "routing", problem)
+    else:
+        deliver(netns, skb)
+
+
+def _multicast(netns: Netns, skb: Skb) -> None:
+    if (
+        skb.dst == ALL_HOSTS[skb.family]
+        or skb.dst in netns.sockets.groups
+        or (skb.family == 6 and skb.dst >> 32 << 32 == SOLICITED)
+    ):
+        skb.route = Route(skb.family, skb.dst, 32, "multicast", skb.iif)
+        deliver(netns, skb)
+    else:
+        netns.drop(skb, "routing", "multicast group that nobody joined")
+
+
+SOLICITED = 0xFF02_0000_0000_0000_0000_0001_FF00_0000 >> 32 << 32
+
+
+def forwarding(netns: Netns, family: int) -> bool:
+    name = "net.ipv4.ip_forward" if family == 4 else "net.ipv6.conf.all.forwarding"
+    return bool(netns.sysctls.number(name))
+
+
+def _no_route(netns: Netns, skb: Skb, route: Route | None) -> None:
+    """ip_error(), ip6_pkt_discard(): an ICMP error, for unreachable and prohibit routes and where none leads there."""
+    kind = route.kind if route is not None else "no route"
+    if kind != "blackhole" and forwarding(netns, skb.family):
+        if skb.family == 4:
+            codes = {"no route": icmp.NET_UNREACH, "unreachable": icmp.HOST_UNREACH, "prohibit": icmp.PKT_FILTERED}
+            icmp.send_error(netns, skb, icmp.DEST_UNREACH, codes[kind])
+        else:
+            code = icmp.V6_ADM_PROHIBITED if kind == "prohibit" else icmp.V6_NO_ROUTE
+            icmp.send_error(netns, skb, icmp.V6_UNREACH, code)
+    netns.drop(skb, "routing", kind)
+
+
+def _forward_if_allowed(netns: Netns, skb: Skb, route: Route) -> None:
+    if not forwarding(netns, skb.family):
+        netns.drop(skb, "routing", "forwarding is off")
+        return
+    problem = source_problem(netns, skb) if skb.family == 4 else ""
+    if problem:
+        netns.drop(skb, "routing", problem)
+        return
+    if skb.pkttype != "unicast":
+        netns.drop(skb, "forwarding", "not addressed to us on the link")
+        return
+    if skb.tracer is not None:
+        skb.tracer.note("route", f"forward to {route.oif}")
+    forward(netns, skb, route)
+
+
+def forward(netns: Netns, skb: Skb, route: Route) -> None:
+    """ip_forward(), ip6_forward()."""
+    if skb.ttl <= 1:
+        if skb.family == 4:
+            icmp.send_error(netns, skb, icmp.TIME_EXCEEDED, 0)
+        else:
+            icmp.send_error(netns, skb, icmp.V6_TIME_EXCEEDED, 0)
+        netns.drop(skb, "forwarding", "TTL exceeded")
+        return
+    mtu = netns.mtu_of(route)
+    if too_big(skb, mtu):
+        if skb.family == 4:
+            icmp.send_error(netns, skb, icmp.DEST_UNREACH, icmp.FRAG_NEEDED, mtu)
+        else:
+            icmp.send_error(netns, skb, icmp.V6_TOO_BIG, 0, mtu)
+        netns.drop(skb, "forwarding", f"larger than the MTU {mtu}, and must not be fragmented")
+        return
+    before = skb.ttl
+    skb.set_ttl(before - 1)
+    skb.oif = route.oif
+    if skb.tracer is not None:
+        skb.tracer.rewrite("ttl", before, before - 1, "forwarding")
+    if netns.run_hooks(Hook.FORWARD, skb):
+        netns.output(skb)
+
+
+def too_big(skb: Skb, mtu: int) -> bool:
+    """ip_exceeds_mtu(), ip6_pkt_too_big(): IPv4 may be fragmented unless DF is set."""
+    if skb.frag_max_size:
+        return skb.frag_max_size > mtu and (skb.family == 6 or bool(skb.data[6] & 0x40))
+    if len(skb.data) <= mtu:
+        return False
+    return skb.family == 6 or bool(skb.data[6] & 0x40)
+
+
+def deliver(netns: Netns, skb: Skb) -> None:
+    """ip_local_deliver(): complete datagrams only, then INPUT, then the transport."""
+    if skb.is_fragment and netns.fragments.gather(skb, "local") == STOLEN:
+        netns.drop(skb, "local delivery", "fragment held until the datagram is complete")
+        return
+    skb.oif = ""
+    if netns.run_hooks(Hook.INPUT, skb):
+        netns.deliver(skb)
+
+
+def is_neighbour_discovery(skb: Skb) -> bool:
+    return skb.proto == ICMPV6 and len(skb.data) > skb.l4 and 133 <= skb.data[skb.l4] <= 137
+
+
+__all__ = ["ACCEPT", "deliver", "forward", "receive", "route_input"]

@@ -1,0 +1,136 @@
+"""A packet's way out: OUTPUT for what this host made, POSTROUTING, fragmentation, the neighbour (ip_output.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel import icmp
+from fakecluster.kernel.conntrack.entry import ORIGINAL, RELATED, RELATED_REPLY, direction
+from fakecluster.kernel.effects import Arp, Looped, SendError, Transmit
+from fakecluster.kernel.fragments import cut
+from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.routing import Route
+from fakecluster.trace import Verdict
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+ROUTE_ERRORS = {"unreachable": "EHOSTUNREACH", "prohibit": "EACCES", "blackhole": "EINVAL"}
+
+
+def route_output(
+    netns: Netns, family: int, dst: int, *, src: int = 0, mark: int = 0, oif: str = "", tos: int = 0
+) -> Route:
+    """The route of a packet that this host sends (ip_route_output_key). Raises `SendError`."""
+    route = netns.routes.lookup(family, dst, src=src, mark=mark, oif=oif, tos=tos)
+    if route is None:
+        raise SendError("ENETUNREACH")
+    if route.kind in ROUTE_ERRORS:
+        raise SendError(ROUTE_ERRORS[route.kind])
+    outside = route.kind not in ("local",) and route.oif != "lo"
+    if family == 4 and outside and src >> 24 == 127 and not netns.sysctls.interface("route_localnet", route.oif):
+        raise SendError("EINVAL")
+    return route
+
+
+def source_for(netns: Netns, route: Route, dst: int) -> int:
+    """The source address that the kernel chooses for a route."""
+    if route.kind == "local":
+        return dst if route.family == 6 or dst >> 24 != 127 else route.prefsrc or dst
+    return route.prefsrc or netns.addresses.select(route.oif, route.family, route.next_hop(dst))
+
+
+def local_out(netns: Netns, skb: Skb, route: Route) -> None:
+    """__ip_local_out() and on. Raises `SendError` when the packet is dropped in OUTPUT or POSTROUTING."""
+    skb.route = route
+    skb.oif = "lo" if route.kind == "local" else route.oif
+    attach(skb)
+    if not netns.run_hooks(Hook.OUTPUT, skb):
+        raise SendError(netns.take_errno())
+    output(netns, skb)
+
+
+def attach(skb: Skb) -> None:
+    """An answer made here shares the connection of what it answers (nf_ct_attach)."""
+    about: Skb | None = skb.reply_to
+    if about is not None and about.ct is not None and skb.ct is None:
+        skb.ct = about.ct
+        skb.ctinfo = RELATED_REPLY if direction(about.ctinfo) == ORIGINAL else RELATED
+
+
+def reroute(netns: Netns, skb: Skb) -> bool:
+    """ip_route_me_harder(): another route after OUTPUT changed addresses, mark or TOS; False when there is none."""
+    src = skb.src
+    if netns.routes.address_type(skb.family, src) not in ("local", "unicast"):
+        src = 0
+    try:
+        route = route_output(netns, skb.family, skb.dst, src=src, mark=skb.mark, tos=skb.tos & 0x1C)
+    except SendError as error:
+        netns.set_errno(error.name)
+        return False
+    if skb.tracer is not None and route.oif != (skb.route.oif if skb.route else ""):
+        skb.tracer.note("route", f"routed again, now to {route.oif}")
+    skb.route = route
+    return True
+
+
+def output(netns: Netns, skb: Skb) -> None:
+    """ip_output(): POSTROUTING with the route's device, then the neighbour. Raises `SendError` for local packets."""
+    route: Route = skb.route
+    skb.oif = "lo" if route.kind == "local" else route.oif
+    if not netns.run_hooks(Hook.POSTROUTING, skb):
+        if skb.iif == "" or skb.generated:
+            raise SendError(netns.take_errno())
+        return
+    finish(netns, skb)
+
+
+def finish(netns: Netns, skb: Skb) -> None:
+    """ip_finish_output(): fragment where needed, then hand to the device."""
+    route: Route = skb.route
+    mtu = netns.mtu_of(route)
+    if len(skb.data) <= mtu and not (skb.frag_max_size and skb.frag_max_size < len(skb.data)):
+        transmit(netns, skb, bytes(skb.data))
+        return
+    must_not = skb.family == 4 and skb.data[6] & 0x40 and not skb.frag_max_size
+    if must_not:
+        icmp.send_error(netns, skb, icmp.DEST_UNREACH, icmp.FRAG_NEEDED, mtu)
+        netns.drop(skb, "output", f"larger than the MTU {mtu}, and must not be fragmented")
+        return
+    for piece in cut(skb, mtu, ident=netns.choices.draw(1 << 32, "IPv6 fragment identification")):
+        transmit(netns, skb, piece)
+
+
+def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
+    """To the device: lo comes right back, everything else needs a neighbour."""
+    route: Route = skb.route
+    if skb.oif == "lo":
+        loop_back(netns, skb)
+        return
+    device = netns.interfaces[skb.oif]
+    if not device.up:
+        netns.drop(skb, "output", f"{skb.oif} is down")
+        return
+    next_hop = route.next_hop(skb.dst)
+    if device.kind == "dummy":
+        netns.drop(skb, "output", f"{skb.oif} is a dummy: it swallows what is sent")
+        return
+    if not netns.has_neighbour(device, skb.family, next_hop):
+        hop = netns.end_walk(skb, Verdict("dropped", skb.oif, "no neighbour answers"), packet)
+        netns.effects.append(Arp(skb.oif, next_hop, skb.family, hop))
+        return
+    hop = netns.end_walk(skb, Verdict("transmitted", skb.oif), packet)
+    generated = skb.generated
+    netns.effects.append(Transmit(skb.oif, packet, next_hop, skb.family, skb.mark, generated, hop))
+
+
+def loop_back(netns: Netns, skb: Skb) -> None:
+    """loopback_xmit(): the same packet, its mark and its connection, comes in by lo."""
+    packet = bytes(skb.data)
+    hop = netns.end_walk(skb, Verdict("transmitted", "lo"), packet)
+    netns.effects.append(Looped(packet, hop))
+    again = skb.copy()
+    again.iif, again.oif, again.physin, again.physout = "lo", "", "", ""
+    again.reply_to = None
+    netns.backlog.append(again)

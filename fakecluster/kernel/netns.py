@@ -1,0 +1,393 @@
+"""One Linux network namespace, sans-IO: packets and commands in, effects out. It has never heard of Kubernetes.
+
+    ns = Netns()
+    ns.run("ip address add 10.0.0.1/24 dev eth0")
+    ns.run("iptables-restore", text)
+    effects = ns.receive(packet, "eth0")
+
+Everything that a packet meets stands in `ns.hooks`: one ordered list per family and hook.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fakecluster.errors import CommandError
+from fakecluster.kernel import ip_input, ip_output
+from fakecluster.kernel.conntrack.table import Conntrack
+from fakecluster.kernel.effects import Deliver, Drop, Effect, Log, SendError
+from fakecluster.kernel.fragments import Fragments
+from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
+from fakecluster.kernel.interfaces import Interface, InterfaceAddress
+from fakecluster.kernel.nat import Nat
+from fakecluster.kernel.packet import BadPacket, Skb
+from fakecluster.kernel.routing import Addresses, Route, Routes
+from fakecluster.kernel.sockets import Sockets
+from fakecluster.kernel.sysctls import Sysctls
+from fakecluster.kernel.tools import TOOLS
+from fakecluster.sim import Choices, Clock, Seeded
+from fakecluster.trace import Hop, Tracer, Verdict
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.ipset import IpSets
+    from fakecluster.kernel.ipvs import Ipvs
+    from fakecluster.kernel.nftables import Nftables
+    from fakecluster.kernel.xtables import Xtables
+
+#: Packets that one entry may loop over lo before it is called a loop.
+MAX_LOOPS = 64
+DEFAULT_MTU, LOOPBACK_MTU = 1500, 65536
+
+
+class Netns:
+    """A namespace with a loopback interface; see the module's docstring.
+
+    `clock` and `choices` are shared with whoever simulates more than one namespace. `on_effects` receives the effects
+    that no caller waits for (a timer sent a packet again, a program wrote to a socket).
+    """
+
+    def __init__(self, name: str = "node", *, clock: Clock | None = None, choices: Choices | None = None) -> None:
+        self.name = name
+        self.clock = clock if clock is not None else Clock()
+        self.choices = choices if choices is not None else Seeded(0)
+        self.hooks = Hooks()
+        self.sysctls = Sysctls()
+        self.interfaces: dict[str, Interface] = {"lo": Interface("lo", 1, bytes(6), LOOPBACK_MTU, "loopback")}
+        self.routes = Routes(self.interfaces)
+        self.addresses = Addresses(self.interfaces, self.routes)
+        self.neighbours: dict[tuple[int, int], bytes] = {}
+        self.addresses.add("lo", InterfaceAddress(4, 0x7F000001, 8, "host"))
+        self.addresses.add("lo", InterfaceAddress(6, 1, 128, "host"))
+        self.on_effects: Callable[[list[Effect]], None] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.effects: list[Effect] = []
+        self.backlog: deque[Skb] = deque()
+        self._depth = 0
+        self._errno = ""
+        self._tracing = False
+        self._contexts = {(family, hook): HookContext(self, hook, family) for family in (4, 6) for hook in Hook}
+
+    # --- the parts, made when first used, so that a Pod's namespace costs nothing
+
+    @cached_property
+    def fragments(self) -> Fragments:
+        return Fragments(self)
+
+    @cached_property
+    def conntrack(self) -> Conntrack:
+        return Conntrack(self)
+
+    @cached_property
+    def nat(self) -> Nat:
+        return Nat(self)
+
+    @cached_property
+    def sockets(self) -> Sockets:
+        return Sockets(self)
+
+    @cached_property
+    def xtables(self) -> Xtables:
+        from fakecluster.kernel.xtables import Xtables
+
+        return Xtables(self)
+
+    @cached_property
+    def ipsets(self) -> IpSets:
+        from fakecluster.kernel.ipset import IpSets
+
+        return IpSets(self)
+
+    @cached_property
+    def nftables(self) -> Nftables:
+        from fakecluster.kernel.nftables import Nftables
+
+        return Nftables(self)
+
+    @cached_property
+    def ipvs(self) -> Ipvs:
+        from fakecluster.kernel.ipvs import Ipvs
+
+        return Ipvs(self)
+
+    # --- commands
+
+    def run(self, command: str | Sequence[str], stdin: str = "") -> str:
+        """Run a command as in a shell on this node and return what it prints.
+
+        Raises `CommandError` with the tool's own words when it fails; nothing is changed then.
+        """
+        argv = tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)
+        tool = TOOLS.get(argv[0].rpartition("/")[2]) if argv else None
+        if tool is None:
+            name = argv[0] if argv else ""
+            raise CommandError(argv, 127, f"sh: 1: {name}: not found\n")
+        return tool(self, argv, stdin)
+
+    def add_interface(
+        self, name: str, *, kind: str = "ether", mac: bytes = b"", mtu: int = DEFAULT_MTU, noarp: bool = False
+    ) -> Interface:
+        """Add a device, up. Raises ValueError("File exists") when the name is taken."""
+        if name in self.interfaces:
+            raise ValueError("File exists")
+        index = max(device.index for device in self.interfaces.values()) + 1
+        device = self.interfaces[name] = Interface(name, index, mac, mtu, kind, noarp=noarp)
+        self.routes.changed()
+        return device
+
+    def remove_interface(self, name: str) -> None:
+        """Remove a device with its addresses and routes. Raises ValueError("Cannot find device ...")."""
+        if name not in self.interfaces:
+            raise ValueError(f'Cannot find device "{name}"')
+        for address in list(self.interfaces[name].addresses):
+            if address in self.interfaces[name].addresses:
+                self.addresses.remove(name, address.address, address.prefix, address.family)
+        del self.interfaces[name]
+        for tables in self.routes.tables.values():
+            for table in tables.values():
+                for route in [route for route in table if route.oif == name]:
+                    table.remove(route)
+        self.routes.changed()
+
+    # --- packets in
+
+    def receive(
+        self, packet: Any, iface: str, *, src_mac: bytes = b"", dst_mac: bytes = b"", trace: bool = False
+    ) -> list[Effect]:
+        """A packet (L3 bytes, an `Skb`, or a Scapy packet) arrives on `iface`; returns everything that came of it.
+
+        Raises KeyError for an interface that does not exist.
+        """
+        self._enter(trace)
+        try:
+            device = self.interfaces[iface]
+            try:
+                skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
+            except BadPacket as bad:
+                self.effects.append(Drop("ip_rcv", str(bad), as_bytes(packet)))
+                return self._leave()
+            skb.iif, skb.src_mac, skb.dst_mac = iface, src_mac, dst_mac
+            if device.master:
+                skb.iif, skb.physin = device.master, iface
+            self.begin_walk(skb)
+            ip_input.receive(self, skb)
+        except SendError:
+            pass
+        return self._leave()
+
+    def send_local(self, packet: Any, *, uid: int = 0, mark: int = 0, trace: bool = False) -> list[Effect]:
+        """A process sends a finished packet through a raw socket: routed, then OUTPUT.
+
+        Raises `SendError` (with `.effects`) when the kernel refuses it.
+        """
+        self._enter(trace)
+        error: SendError | None = None
+        try:
+            skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
+            skb.uid, skb.mark = uid, mark
+            self.begin_walk(skb)
+            try:
+                route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=mark, tos=skb.tos & 0x1C)
+                if skb.family == 4:
+                    self._finish_raw_header(skb, route)
+                ip_output.local_out(self, skb, route)
+            except SendError as refused:
+                error = refused
+        finally:
+            effects = self._leave()
+        if error is not None:
+            error.effects = effects
+            raise error
+        return effects
+
+    def _finish_raw_header(self, skb: Skb, route: Route) -> None:
+        """raw_send_hdrinc(): the kernel fills in a missing source and the checksum."""
+        if not skb.src:
+            skb.set_src(ip_output.source_for(self, route, skb.dst))
+        skb.refresh_ip_checksum()
+
+    def send_generated(self, skb: Skb) -> None:
+        """A packet of this host's own making (an ICMP error, a RST, a segment): routed and sent; failures end here."""
+        if self._tracing:
+            self.begin_walk(skb)
+        try:
+            route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
+            ip_output.local_out(self, skb, route)
+        except SendError:
+            return
+
+    def send_segment(self, skb: Skb) -> None:
+        """A socket's packet: as `send_generated`, and effects go to `on_effects` when nobody waits for them.
+
+        Raises `SendError`.
+        """
+        self._enter(self._tracing)
+        try:
+            self.begin_walk(skb)
+            route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
+            ip_output.local_out(self, skb, route)
+        finally:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Leave; at the outermost level give the effects to `on_effects` (without one they wait for `take_effects`)."""
+        effects = self._leave()
+        if self._depth == 0 and effects:
+            if self.on_effects is not None:
+                self.on_effects(effects)
+            else:
+                self.effects = effects + self.effects
+
+    def take_effects(self) -> list[Effect]:
+        """The effects that nobody has taken yet."""
+        effects, self.effects = self.effects, []
+        return effects
+
+    # --- the walk of one packet
+
+    def _enter(self, trace: bool) -> None:
+        if self._depth == 0:
+            self._tracing = trace
+        self._depth += 1
+
+    def _leave(self) -> list[Effect]:
+        """Run what looped back; at the outermost level return the effects."""
+        if self._depth > 1:
+            self._depth -= 1
+            return []
+        loops = 0
+        while self.backlog:
+            skb = self.backlog.popleft()
+            loops += 1
+            if loops > MAX_LOOPS:
+                self.drop(skb, "lo", f"more than {MAX_LOOPS} packets looped")
+                self.backlog.clear()
+                break
+            try:
+                self.begin_walk(skb)
+                ip_input.receive(self, skb)
+            except SendError:
+                pass
+        self._depth -= 1
+        return self.take_effects()
+
+    def begin_walk(self, skb: Skb) -> None:
+        if self._tracing:
+            skb.tracer = Tracer()
+            skb.tracer.begin(bytes(skb.data), skb.iif)
+
+    def end_walk(self, skb: Skb, verdict: Verdict, packet_out: bytes = b"") -> Hop | None:
+        """Close the record of a packet's walk; None when it is not traced."""
+        tracer = skb.tracer
+        if tracer is None:
+            return None
+        return tracer.hop(self.name, skb.oif, packet_out, verdict, self.clock.now_ns)
+
+    def run_hooks(self, hook: Hook, skb: Skb) -> bool:
+        """Take a packet through one hook; False when it ends there."""
+        entries = self.hooks.entries[skb.family][hook]
+        if not entries:
+            return True
+        ctx = self._contexts[skb.family, hook]
+        if skb.tracer is not None:
+            skb.tracer.hook = hook.name
+        for entry in entries:
+            verdict = entry.function(skb, ctx)
+            if verdict != ACCEPT:
+                if verdict != STOLEN:
+                    self.drop(skb, hook.name, entry.name)
+                elif skb.tracer is not None:
+                    self.effects.append(
+                        Drop(
+                            hook.name,
+                            f"held by {entry.name}",
+                            bytes(skb.data),
+                            self.end_walk(skb, Verdict("consumed", hook.name, entry.name)),
+                        )
+                    )
+                return False
+        return True
+
+    def drop(self, skb: Skb, where: str, reason: str) -> None:
+        hop = self.end_walk(skb, Verdict("dropped", where, reason))
+        self.effects.append(Drop(where, reason, bytes(skb.data), hop))
+
+    def deliver(self, skb: Skb) -> None:
+        """INPUT is behind: give the packet to the transport layer."""
+        packet = bytes(skb.data)
+        sink = self.sockets.owner(skb)
+        where = sink.name if sink is not None else "the host"
+        hop = self.end_walk(skb, Verdict("delivered", where), packet)
+        self.effects.append(Deliver(packet, skb.iif, skb.mark, skb.generated, sink, hop))
+        self.sockets.receive(skb, sink)
+
+    def reroute(self, skb: Skb) -> bool:
+        """Route a packet of our own again in OUTPUT (mangle, nat and route chains); False: drop it."""
+        return ip_output.reroute(self, skb)
+
+    def output(self, skb: Skb) -> None:
+        """Send a routed packet: POSTROUTING and out."""
+        ip_output.output(self, skb)
+
+    def log(self, skb: Skb, ctx: HookContext, group: int | None, prefix: str) -> None:
+        """NFLOG, LOG: the packet as it is now."""
+        self.effects.append(Log(group, prefix, ctx.hook.name, skb.iif, skb.oif, skb.mark, bytes(skb.data)))
+
+    def set_errno(self, name: str) -> None:
+        """What a local sender is told when its packet is dropped now (EPERM if nothing is said)."""
+        self._errno = name
+
+    def take_errno(self) -> str:
+        name, self._errno = self._errno or "EPERM", ""
+        return name
+
+    def mtu_of(self, route: Route) -> int:
+        if route.kind == "local":
+            return self.interfaces["lo"].mtu
+        return route.mtu or self.interfaces[route.oif].mtu
+
+    def has_neighbour(self, device: Interface, family: int, address: int) -> bool:
+        """Whether a frame can be addressed: the neighbour is known, or the device needs none."""
+        return device.noarp or (family, address) in self.neighbours or _is_group(family, address)
+
+    def fork(self, clock: Clock, choices: Choices) -> Netns:
+        """An independent copy: small tables are copied, rules are shared."""
+        copy = Netns.__new__(Netns)
+        copy.name, copy.clock, copy.choices = self.name, clock, choices
+        copy.hooks, copy.sysctls = Hooks(), self.sysctls.fork()
+        copy.interfaces = {name: device.fork() for name, device in self.interfaces.items()}
+        copy.routes = self.routes.fork(copy.interfaces)
+        copy.addresses = Addresses(copy.interfaces, copy.routes)
+        copy.neighbours = self.neighbours.copy()
+        copy.on_effects = None
+        copy._reset()
+        for part in PARTS:
+            if part in self.__dict__:
+                copy.__dict__[part] = self.__dict__[part].fork(copy)
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<Netns {self.name}>"
+
+
+#: The lazily made parts, in the order in which a fork copies them.
+PARTS = ("fragments", "conntrack", "nat", "sockets", "ipsets", "xtables", "nftables", "ipvs")
+
+
+def as_bytes(packet: Any) -> bytes:
+    """L3 bytes of whatever is given: bytes, or a Scapy packet (an Ethernet header is left out)."""
+    if isinstance(packet, bytes | bytearray):
+        return bytes(packet)
+    if isinstance(packet, Skb):
+        return bytes(packet.data)
+    layer = packet.payload if packet.__class__.__name__ == "Ether" else packet
+    return bytes(layer)
+
+
+def _is_group(family: int, address: int) -> bool:
+    return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF

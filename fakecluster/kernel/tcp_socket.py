@@ -1,0 +1,398 @@
+"""TCP between programs: enough of RFC 9293 for real connections over lossy, translated, filtered paths.
+
+Handshake, data in segments of the path's MSS, cumulative acknowledgement, retransmission with back-off, FIN in each
+direction, RST, path MTU discovery. Left out: windows (everything is sent at once), selective acknowledgement, urgent
+data, delayed acknowledgement, congestion control.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fakecluster.kernel import icmp
+from fakecluster.kernel.effects import SendError
+from fakecluster.kernel.ip_output import route_output
+from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
+from fakecluster.kernel.sockets import Program, Socket
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.sockets import Sockets
+
+#: The first retransmission time-out (TCP_TIMEOUT_INIT), its limit, and how long TIME_WAIT lasts; seconds.
+INITIAL_RTO_S, MAX_RTO_S, TIME_WAIT_S = 1.0, 120.0, 60.0
+MAX_WINDOW = 64240
+MASK = 0xFFFFFFFF
+MIN_MSS = 88
+
+
+@attrs.frozen
+class Outgoing:
+    """One segment that has not been acknowledged."""
+
+    sequence: int
+    flags: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return (self.sequence + len(self.data) + bool(self.flags & SYN) + bool(self.flags & FIN)) & MASK
+
+
+class TcpConnection(Socket):
+    """One end of a connection. `state` is RFC 9293's; `error` an errno's name once it failed.
+
+    A client reads what came from `incoming` and sees `peer_closed`; a server's program is called back.
+    """
+
+    def __init__(self, netns: Netns, family: int, src: int, sport: int, dst: int, dport: int) -> None:
+        super().__init__(netns, family, TCP, src, sport, None, f"tcp:{sport}")
+        self.remote = (dst, dport)
+        self.state = "CLOSED"
+        self.incoming = bytearray()
+        self.peer_closed = False
+        self.snd_nxt = self.rcv_nxt = 0
+        self.mss = 536
+        self.unacknowledged: list[Outgoing] = []
+        self.out_of_order: dict[int, tuple[bytes, int]] = {}
+        self.rto_s = INITIAL_RTO_S
+        self.attempts = 0
+        self.generation = 0
+        self.closing = False
+
+    @property
+    def key(self) -> tuple[int, int, int, int, int]:
+        return (self.family, self.address, self.port, *self.remote)
+
+    # --- what programs call
+
+    def open(self) -> None:
+        """Send the SYN. Raises `SendError` when it cannot leave."""
+        self._start()
+        self.state = "SYN_SENT"
+        self._emit(SYN, b"", first=True)
+
+    def _start(self) -> None:
+        self.snd_nxt = self.netns.choices.draw(1 << 32, "initial sequence number")
+        self.mss = self._path_mss()
+        target = timer_target(self.netns)
+        if target not in self.netns.clock.targets:
+            self.netns.clock.bind(target, self.netns.sockets.timer)
+
+    def _path_mss(self) -> int:
+        try:
+            route = route_output(self.netns, self.family, self.remote[0], src=self.address, mark=self.mark)
+        except SendError:
+            return 536
+        return max(MIN_MSS, min(self.netns.mtu_of(route), 65535) - (40 if self.family == 4 else 60))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes on an established connection. Raises `SendError` (EPIPE-like ECONNRESET when it is closed)."""
+        if self.state not in ("ESTABLISHED", "CLOSE_WAIT") or self.closing:
+            raise SendError("ECONNRESET")
+        for at in range(0, len(data), self.mss):
+            self._emit(ACK | PSH, data[at : at + self.mss])
+
+    def close(self) -> None:
+        """Say that nothing more will be sent."""
+        if self.closing or self.state in ("CLOSED", "TIME_WAIT"):
+            return
+        self.closing = True
+        if self.state == "SYN_SENT":
+            self._forget()
+            return
+        self.state = "LAST_ACK" if self.state == "CLOSE_WAIT" else "FIN_WAIT_1"
+        self._emit(FIN | ACK, b"")
+
+    def reset(self) -> None:
+        """Abort: RST to the other end."""
+        if self.state not in ("CLOSED", "TIME_WAIT"):
+            self._transmit(RST | ACK, self.snd_nxt, b"")
+        self._forget()
+
+    # --- sending
+
+    def _emit(self, flags: int, data: bytes, *, first: bool = False) -> None:
+        segment = Outgoing(self.snd_nxt, flags, data)
+        self.snd_nxt = segment.end
+        self.unacknowledged.append(segment)
+        if len(self.unacknowledged) == 1:
+            self._arm()
+        try:
+            self._transmit(flags, segment.sequence, data)
+        except SendError:
+            if first:
+                self._forget()
+                raise
+
+    def _transmit(self, flags: int, sequence: int, data: bytes) -> None:
+        body = bytearray(self.port.to_bytes(2) + self.remote[1].to_bytes(2) + sequence.to_bytes(4))
+        body += (self.rcv_nxt if flags & ACK else 0).to_bytes(4)
+        options = b""
+        if flags & SYN:
+            options = b"\x02\x04" + min(self.mss, 65535).to_bytes(2) + b"\x01\x01\x04\x02"
+        body += bytes(((20 + len(options)) << 2, flags)) + MAX_WINDOW.to_bytes(2) + bytes(4) + options + data
+        ttl = icmp.ttl_of(self.netns, self.family)
+        if self.family == 4:
+            ident = self.netns.choices.draw(65536, "IP identification")
+            header = icmp.ipv4_header(self.address, self.remote[0], TCP, len(body), ttl=ttl, ident=ident, df=True)
+        else:
+            header = icmp.ipv6_header(self.address, self.remote[0], TCP, len(body), hop_limit=ttl)
+        skb = Skb(header + body, mark=self.mark)
+        skb.refresh_l4_checksum()
+        skb.sock, skb.uid = self, self.uid
+        self.netns.send_segment(skb)
+
+    def _acknowledge(self) -> None:
+        try:
+            self._transmit(ACK, self.snd_nxt, b"")
+        except SendError:
+            return  # it will be sent again when the peer repeats itself
+
+    def _arm(self) -> None:
+        self.generation += 1
+        self.netns.clock.schedule(timer_target(self.netns), (self.key, self.generation), delay_s=self.rto_s)
+
+    def timer(self, generation: int) -> None:
+        """The retransmission (or TIME_WAIT) timer went off."""
+        if generation != self.generation:
+            return
+        if self.state == "TIME_WAIT":
+            self._forget()
+            return
+        if not self.unacknowledged:
+            return
+        self.attempts += 1
+        if self.attempts > self._max_attempts():
+            self.fail("ETIMEDOUT")
+            return
+        self.rto_s = min(self.rto_s * 2, MAX_RTO_S)
+        self._arm()
+        oldest = self.unacknowledged[0]
+        try:
+            self._transmit(oldest.flags, oldest.sequence, oldest.data)
+        except SendError:
+            return  # refused now: the next attempt may get through
+
+    def _max_attempts(self) -> int:
+        names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
+        return self.netns.sysctls.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")
+
+    # --- receiving
+
+    def segment(self, skb: Skb) -> None:
+        """A segment for this connection."""
+        data, at, flags = skb.data, skb.l4, skb.tcp_flags
+        sequence = int.from_bytes(data[at + 4 : at + 8])
+        acknowledged = int.from_bytes(data[at + 8 : at + 12])
+        payload = bytes(data[at + (data[at + 12] >> 4) * 4 :])
+        if self.state == "SYN_SENT":
+            self._answer_to_syn(skb, flags, sequence, acknowledged)
+            return
+        if flags & RST:
+            if (sequence - self.rcv_nxt) & MASK < MAX_WINDOW:
+                self.fail("ECONNRESET")
+            return
+        if flags & SYN:
+            self._acknowledge()
+            return
+        if flags & ACK:
+            self._acknowledged(acknowledged)
+        if self.state != "CLOSED" and (payload or flags & FIN):
+            self._data(sequence, payload, flags)
+
+    def _answer_to_syn(self, skb: Skb, flags: int, sequence: int, acknowledged: int) -> None:
+        if flags & ACK and acknowledged != self.snd_nxt:
+            if not flags & RST:
+                self.netns.sockets.refuse(skb)
+            return
+        if flags & RST:
+            if flags & ACK:
+                self.fail("ECONNREFUSED")
+            return
+        if flags & SYN and flags & ACK:
+            self.rcv_nxt = (sequence + 1) & MASK
+            self.mss = min(self.mss, peer_mss(skb, 536))
+            self._acknowledged(acknowledged)
+            self.state = "ESTABLISHED"
+            self._acknowledge()
+
+    def _acknowledged(self, number: int) -> None:
+        before = len(self.unacknowledged)
+        self.unacknowledged = [segment for segment in self.unacknowledged if (number - segment.end) & MASK > 0x7FFFFFFF]
+        if len(self.unacknowledged) == before:
+            return
+        self.attempts, self.rto_s = 0, INITIAL_RTO_S
+        if self.unacknowledged:
+            self._arm()
+            return
+        self.generation += 1
+        if self.state == "SYN_RECV":
+            self.state = "ESTABLISHED"
+            if self.program is not None:
+                self.program.on_accept(self)
+        elif self.state == "FIN_WAIT_1":
+            self.state = "FIN_WAIT_2"
+        elif self.state == "CLOSING":
+            self._time_wait()
+        elif self.state == "LAST_ACK":
+            self._forget()
+
+    def _data(self, sequence: int, payload: bytes, flags: int) -> None:
+        ahead = (sequence - self.rcv_nxt) & MASK
+        if ahead > 0x7FFFFFFF:  # all or part of it is old
+            old = (self.rcv_nxt - sequence) & MASK
+            if old >= len(payload) + bool(flags & FIN):
+                self._acknowledge()
+                return
+            payload, sequence = payload[old:], self.rcv_nxt
+        elif ahead:
+            self.out_of_order[sequence] = (payload, flags)
+            self._acknowledge()
+            return
+        self._take(payload, flags)
+        while (waiting := self.out_of_order.pop(self.rcv_nxt, None)) is not None:
+            self._take(*waiting)
+
+    def _take(self, payload: bytes, flags: int) -> None:
+        self.rcv_nxt = (self.rcv_nxt + len(payload) + bool(flags & FIN)) & MASK
+        self._acknowledge()
+        if payload:
+            if self.program is not None:
+                self.program.on_data(self, payload)
+            else:
+                self.incoming += payload
+        if flags & FIN:
+            self._peer_closes()
+
+    def _peer_closes(self) -> None:
+        self.peer_closed = True
+        if self.state == "ESTABLISHED":
+            self.state = "CLOSE_WAIT"
+        elif self.state == "FIN_WAIT_1":
+            self.state = "CLOSING"
+        elif self.state == "FIN_WAIT_2":
+            self._time_wait()
+        if self.program is not None:
+            self.program.on_close(self)
+
+    def _time_wait(self) -> None:
+        self.state = "TIME_WAIT"
+        self.generation += 1
+        payload = (self.key, self.generation)
+        self.netns.clock.schedule(timer_target(self.netns), payload, delay_s=TIME_WAIT_S)
+
+    def icmp_error(self, error: str, mtu: int) -> None:
+        """An ICMP error quotes one of our segments: fatal while connecting, a hint afterwards (tcp_v4_err)."""
+        if error == "EMSGSIZE":
+            self._shrink(mtu)
+        elif self.state in ("SYN_SENT", "SYN_RECV"):
+            self.fail(error)
+
+    def _shrink(self, mtu: int) -> None:
+        """Path MTU discovery: cut what is not acknowledged into smaller segments and send it again."""
+        mss = max(MIN_MSS, (mtu or 576) - (40 if self.family == 4 else 60))
+        if mss >= self.mss:
+            return
+        self.mss = mss
+        pieces: list[Outgoing] = []
+        for segment in self.unacknowledged:
+            for at in range(0, len(segment.data), mss) or (0,):
+                last = at + mss >= len(segment.data)
+                flags = segment.flags if last else segment.flags & ~FIN
+                pieces.append(Outgoing((segment.sequence + at) & MASK, flags, segment.data[at : at + mss]))
+        self.unacknowledged = pieces
+        for piece in pieces:
+            self._transmit(piece.flags, piece.sequence, piece.data)
+
+    def fail(self, error: str) -> None:
+        """The connection is over, with an errno's name."""
+        self.error = error
+        program: Program | None = self.program
+        self._forget()
+        if program is not None:
+            program.on_error(self, error)
+
+    def _forget(self) -> None:
+        self.state = "CLOSED"
+        self.generation += 1
+        self.netns.sockets.connections.pop(self.key, None)
+
+    def fork(self, netns: Netns) -> TcpConnection:
+        copy = TcpConnection(netns, self.family, self.address, self.port, *self.remote)
+        for name in (
+            "program", "name", "transparent", "uid", "mark", "error", "state", "peer_closed", "snd_nxt", "rcv_nxt",
+            "mss", "rto_s", "attempts", "generation", "closing",
+        ):  # fmt: skip
+            setattr(copy, name, getattr(self, name))
+        copy.incoming = self.incoming.copy()
+        copy.unacknowledged = self.unacknowledged.copy()
+        copy.out_of_order = self.out_of_order.copy()
+        copy.context = self.context.copy()
+        target = timer_target(netns)
+        if target not in netns.clock.targets:
+            netns.clock.bind(target, lambda payload: netns.sockets.timer(payload))
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<TcpConnection {self.port} -> {self.remote[1]} {self.state}>"
+
+
+def timer_target(netns: Netns) -> str:
+    """The clock target of a namespace's TCP timers."""
+    return f"tcp@{netns.name}"
+
+
+def segment_input(sockets: Sockets, skb: Skb, sock: Socket) -> None:
+    """A segment for a socket: a connection's own, or a SYN for a listener (tcp_v4_rcv)."""
+    if isinstance(sock, TcpConnection):
+        if sock.state == "TIME_WAIT" and skb.tcp_flags & (SYN | ACK | RST) == SYN:
+            sock._forget()  # a new connection may take over the port (RFC 1122)
+            owner = sockets.owner(skb)
+            if owner is None:
+                sockets.refuse(skb)
+            else:
+                segment_input(sockets, skb, owner)
+            return
+        sock.segment(skb)
+        return
+    if sock.program is None:
+        return  # a sink
+    flags = skb.tcp_flags
+    if flags & RST:
+        return
+    if flags & (SYN | ACK) != SYN:
+        sockets.refuse(skb)
+        return
+    connection = TcpConnection(sockets.netns, skb.family, skb.dst, skb.dport, skb.src, skb.sport)
+    connection.program, connection.uid, connection.name = sock.program, sock.uid, sock.name
+    connection.context = {**sock.context, "listener": sock}
+    sockets.connections[connection.key] = connection
+    connection._start()
+    connection.mss = min(connection.mss, peer_mss(skb, 536))
+    connection.rcv_nxt = (int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8]) + 1) & MASK
+    connection.state = "SYN_RECV"
+    connection._emit(SYN | ACK, b"")
+
+
+def peer_mss(skb: Skb, default: int) -> int:
+    """The MSS option of a SYN."""
+    at, end = skb.l4 + 20, skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4
+    options: Any = skb.data[at:end]
+    place = 0
+    while place < len(options):
+        kind = options[place]
+        if kind == 0:
+            break
+        if kind == 1:
+            place += 1
+            continue
+        size = options[place + 1] if place + 1 < len(options) else 0
+        if size < 2:
+            break
+        if kind == 2 and size == 4 and place + 4 <= len(options):
+            return max(MIN_MSS, options[place + 2] << 8 | options[place + 3])
+        place += size
+    return default
