@@ -91,6 +91,12 @@ def _listed(objects: Json) -> Iterator[tuple[Key, Json]]:
         yield ("nodes", "", node["name"]), _node(node)
 
 
+def node_of(topology: Json) -> Json:
+    """The node's own object, for recordings that do not list it."""
+    address = topology["nodeInterfaces"]["eth0"][0].partition("/")[0]
+    return _node({"name": "kp-node", "addresses": [{"type": "InternalIP", "address": address}]})
+
+
 def _node(node: Json) -> Json:
     """A Node object from the recording's shorter form."""
     metadata = {"name": node["name"], "labels": node.get("labels") or {}}

@@ -6,7 +6,7 @@ iptables: counters, and the order of the rules of different service ports inside
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 #: Chains to which every Service adds its rules, in the order of a Go map.
@@ -90,3 +90,10 @@ def patched(text: str, diff: str) -> str:
         elif line.startswith("+") and not line.startswith("+++"):
             new.append(line[1:])
     return "\n".join([*new, *old[position:]])
+
+
+#: Name of a dump in the recordings -> how to get it from the node, and how to compare it.
+RULE_DUMPS: dict[str, tuple[list[str], Callable[[str, str], Iterator[str]]]] = {
+    "iptables_save": (["iptables-save"], iptables_differences),
+    "ip6tables_save": (["ip6tables-save"], iptables_differences),
+}
