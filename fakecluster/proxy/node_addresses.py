@@ -53,11 +53,12 @@ class NodePortAddresses:
 
 
 def node_port_addresses(entries: Iterable[str], family: Family, node_ip: str) -> NodePortAddresses:
-    """Read the configured list for one family; ``primary`` stands for the node's IP."""
+    """Read the configured list for one family; ``primary`` stands for the node's IP, if it has one of the family."""
     cidrs = []
     for entry in entries:
         if entry == NODE_PORT_ADDRESSES_PRIMARY:
-            cidrs.append(f"{node_ip}/{128 if ':' in node_ip else 32}")
+            if not ip_address(node_ip).is_loopback:
+                cidrs.append(f"{node_ip}/{128 if ':' in node_ip else 32}")
         elif family_of(entry) == family:
             cidrs.append(entry)
     return NodePortAddresses(tuple(cidrs) or (_ZERO_CIDR[family],))

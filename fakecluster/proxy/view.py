@@ -7,6 +7,7 @@ util/utils.go and endpointslicecache.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -106,9 +107,15 @@ ServicePorts = dict[ServicePortName, ServicePort]
 Endpoints = dict[ServicePortName, tuple[Endpoint, ...]]
 
 
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_PLAIN_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+
+
 @lru_cache(maxsize=65536)
 def canonical_ip(text: str) -> str:
     """Canonical text of an address; like kube-proxy it forgives leading zeros in IPv4. Empty when it is no address."""
+    if _PLAIN_IPV4.fullmatch(text):
+        return text
     if ":" not in text:
         text = ".".join(part.lstrip("0") or "0" for part in text.split("."))
     try:

@@ -11,14 +11,14 @@ Source: Kubernetes pkg/proxy/iptables/proxier.go, the loop over services in sync
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
 
 import attrs
 
 from fakecluster.proxy.detect_local import LocalDetector
 from fakecluster.proxy.iptables.chains import LOCALHOST_ACCEPTED, chain_lines
-from fakecluster.proxy.names import endpoint_chain, service_hash
+from fakecluster.proxy.names import endpoint_chains, service_hash
 from fakecluster.proxy.topology import UsableEndpoints
 from fakecluster.proxy.view import Endpoint, ServicePort
 
@@ -78,6 +78,7 @@ class _Rendering:
         self.internal = bool(usable.local) if port.internal_local else usable.anywhere
         self.external = bool(usable.local) if port.external_local else usable.anywhere
         self.has_firewall = usable.anywhere and bool(port.load_balancer_ips and port.source_ranges)
+        self.endpoint_chain = cache(endpoint_chains(port.name))
         self.shared: list[str] = []
         self.filter: list[str] = []
         self.own: list[str] = []
@@ -234,12 +235,12 @@ class _Rendering:
 
     def _spread(self, chain: str, endpoints: Sequence[Endpoint]) -> None:
         """Affinity first, then each endpoint with the share that makes all equally likely."""
-        own, name, timeout_s = self.own, self.port.name, self.port.affinity_timeout_s
+        own, timeout_s = self.own, self.port.affinity_timeout_s
         heads = [
             (f'-A {chain} -m comment --comment "{self.title} -> {e.text}"' if self.comments else f"-A {chain}")
             for e in endpoints
         ]
-        targets = [endpoint_chain(name, e.text) for e in endpoints]
+        targets = [self.endpoint_chain(e.text) for e in endpoints]
         if timeout_s:
             own += [
                 f"{head} -m recent --name {target} --rcheck --seconds {timeout_s} --reap -j {target}\n"
@@ -254,7 +255,7 @@ class _Rendering:
     def _endpoint_chains(self) -> None:
         comment = f" -m comment --comment {self.title}" if self.comments else ""
         for endpoint in self.usable.reachable:
-            chain = endpoint_chain(self.port.name, endpoint.text)
+            chain = self.endpoint_chain(endpoint.text)
             self.chains.append(chain)
             remember = f" -m recent --name {chain} --set" if self.port.affinity_timeout_s else ""
             self.own.append(f"-A {chain}{comment} -s {endpoint.ip} -j KUBE-MARK-MASQ\n")
