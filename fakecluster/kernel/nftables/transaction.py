@@ -1,0 +1,539 @@
+"""One batch of commands: carried out in order, checked, then made to count, or undone.
+
+Every change notes how to undo it; a batch costs what its text costs, however large the tables are. Source: the
+behaviour of nf_tables_api.c; messages are nft's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+
+from fakecluster.kernel.nftables.elements import add_elements, delete_elements
+from fakecluster.kernel.nftables.references import ALL_HOOKS, References, references
+from fakecluster.kernel.nftables.sets import SetState
+from fakecluster.kernel.nftables.state import Chain, LoadedRule, NamedObject, Table
+from fakecluster.kernel.nftables.validate import Validation
+from fakecluster.rules.nft.errors import NftError, Span
+from fakecluster.rules.nft.objects import (
+    ChainSpec, Command, ObjectSpec, Rule, SetSpec, TableName, TableSpec,
+)  # fmt: skip
+from fakecluster.rules.nft.parse_chain import chain_is_possible
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.nftables.ruleset import Nftables
+
+Undo = Callable[[], object]
+
+
+class Transaction:
+    """The work of one batch. `undo` holds what takes each change back, `later` what only counts once all is well."""
+
+    def __init__(self, ruleset: Nftables) -> None:
+        self.ruleset = ruleset
+        self.undo: list[Undo] = []
+        self.later: list[Undo] = []
+        self.validation = Validation()
+        self.gone: set[tuple[TableName, int]] = set()
+        self.gone_tables: set[TableName] = set()
+        self.tracked: dict[str, int] = {}
+        self.command: Command = Command("add", "ruleset")
+
+    def run(self, commands: Iterable[Command], *, check: bool) -> None:
+        try:
+            for command in commands:
+                self.command = command
+                _HANDLERS[command.verb, command.noun](self, command)
+            self.validation.check(self)
+        except BaseException:
+            self.roll_back()
+            raise
+        if check:
+            self.roll_back()
+            return
+        self._commit()
+
+    def roll_back(self) -> None:
+        while self.undo:
+            self.undo.pop()()
+
+    def _commit(self) -> None:
+        for each in self.later:
+            each()
+        for family, change in self.tracked.items():
+            if change:
+                self.ruleset.track(family, change)
+        states = self.ruleset.states
+        if states and (self.gone or self.gone_tables):
+            dead = [key for key in states if key[0] in self.gone_tables or (key[0], _handle_of(key[1])) in self.gone]
+            for key in dead:
+                del states[key]
+
+    def fail(self, number: int, *, word: str = "", command: Command | None = None) -> NoReturn:
+        """Stop with the kernel's answer, pointing at `word` in the command (at all of it without)."""
+        command = command or self.command
+        reason = f"Could not process rule: {os.strerror(number)}"
+        if command.place is not None:
+            command.place.fail(reason, word=word)
+        raise NftError(reason, Span(0, 0), "")
+
+    # --- finding things
+
+    def table(self, command: Command) -> Table:
+        assert command.table is not None
+        if command.table not in self.ruleset.tables:
+            self.fail(errno.ENOENT, word=command.table.name)
+        return self.ruleset.own_table(command.table)
+
+    def chain(self, table: Table, name: str) -> Chain:
+        if name not in table.chains:
+            self.fail(errno.ENOENT, word=name)
+        return self.ruleset.own_chain(table, name)
+
+    def set(self, table: Table, name: str) -> SetState:
+        if name not in table.sets:
+            self.fail(errno.ENOENT, word=name)
+        return self.ruleset.own_set(table, name)
+
+    def handle(self, table: Table) -> int:
+        table.next_handle += 1
+        return table.next_handle - 1
+
+    # --- references
+
+    def refer(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
+        """Count a rule's references up or down."""
+        found = rule_references(rule)
+        for target in found.chains:
+            if change > 0:
+                self._check_target(table, target)
+            self.count_user(table, target, ("chain", chain), change)
+        for name in found.sets:
+            if name not in table.sets:
+                self.fail(errno.ENOENT, word=name)
+            users = table.set_users
+            users[name] = users.get(name, 0) + change
+            self.validation.uses.setdefault((table.name, name), set()).add(chain)
+        for key in found.objects:
+            if change > 0 and key not in table.objects:
+                self.fail(errno.ENOENT, word=key[1])
+            name = " ".join(key)
+            table.set_users[name] = table.set_users.get(name, 0) + change
+        if found.conntrack:
+            self.tracked[table.name.family] = self.tracked.get(table.name.family, 0) + change
+        if change > 0 and (found.chains or found.sets or found.nat or found.hooks is not ALL_HOOKS):
+            self.validation.dirty(table.name, chain, self.command)
+
+    def _check_target(self, table: Table, target: str) -> None:
+        found = table.chains.get(target)
+        if found is None:
+            self.fail(errno.ENOENT, word=target)
+        if found.spec.base is not None:
+            self.fail(errno.EOPNOTSUPP, word=target)
+
+    def count_user(self, table: Table, target: str, user: tuple[str, str], change: int) -> None:
+        """Note that a chain is referred to once more (or less)."""
+        if target not in table.chains:
+            return
+        users = self.ruleset.own_chain(table, target).users
+        left = users.get(user, 0) + change
+        if left:
+            users[user] = left
+        else:
+            users.pop(user, None)
+
+    def unrefer(self, table: Table, chain: str, rules: Iterable[LoadedRule]) -> None:
+        for rule in rules:
+            self.refer(table, chain, rule, -1)
+            self.gone.add((table.name, rule.handle))
+            self.undo.append(lambda rule=rule: self.refer_back(table, chain, rule))  # type: ignore[misc]
+
+    def refer_back(self, table: Table, chain: str, rule: LoadedRule) -> None:
+        """Undo `unrefer` for one rule (what it refers to is there again by then)."""
+        self._recount(table, chain, rule, +1)
+
+    def _recount(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
+        found = rule_references(rule)
+        for target in found.chains:
+            self.count_user(table, target, ("chain", chain), change)
+        for name in (*found.sets, *(" ".join(key) for key in found.objects)):
+            table.set_users[name] = table.set_users.get(name, 0) + change
+
+    # --- tables
+
+    def add_table(self, command: Command) -> None:
+        name, tables = command.table, self.ruleset.tables
+        assert name is not None and isinstance(command.body, TableSpec)
+        if name in tables:
+            if command.verb == "create":
+                self.fail(errno.EEXIST, word=name.name)
+            self._update_table(name, command.body)
+            return
+        handle = self.ruleset.next_table_handle
+        self.ruleset.next_table_handle += 1
+        tables[name] = Table(name, command.body, handle, self.ruleset.owner)
+        self.undo.append(lambda: tables.pop(name))
+
+    def _update_table(self, name: TableName, spec: TableSpec) -> None:
+        table = self.ruleset.own_table(name)
+        if spec.flags == table.spec.flags:
+            return
+        before = table.spec
+        table.spec = attrs.evolve(before, flags=spec.flags)
+        self.undo.append(lambda: setattr(table, "spec", before))
+        self.later.append(lambda: self._wake(table))
+
+    def _wake(self, table: Table) -> None:
+        """A dormant table's chains leave the hooks; they come back when it wakes."""
+        for chain in table.chains.values():
+            base = chain.spec.base
+            if base is None:
+                continue
+            if "dormant" in table.spec.flags:
+                self.ruleset.uninstall(table.name, chain.spec.name, base)
+            else:
+                self.ruleset.install(table, chain)
+
+    def delete_table(self, command: Command) -> None:
+        name = command.table
+        assert name is not None
+        if command.handle:
+            name = next((key for key, found in self.ruleset.tables.items() if found.handle == command.handle), name)
+        if name not in self.ruleset.tables:
+            self.fail(errno.ENOENT, word=name.name)
+        self._drop_table(name)
+
+    def _drop_table(self, name: TableName) -> None:
+        tables = self.ruleset.tables
+        before = tables.copy()
+        table = tables.pop(name)
+        needing = sum(
+            rule_references(rule).conntrack for chain in table.chains.values() for rule in chain.rules
+        )
+        self.tracked[name.family] = self.tracked.get(name.family, 0) - needing
+        self.gone_tables.add(name)
+
+        def restore() -> None:
+            tables.clear()
+            tables.update(before)
+
+        self.undo.append(restore)
+        bases = [(chain.spec.name, chain.spec.base) for chain in table.chains.values() if chain.spec.base]
+        for chain_name, base in bases:
+            self.later.append(lambda chain_name=chain_name, base=base: self.ruleset.uninstall(name, chain_name, base))  # type: ignore[misc]
+
+    def flush_table(self, command: Command) -> None:
+        table = self.table(command)
+        for name in table.chains:
+            self._flush(table, name)
+
+    def flush_ruleset(self, command: Command) -> None:
+        family = command.table.family if command.table else ""
+        for name in [name for name in self.ruleset.tables if not family or name.family == family]:
+            self._drop_table(name)
+
+    # --- chains
+
+    def add_chain(self, command: Command) -> None:
+        table, spec = self.table(command), command.body
+        assert isinstance(spec, ChainSpec)
+        if spec.name in table.chains:
+            if command.verb == "create":
+                self.fail(errno.EEXIST, word=spec.name)
+            self._update_chain(table, spec)
+            return
+        if spec.base is not None and not chain_is_possible(spec.base):
+            self.fail(errno.EOPNOTSUPP)
+        chain = table.chains[spec.name] = Chain(spec, self.handle(table), self.ruleset.owner)
+        self.undo.append(lambda: table.chains.pop(spec.name))
+        if spec.base is not None and "dormant" not in table.spec.flags:
+            self.later.append(lambda: self._install(table, chain))
+
+    def _install(self, table: Table, chain: Chain) -> None:
+        if table.chains.get(chain.spec.name) is chain and self.ruleset.tables.get(table.name) is table:
+            self.ruleset.install(table, chain)
+
+    def _update_chain(self, table: Table, spec: ChainSpec) -> None:
+        old = table.chains[spec.name].spec
+        if spec.base is None:
+            return
+        base = old.base
+        if base is None or (base.kind, base.hook, base.priority) != (spec.base.kind, spec.base.hook, spec.base.priority):
+            self.fail(errno.EOPNOTSUPP)
+        if not spec.base.policy_given or spec.base.policy == base.policy:
+            return
+        chain = self.ruleset.own_chain(table, spec.name)
+        chain.spec = attrs.evolve(old, base=attrs.evolve(base, policy=spec.base.policy))
+        self.undo.append(lambda: setattr(chain, "spec", old))
+
+    def delete_chain(self, command: Command) -> None:
+        table = self.table(command)
+        name = command.name
+        if command.handle:
+            name = next((key for key, found in table.chains.items() if found.handle == command.handle), "")
+        chain = self.chain(table, name or command.name)
+        self._flush(table, name)
+        if chain.users:
+            self.fail(errno.EBUSY, word=name)
+        before = table.chains.copy() if next(reversed(table.chains)) != name else None
+        del table.chains[name]
+
+        def restore() -> None:
+            if before is None:
+                table.chains[name] = chain
+            else:
+                table.chains.clear()
+                table.chains.update(before)
+
+        self.undo.append(restore)
+        base = chain.spec.base
+        if base is not None:
+            self.later.insert(0, lambda: self.ruleset.uninstall(table.name, name, base))
+
+    def flush_chain(self, command: Command) -> None:
+        table = self.table(command)
+        self.chain(table, command.name)
+        self._flush(table, command.name)
+
+    def _flush(self, table: Table, name: str) -> None:
+        if not table.chains[name].rules:
+            return
+        chain = self.ruleset.own_chain(table, name)
+        rules = chain.rules
+        self.unrefer(table, name, rules)
+        chain.rules = []
+        self.undo.append(lambda: setattr(chain, "rules", rules))
+
+    def rename_chain(self, command: Command) -> None:
+        table = self.table(command)
+        chain = self.chain(table, command.name)
+        if command.new_name in table.chains:
+            self.fail(errno.EEXIST, word=command.new_name)
+        if chain.users or chain.spec.base is not None:
+            self.fail(errno.EBUSY if chain.users else errno.EOPNOTSUPP, word=command.name)
+        before, old = table.chains.copy(), chain.spec
+        renamed = {command.new_name if name == command.name else name: found for name, found in before.items()}
+        chain.spec = attrs.evolve(old, name=command.new_name)
+        table.chains.clear()
+        table.chains.update(renamed)
+
+        def restore() -> None:
+            chain.spec = old
+            table.chains.clear()
+            table.chains.update(before)
+
+        self.undo.append(restore)
+
+    # --- rules
+
+    def add_rule(self, command: Command) -> None:
+        table = self.table(command)
+        chain = self.chain(table, command.name)
+        body = command.body
+        assert isinstance(body, Rule)
+        rule = LoadedRule(body, self.handle(table))
+        at = self._position(chain, command)
+        self.refer(table, command.name, rule, +1)
+        found = rule_references(rule)
+        for name in found.updated_sets:
+            self._make_dynamic(table, name)
+        if at is None:
+            chain.rules.append(rule)
+        else:
+            chain.rules.insert(at, rule)
+        self.undo.append(lambda: self._take_back(table, chain, rule))
+
+    def _take_back(self, table: Table, chain: Chain, rule: LoadedRule) -> None:
+        chain.rules.remove(rule)
+        self._recount(table, chain.spec.name, rule, -1)
+
+    def _make_dynamic(self, table: Table, name: str) -> None:
+        """A set that rules add to is dynamic and has a size, declared or not."""
+        from fakecluster.kernel.nftables.ruleset import DEFAULT_DYNAMIC_SIZE
+
+        state = self.ruleset.own_set(table, name)
+        before = state.spec
+        if "dynamic" in before.flags and before.size:
+            return
+        state.spec = attrs.evolve(before, flags=before.flags | {"dynamic"}, size=before.size or DEFAULT_DYNAMIC_SIZE)
+        self.undo.append(lambda: setattr(state, "spec", before))
+
+    def _position(self, chain: Chain, command: Command) -> int | None:
+        """Where a new rule goes: None for the end."""
+        insert = command.verb == "insert"
+        if command.position:
+            index = self._index_of(chain, command.position, word="position")
+            return index if insert else index + 1
+        if command.index is not None:
+            if command.index >= len(chain.rules):
+                self.fail(errno.ENOENT, word="index")
+            return command.index if insert else command.index + 1
+        return 0 if insert else None
+
+    def _index_of(self, chain: Chain, handle: int, *, word: str) -> int:
+        for index, rule in enumerate(chain.rules):
+            if rule.handle == handle:
+                return index
+        self.fail(errno.ENOENT, word=word)
+
+    def replace_rule(self, command: Command) -> None:
+        table = self.table(command)
+        chain = self.chain(table, command.name)
+        assert isinstance(command.body, Rule)
+        at = self._index_of(chain, command.handle, word=str(command.handle))
+        old = chain.rules[at]
+        rule = LoadedRule(command.body, self.handle(table))
+        self.refer(table, command.name, rule, +1)
+        self.unrefer(table, command.name, [old])
+        chain.rules[at] = rule
+
+        def restore() -> None:
+            chain.rules[at] = old
+            self._recount(table, chain.spec.name, rule, -1)
+
+        self.undo.append(restore)
+
+    def delete_rule(self, command: Command) -> None:
+        table = self.table(command)
+        chain = self.chain(table, command.name)
+        at = self._index_of(chain, command.handle, word=str(command.handle))
+        rule = chain.rules[at]
+        self.unrefer(table, command.name, [rule])
+        del chain.rules[at]
+        self.undo.append(lambda: chain.rules.insert(at, rule))
+
+    # --- sets and objects
+
+    def add_set(self, command: Command) -> None:
+        table, spec = self.table(command), command.body
+        assert isinstance(spec, SetSpec)
+        existing = table.sets.get(spec.name)
+        if existing is not None:
+            same = (existing.spec.key, existing.spec.data, existing.spec.data_kind) == (spec.key, spec.data, spec.data_kind)
+            if command.verb == "create" or not same:
+                self.fail(errno.EEXIST, word=spec.name)
+            return
+        table.sets[spec.name] = SetState(spec, self.handle(table), self.ruleset.owner)
+        self.undo.append(lambda: table.sets.pop(spec.name))
+
+    def delete_set(self, command: Command) -> None:
+        table = self.table(command)
+        name = command.name
+        if command.handle:
+            name = next((key for key, found in table.sets.items() if found.handle == command.handle), "")
+        state = self.set(table, name or command.name)
+        if table.set_users.get(name):
+            self.fail(errno.EBUSY, word=name)
+        self._forget_targets(table, state)
+        before = table.sets.copy()
+        del table.sets[name]
+
+        def restore() -> None:
+            table.sets.clear()
+            table.sets.update(before)
+
+        self.undo.append(restore)
+
+    def _forget_targets(self, table: Table, state: SetState) -> None:
+        if state.spec.data_kind != "verdict":
+            return
+        for element in list(state.elements.values()):
+            target = getattr(element.data, "chain", "")
+            if target:
+                self.refer_map(table, state.spec.name, target, -1)
+
+    def refer_map(self, table: Table, name: str, target: str, change: int) -> None:
+        """Count a verdict map's reference to a chain, undoably."""
+        self.count_user(table, target, ("map", name), change)
+        self.undo.append(lambda: self.count_user(table, target, ("map", name), -change))
+
+    def flush_set(self, command: Command) -> None:
+        table = self.table(command)
+        state = self.set(table, command.name)
+        self._forget_targets(table, state)
+        before = (state.elements, state.expires, state.states, state.catch_all)
+        state.elements, state.expires, state.states, state.catch_all = {}, {}, {}, None
+        state.lows = state.groups = None
+
+        def restore() -> None:
+            state.elements, state.expires, state.states, state.catch_all = before
+            state.lows = state.groups = None
+
+        self.undo.append(restore)
+
+    def add_object(self, command: Command) -> None:
+        table, spec = self.table(command), command.body
+        assert isinstance(spec, ObjectSpec)
+        key = (spec.kind, spec.name)
+        if key in table.objects:
+            if command.verb == "create":
+                self.fail(errno.EEXIST, word=spec.name)
+            return
+        table.objects[key] = NamedObject(spec, self.handle(table))
+        self.undo.append(lambda: table.objects.pop(key))
+
+    def delete_object(self, command: Command) -> None:
+        table = self.table(command)
+        key = (command.noun, command.name)
+        if key not in table.objects:
+            self.fail(errno.ENOENT, word=command.name)
+        if table.set_users.get(" ".join(key)):
+            self.fail(errno.EBUSY, word=command.name)
+        before = table.objects.copy()
+        del table.objects[key]
+        self.gone.add((table.name, hash(key)))
+
+        def restore() -> None:
+            table.objects.clear()
+            table.objects.update(before)
+
+        self.undo.append(restore)
+
+
+def rule_references(rule: LoadedRule) -> References:
+    """What a loaded rule refers to; looked for once."""
+    found: References | None = rule.references
+    if found is None:
+        found = rule.references = references(rule.rule)
+    return found
+
+
+def _handle_of(place: object) -> int:
+    """The rule's handle in the name of a place for state."""
+    while isinstance(place, tuple):
+        if isinstance(place[0], str):
+            return hash(place)
+        place = place[0]
+    return place if isinstance(place, int) else 0
+
+
+Handler = Callable[[Transaction, Command], None]
+_BOTH = ("add", "create")
+_HANDLERS: dict[tuple[str, str], Handler] = {
+    **{(verb, "table"): Transaction.add_table for verb in _BOTH},
+    **{(verb, "chain"): Transaction.add_chain for verb in _BOTH},
+    **{(verb, noun): Transaction.add_set for verb in _BOTH for noun in ("set", "map")},
+    **{(verb, noun): Transaction.add_object for verb in _BOTH for noun in ("counter", "quota", "limit")},
+    **{("delete", noun): Transaction.delete_object for noun in ("counter", "quota", "limit")},
+    **{(verb, "element"): add_elements for verb in _BOTH},
+    ("delete", "element"): delete_elements,
+    ("delete", "table"): Transaction.delete_table,
+    ("flush", "table"): Transaction.flush_table,
+    ("flush", "ruleset"): Transaction.flush_ruleset,
+    ("delete", "chain"): Transaction.delete_chain,
+    ("flush", "chain"): Transaction.flush_chain,
+    ("rename", "chain"): Transaction.rename_chain,
+    ("add", "rule"): Transaction.add_rule,
+    ("create", "rule"): Transaction.add_rule,
+    ("insert", "rule"): Transaction.add_rule,
+    ("replace", "rule"): Transaction.replace_rule,
+    ("delete", "rule"): Transaction.delete_rule,
+    ("delete", "set"): Transaction.delete_set,
+    ("delete", "map"): Transaction.delete_set,
+    ("flush", "set"): Transaction.flush_set,
+    ("flush", "map"): Transaction.flush_set,
+}
