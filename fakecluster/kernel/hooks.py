@@ -59,7 +59,7 @@ HookFunction = Callable[["Skb", HookContext], int]
 
 @attrs.frozen(order=True)
 class HookEntry:
-    """One function on one hook; equal priorities run in the order of registration."""
+    """One function on one hook; of equal priorities the last registered runs first (nf_hook_entries_grow)."""
 
     priority: int
     sequence: int
@@ -79,7 +79,7 @@ class Hooks:
     def register(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
         """Add `function` to a hook; `name` says who it is and is unique there (a second one replaces)."""
         self.unregister(family, hook, name)
-        self._sequence += 1
+        self._sequence -= 1
         entries = self.entries[family][hook]
         entries.append(HookEntry(priority, self._sequence, name, function))
         entries.sort()

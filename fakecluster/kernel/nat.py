@@ -70,7 +70,7 @@ class Nat:
 
     def register_chain(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
         """Ask `function` for the first packet of each flow on a hook (tracking is the caller's to `need`)."""
-        self._sequence += 1
+        self._sequence -= 1
         entries = [entry for entry in self.chains.get((family, hook), []) if entry.name != name]
         self.chains[family, hook] = sorted([*entries, HookEntry(priority, self._sequence, name, function)])
         self._install(family)
