@@ -55,8 +55,8 @@ def _route_device(packet: Packet, daddr: bool, flags: tuple[str, ...]) -> str:
     towards, other = (skb.dst, skb.src) if daddr else (skb.src, skb.dst)
     mark = skb.mark if "mark" in flags else 0
     device = _device(packet, flags)
-    route = netns.routes.lookup(skb.family, towards, src=other, mark=mark, oif=device, tos=skb.tos & 0x1C)
-    if route is None or route.kind not in ("unicast", "local" if skb.family == 6 else "unicast"):
+    route = netns.routes.lookup(skb.family, towards, src=other, mark=mark, tos=skb.tos & 0x1C)
+    if route is None or route.kind != "unicast":
         return ""
     if device and route.oif != device:
         return ""

@@ -186,8 +186,6 @@ def set_reference(rule: RuleContext, key: Expression, *, want_map: bool) -> tupl
         cursor.fail_at("No such file or directory", first)
     if want_map and not spec.is_map:
         cursor.fail_at("Expression is not a map", first)
-    if not want_map and spec.is_map:
-        cursor.fail_at("Expression is not a set", first)
     expected = datatypes_of(key)
     if not _compatible(expected, spec.key):
         cursor.fail_at(
@@ -207,8 +205,8 @@ def _compatible(expected: Sequence[Datatype], found: Sequence[Datatype]) -> bool
     )
 
 
-def anonymous_set(rule: RuleContext, key: Expression) -> AnonymousSet:
-    """``{ A, B, C }`` of the key's type; overlapping ranges are merged, as nft does within rules."""
+def anonymous_set(rule: RuleContext, key: Expression) -> tuple[int, AnonymousSet]:
+    """``{ A, B, C }`` of the key's type: how many were given, and the set with overlapping ranges merged."""
     cursor, types = rule.cursor, types_of(key)
     cursor.expect("{")
     cursor.skip_newlines()
@@ -222,7 +220,7 @@ def anonymous_set(rule: RuleContext, key: Expression) -> AnonymousSet:
         if cursor.word == "}":
             break
     cursor.expect("}")
-    return finished_set(elements, types)
+    return len(elements), finished_set(elements, types)
 
 
 def finished_set(elements: Sequence[Element], types: Types) -> AnonymousSet:

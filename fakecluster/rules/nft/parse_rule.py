@@ -6,7 +6,7 @@ import attrs
 
 from fakecluster.rules.nft.datatypes import BOOLEAN, Datatype
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Const, Ct, Element, Expression, Fib, Meta, Payload, Prefix, SetRef, TcpOption, datatypes_of, width,
+    AnonymousSet, Bitwise, Const, Ct, Element, Expression, Fib, Meta, Payload, Prefix, Range, SetRef, TcpOption, datatypes_of, width,
 )  # fmt: skip
 from fakecluster.rules.nft.headers import PROTOCOL_BY_NUMBER
 from fakecluster.rules.nft.objects import Rule, TableName
@@ -99,8 +99,8 @@ def _relation(context: RuleContext, left: Expression, first: int) -> Match:
         reference, _spec = set_reference(context, left, want_map=False)
         return Match(left, operator or "==", reference)
     if cursor.word == "{":
-        found = anonymous_set(context, left)
-        return _from_set(left, operator or "==", found)
+        given, found = anonymous_set(context, left)
+        return _from_set(left, operator or "==", given, found)
     if datatypes[0].kind == "bitmask" and len(datatypes) == 1:
         return _flags(context, left, operator, datatypes[0])
     if operator == "!":
@@ -113,11 +113,11 @@ def _relation(context: RuleContext, left: Expression, first: int) -> Match:
     return _masked_relation(left, operator or "==", right)
 
 
-def _from_set(left: Expression, operator: str, found: AnonymousSet) -> Match:
-    """A set of one plain member is that member."""
-    if len(found.elements) == 1 and found.elements[0].key is not None:
+def _from_set(left: Expression, operator: str, given: int, found: AnonymousSet) -> Match:
+    """A set that was given as one plain member is that member."""
+    if given == 1:
         only = found.elements[0]
-        if isinstance(only.key, Const | Prefix) and not only.comment and not found.interval:
+        if isinstance(only.key, Const | Prefix | Range) and not only.comment:
             return Match(left, operator, only.key)
     return Match(left, operator, found)
 
