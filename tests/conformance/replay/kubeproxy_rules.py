@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
+from replay.kubeproxy_nft import nft_differences
+
 #: Chains to which every Service adds its rules, in the order of a Go map.
 SHARED_CHAINS = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
 #: Differences reported per dump.
@@ -96,4 +98,5 @@ def patched(text: str, diff: str) -> str:
 RULE_DUMPS: dict[str, tuple[list[str], Callable[[str, str], Iterator[str]]]] = {
     "iptables_save": (["iptables-save"], iptables_differences),
     "ip6tables_save": (["ip6tables-save"], iptables_differences),
+    "nft_ruleset": (["nft", "-s", "list", "ruleset"], nft_differences),
 }
