@@ -331,6 +331,12 @@ def _ipvsadm(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     return run(netns, argv, stdin)
 
 
+def _nfacct(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
+    from fakecluster.kernel.nfacct import run
+
+    return run(netns, argv, stdin)
+
+
 def _shell(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     """`sh -c "one; two && three"`: simple commands in sequence, nothing else of a shell."""
     if len(argv) != 3 or argv[1] != "-c" or any(sign in argv[2] for sign in "|<>$`()"):
@@ -347,6 +353,7 @@ TOOLS: dict[str, Tool] = {
     "ipset": _ipset,
     "nft": _nft,
     "ipvsadm": _ipvsadm,
+    "nfacct": _nfacct,
     **{
         f"{family}{backend}{suffix}": _xtables
         for family in ("iptables", "ip6tables")
