@@ -36,7 +36,7 @@ class RuleProblem(RuleSyntaxError):
 
     @property
     def status(self) -> int:
-        return {"parameter": 2, "argument": 2, "commit": 4}.get(self.kind, 1)
+        return {"parameter": 2, "argument": 2, "commit": 4, "table": 3}.get(self.kind, 1)
 
     def words(self, program: str, backend: str) -> str:
         """What `program` ("iptables-restore", "iptables", ...) prints on its standard error."""
@@ -47,6 +47,8 @@ class RuleProblem(RuleSyntaxError):
         match self.kind:
             case "parameter":
                 return f"{version}: {self.reason}\n{where}{hint}"
+            case "table":
+                return f"{version}: {self.reason}\n"
             case "argument":
                 return f"{self.reason}\n{where}{hint}"
             case "commit":

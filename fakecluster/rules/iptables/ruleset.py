@@ -30,7 +30,8 @@ Counters = dict[int, list[int]]
 class Chain:
     """A chain: `policy` is "" for user chains. `jumps` are the chains its rules lead to.
 
-    `tracking` counts the rules that need conntrack; `special` are the rules that were not of a plain shape.
+    `tracking` counts the rules that need conntrack; `special` are the rules that were not of a plain shape. `derived`
+    is for what others compute from the chain and want to find again.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Chain:
     jumps: frozenset[str] = frozenset()
     tracking: int = 0
     special: tuple[Rule, ...] = ()
+    derived: dict[str, object] = attrs.field(factory=dict, repr=False)
 
     def with_rules(self, rules: tuple[Rule, ...]) -> Chain:
         """This chain with other rules."""

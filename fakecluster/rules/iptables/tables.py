@@ -92,7 +92,7 @@ class Tables:
         return "".join(line + "\n" for line in lines)
 
 
-_SAVE_ORDER = ("mangle", "raw", "filter", "nat", "security")
+_SAVE_ORDER = ("mangle", "security", "raw", "filter", "nat")
 
 
 class Change:

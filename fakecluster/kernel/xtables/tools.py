@@ -1,0 +1,96 @@
+"""iptables, iptables-restore, iptables-save and their IPv6 and legacy sisters as commands of a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fakecluster.errors import CommandError, Unsupported
+from fakecluster.rules.iptables import BUILT_IN, RuleProblem, Tables, read, restore
+from fakecluster.rules.iptables.problem import VERSION
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+
+#: restore's flags: long name -> letter
+_RESTORE_OPTIONS = {
+    "--counters": "c", "--noflush": "n", "--test": "t", "--table": "T", "--wait": "w", "--wait-interval": "W",
+    "--verbose": "v", "--modprobe": "M",
+}  # fmt: skip
+
+
+def run(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
+    """Run one of the tools; raises `CommandError` with its words and status."""
+    name = argv[0].rpartition("/")[2]
+    family = 6 if name.startswith("ip6") else 4
+    backend = "legacy" if "-legacy" in name else "nft"
+    tables = netns.xtables.of(family, backend)
+    program = name.replace("-nft", "").replace("-legacy", "")
+    try:
+        if program.endswith("-restore"):
+            return _restore(tables, argv[1:], stdin)
+        if program.endswith("-save"):
+            return _save(tables, argv[1:])
+        return _command(tables, argv[1:])
+    except RuleProblem as problem:
+        if problem.kind == "incompatible":
+            version = f"{program} v{VERSION} (nf_tables)"
+            raise CommandError(argv, 1, f"{version}: {problem.reason}\n") from problem
+        raise CommandError(argv, problem.status, problem.words(program, backend)) from problem
+
+
+def _restore(tables: Tables, options: Sequence[str], stdin: str) -> str:
+    flush, counters, only, position = True, False, "", 0
+    while position < len(options):
+        word = options[position]
+        position += 1
+        letters = _RESTORE_OPTIONS.get(word.partition("=")[0]) if word.startswith("--") else word[1:]
+        if not letters or not word.startswith("-"):
+            raise Unsupported(f"iptables-restore {word}", token=word)
+        for letter in letters:
+            if letter == "T":
+                only = word.partition("=")[2] or (options[position] if position < len(options) else "")
+                position += "=" not in word
+            elif letter in "wWM":
+                if position < len(options) and not options[position].startswith("-") and "=" not in word:
+                    position += 1
+            elif letter == "n":
+                flush = False
+            elif letter == "c":
+                counters = True
+            elif letter == "t":
+                tables = tables.fork()
+            elif letter != "v":
+                raise Unsupported(f"iptables-restore -{letter}", token=word)
+    restore(tables, stdin, flush=flush, counters=counters, only=only)
+    return ""
+
+
+def _save(tables: Tables, options: Sequence[str]) -> str:
+    counters, table, position = False, "", 0
+    while position < len(options):
+        word = options[position]
+        position += 1
+        if word in ("-c", "--counters"):
+            counters = True
+        elif word in ("-t", "--table") and position < len(options):
+            table = options[position]
+            position += 1
+        else:
+            raise Unsupported(f"iptables-save {word}", token=word)
+    return tables.save(counters=counters, table=table)
+
+
+def _command(tables: Tables, words: Sequence[str]) -> str:
+    command = read(words, tables.family)
+    table = command.table or "filter"
+    if table not in BUILT_IN:
+        reason = f"table '{table}' does not exist\nPerhaps iptables or your kernel needs to be upgraded."
+        raise RuleProblem(reason, kind="table", token=table)
+    if command.letter == "S":
+        return tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)
+    change = tables.begin(table)
+    change.run(command)
+    if command.letter != "C":
+        change.commit()
+    return ""
