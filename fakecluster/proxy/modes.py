@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fakecluster.proxy import iptables
+from fakecluster.errors import Unsupported
+from fakecluster.proxy import iptables, nftables
 from fakecluster.proxy.config import ConntrackConfiguration
 from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.proxier import WriterFactory
 
-WRITERS: Mapping[str, WriterFactory] = {"iptables": iptables.iptables_writer}
+WRITERS: Mapping[str, WriterFactory] = {
+    "iptables": iptables.iptables_writer,
+    "nftables": nftables.nftables_writer,
+}
 #: Removes a mode's rules from a node where another mode starts.
-CLEAN_UPS: Mapping[str, Callable[[NodeKernel], None]] = {"iptables": iptables.clean_up}
+CLEAN_UPS: Mapping[str, Callable[[NodeKernel], None]] = {
+    "iptables": iptables.clean_up,
+    "nftables": nftables.clean_up,
+}
+
+
+def writer_of(mode: str) -> WriterFactory:
+    """The factory of a mode's rules writer; raises Unsupported for a mode that has none."""
+    if mode not in WRITERS:
+        raise Unsupported(f"kube-proxy mode {mode}", token=mode)
+    return WRITERS[mode]
+
 
 _NETFILTER = "net.netfilter.nf_conntrack_"
 

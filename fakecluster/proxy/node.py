@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY, KubeProxyConfiguration
 from fakecluster.proxy.detect_local import LocalDetector, local_detector
 from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses
 from fakecluster.proxy.program import NodeKernel
@@ -36,7 +36,10 @@ class ProxyNode:
 
     @property
     def node_port_addresses(self) -> NodePortAddresses:
-        return node_port_addresses(self.config.node_port_addresses, self.family, self.ip)
+        entries = self.config.node_port_addresses
+        if not entries and self.config.mode == "nftables":
+            entries = (NODE_PORT_ADDRESSES_PRIMARY,)  # this mode's own default (server_linux.go, platformApplyDefaults)
+        return node_port_addresses(entries, self.family, self.ip)
 
     def on(self, kernel: NodeKernel, clock: Clock) -> ProxyNode:
         """The same node, copied: reached through `kernel`, at the time of `clock`."""
