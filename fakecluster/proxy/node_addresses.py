@@ -16,16 +16,16 @@ from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.view import Family, canonical_ip, family_of
 
 _ZERO_CIDR = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
-_IP_FLAG = {"IPv4": "-4", "IPv6": "-6"}
+_WORD = {"IPv4": "inet", "IPv6": "inet6"}
 
 
 def node_addresses(kernel: NodeKernel, family: Family) -> tuple[str, ...]:
     """Every address of the family on any interface of the node, loopback included."""
     found = []
-    for line in kernel.run(["ip", "-o", _IP_FLAG[family], "addr", "show"]).splitlines():
-        words = line.split()
-        if "scope" in words and len(words) > 3:
-            found.append(canonical_ip(words[3].partition("/")[0]))
+    for line in kernel.run(["ip", "address", "show"]).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word == _WORD[family]:
+            found.append(canonical_ip(rest.partition(" ")[0].partition("/")[0]))
     return tuple(found)
 
 

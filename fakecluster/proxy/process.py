@@ -12,7 +12,7 @@ from fakecluster.errors import CommandError
 from fakecluster.proxy import healthz
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.metrics import Metrics
-from fakecluster.proxy.modes import CLEAN_UPS, WRITERS, sysctls_of
+from fakecluster.proxy.modes import CLEAN_UPS, sysctls_of, writer_of
 from fakecluster.proxy.node import ProxyNode, node_ip
 from fakecluster.proxy.program import NodeKernel, NodePorts, NoPorts
 from fakecluster.proxy.proxier import Proxier
@@ -80,7 +80,7 @@ class KubeProxy:
 
     def _service_cidrs(self, family: Family) -> list[str]:
         """CIDRs of the ServiceCIDR objects that are ready and not being deleted, sorted."""
-        found = set()
+        found: set[str] = set()
         for (resource, _, _), obj in self.objects.items():
             if resource == "servicecidrs.networking.k8s.io" and not obj["metadata"].get("deletionTimestamp"):
                 found.update(cidr for cidr in obj["spec"].get("cidrs") or () if family_of(cidr) == family)
@@ -96,7 +96,7 @@ class KubeProxy:
         self._tune_conntrack(self.config.conntrack)
         for family in FAMILIES:
             node = self._proxy_node(family)
-            writer = WRITERS[self.config.mode](node, self.metrics)
+            writer = writer_of(self.config.mode)(node, self.metrics)
             self.proxiers[family] = Proxier(node, writer, self.metrics, self.ports)
         for address in (self.config.healthz_bind_address, self.config.metrics_bind_address):
             self._listen(address)

@@ -7,9 +7,9 @@ from fakecluster.proxy.node_addresses import node_addresses, node_port_addresses
 
 def test_addresses_are_read_from_the_node_in_interface_order():
     node = StubNode()
-    node.answers["ip -o -4 addr show"] = (
-        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n"
-        "2: eth0    inet 192.168.1.10/24 scope global eth0\\       valid_lft forever preferred_lft forever\n"
+    node.answers["ip address show"] = (
+        "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536\n    inet 127.0.0.1/8 scope host lo\n    inet6 ::1/128 scope host\n"
+        "2: eth0: <BROADCAST,UP,LOWER_UP> mtu 1500\n    inet 192.168.1.10/24 brd 192.168.1.255 scope global eth0\n"
     )
     assert node_addresses(node, "IPv4") == ("127.0.0.1", "192.168.1.10")
 

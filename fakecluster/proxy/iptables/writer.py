@@ -105,7 +105,7 @@ class IptablesWriter:
             try:
                 self.node.kernel.run(["nfacct", "add", name])
             except CommandError as error:
-                if "exists" not in error.stderr:
+                if "File exists" not in error.stderr:
                     raise
 
     # -- a sync ----------------------------------------------------------------------------------------------------

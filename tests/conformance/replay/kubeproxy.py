@@ -21,7 +21,7 @@ from replay.result import Difference, Recording
 Json = dict[str, Any]
 
 #: Virtual time that a step waits for its syncs, besides minSyncPeriod.
-SETTLE_S = 0.3
+SETTLE_S = 0.05
 
 
 def replay(recording: Recording) -> Iterator[Difference]:

@@ -24,6 +24,7 @@ def threshold_events(step: Json, data: Json) -> Iterator[tuple[str, Json, bool]]
     """The two Services as they were at the start, read from the excerpts."""
     if data["scenario"] != "large_threshold" or data["mode"] != "iptables" or "config" not in step:
         return
+    yield "services", _service("default", "kubernetes", "10.96.0.1", 443, "https"), False
     rules = step["smallService"]["iptables_save"]
     small = next(match for line in rules if (match := _CLUSTER_IP.match(line)))
     namespace, name, port_name = next(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 SHOWN = 6
 Blocks = dict[str, list[str]]
+#: Tables of iptables-nft, which show among nft's: the iptables-save dumps of the same moment cover them.
+IPTABLES_TABLES = tuple(f"table {family} {name}" for family in ("ip", "ip6") for name in ("filter", "nat", "mangle"))
 
 _ELEMENTS = re.compile(r"^elements = \{ (.*) \}$", re.S)
 
@@ -54,7 +56,7 @@ def blocks(dump: str) -> Blocks:
         if elements and elements[-1].endswith("}"):
             found[block] += _sorted_elements(" ".join(elements))
             elements = []
-    return found
+    return {name: lines for name, lines in found.items() if name.partition("/")[0] not in IPTABLES_TABLES}
 
 
 def _sorted_elements(text: str) -> list[str]:

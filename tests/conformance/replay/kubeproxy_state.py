@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -104,6 +104,7 @@ def _metrics(step: Json, node: Node, proxy: KubeProxy | None) -> Iterator[str]:
     yield from _line_differences("metric", _timeless_metrics(step["metrics"]), _timeless_metrics(values))
     if "buckets" in step:
         buckets = [line.rpartition(" ")[0] for line in lines if "_bucket{" in line]
+        buckets = buckets[: len(step["buckets"])]  # the recorder kept the first ones
         yield from _line_differences("bucket", [line.rpartition(" ")[0] for line in step["buckets"]], buckets)
 
 
@@ -172,20 +173,28 @@ class ConntrackListings:
     """Compares listings in the order of the recording and keeps the model's clock in step with their timeouts."""
 
     def __init__(self) -> None:
-        self.previous: dict[Entry, int] = {}
+        #: entry -> seconds left when it was first listed (or last refreshed), and the model's time then
+        self.since: dict[Entry, tuple[int, float]] = {}
 
-    def elapsed_s(self, listing: Json) -> int:
-        """Seconds since the listing before, by the entries that both have."""
-        seen = {entry: left for entry, left, _ in map(parse_entry, listing["entries"])}
-        gone = [self.previous[entry] - left for entry, left in seen.items() if entry in self.previous]
-        self.previous = seen
-        return max(gone, default=0)
+    def _time_s(self, left: Mapping[Entry, int], now_s: float) -> float:
+        """When a listing was made, on the model's clock: what the entries' timeouts say on average."""
+        told = []
+        for entry, seconds in left.items():
+            before, then_s = self.since.get(entry, (seconds, now_s))
+            if entry in self.since and seconds <= before:
+                told.append(then_s + before - seconds)
+        time_s = max(now_s, sum(told) / len(told)) if told else now_s
+        for entry, seconds in left.items():
+            if entry not in self.since or seconds > self.since[entry][0]:
+                self.since[entry] = (seconds, time_s)
+        return time_s
 
     def differences(self, listing: Json, node: Node) -> Iterator[str]:
-        node.clock.advance(max(0, self.elapsed_s(listing)))
+        want = {entry: left for entry, left, _ in map(parse_entry, listing["entries"])}
+        now_s = node.clock.now_s
+        node.clock.advance(self._time_s(want, now_s) - now_s)
         text = node.run(["conntrack", "-L", "-o", "extended"])
         have = {entry: left for entry, left, _ in map(parse_entry, text.splitlines())}
-        want = self.previous
         for entry, left in want.items():
             if entry not in have and left > _NEARLY_OVER_S:
                 yield f"conntrack {listing['when']}: missing {_text(entry)}"

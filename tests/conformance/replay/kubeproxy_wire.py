@@ -97,7 +97,6 @@ def has_right_checksum(packet: bytes) -> bool:
 
 
 def is_protocol_unreachable(packet: bytes) -> bool:
-    """The host's own "nobody speaks that protocol here"."""
+    """The host's own "nobody speaks that protocol here" of IPv4."""
     skb = Skb(packet)
-    kind = (packet[skb.l4], packet[skb.l4 + 1]) if skb.proto in (ICMP, ICMPV6) else None
-    return (skb.proto, kind) in ((ICMP, (3, 2)), (ICMPV6, (4, 1)))
+    return skb.proto == ICMP and tuple(packet[skb.l4 : skb.l4 + 2]) == (3, 2)
