@@ -95,7 +95,12 @@ class Nat:
         if ct is None:
             return ACCEPT
         if skb.ctinfo in (RELATED, RELATED_REPLY) and skb.proto in (ICMP, ICMPV6):
-            return ACCEPT if self._translate_error(skb, ct, ctx.hook) else DROP
+            dst = skb.dst
+            if not self._translate_error(skb, ct, ctx.hook):
+                return DROP
+            if ctx.hook == Hook.OUTPUT and skb.dst != dst and not self.netns.reroute(skb):
+                return DROP
+            return ACCEPT
         before = (skb.src, skb.sport, skb.dst, skb.dport) if skb.tracer is not None else None
         dst, dport = skb.dst, skb.dport
         verdict = self._flow(skb, ct, ctx)

@@ -6,7 +6,7 @@ number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 import attrs
@@ -323,10 +323,13 @@ class Addresses:
         return self.routes.address_type(family, address) == "local"
 
     def select(self, iface: str, family: int, towards: int) -> int:
-        """The source for packets out of `iface` to the on-link address `towards` (inet_select_addr): 0 when none fits."""
-        candidates = [a for a in self.on(iface, family) if not a.secondary and a.scope != "host"]
+        """The source for packets out of `iface` to the on-link address `towards` (inet_select_addr): 0 when none fits.
+
+        IPv6 may take an address of another interface (ipv6_dev_get_saddr).
+        """
         if family == 6:
-            return _select6(candidates, towards)
+            return _select6(iface, self.interfaces.values(), towards)
+        candidates = [a for a in self.on(iface, family) if not a.secondary and a.scope != "host"]
         for address in candidates:
             if address.covers(towards):
                 return address.address
@@ -339,15 +342,22 @@ class Addresses:
         return 0
 
 
-def _select6(candidates: list[InterfaceAddress], towards: int) -> int:
-    """RFC 6724 rules 1, 2 and 8: the same address, matching scope, the longest common prefix."""
+def _select6(iface: str, devices: Iterable[Interface], towards: int) -> int:
+    """RFC 6724 rules 1, 2, 5 and 8: the same address, matching scope, the outgoing interface, the longest prefix."""
     link_local = towards >> 118 == 0x3FA
 
-    def rank(address: InterfaceAddress) -> tuple[bool, bool, int]:
-        common = 128 - (address.address ^ towards).bit_length()
-        return address.address == towards, (address.scope == "link") == link_local, min(common, address.prefix)
+    def rank(candidate: tuple[InterfaceAddress, bool]) -> tuple[bool, bool, bool, int]:
+        address, outgoing = candidate
+        common = min(128 - (address.address ^ towards).bit_length(), address.prefix)
+        return address.address == towards, (address.scope == "link") == link_local, outgoing, common
 
-    return max(candidates, key=rank).address if candidates else 0
+    candidates = [
+        (address, device.name == iface)
+        for device in devices
+        for address in device.addresses
+        if address.family == 6 and address.scope != "host" and (device.name == iface or not link_local)
+    ]
+    return max(candidates, key=rank)[0].address if candidates else 0
 
 
 def _goes_with(address: InterfaceAddress, primary: InterfaceAddress) -> bool:
