@@ -1,5 +1,6 @@
 """Matches on transport headers, as compiled tests. iptables-nft turns plain tcp and udp matches into native
-comparisons, which fail on a header that is not there; the xt modules drop such a packet.
+comparisons, which fail on a header that is not there (and read the payload of a later fragment as if it were one);
+the xt modules drop a packet with a truncated header and match no later fragment.
 
 Sources: net/netfilter/xt_tcpudp.c, xt_sctp.c, xt_multiport.c, xt_tcpmss.c, xt_length.c, nft.c (add_nft_tcpudp).
 """
@@ -39,14 +40,14 @@ def _native_port(offset: int, low: int, high: int, *, inverted: bool) -> Test:
     def test(skb: Skb, _ctx: HookContext) -> bool:
         at = skb.l4 + offset
         data = skb.data
-        if skb.frag_offset or len(data) < at + 2:
+        if len(data) < at + 2:
             return False
         return (low <= (data[at] << 8 | data[at + 1]) <= high) != inverted
 
     def exact(skb: Skb, _ctx: HookContext) -> bool:
         at = skb.l4 + offset
         data = skb.data
-        return not skb.frag_offset and len(data) >= at + 2 and data[at] << 8 | data[at + 1] == low
+        return len(data) >= at + 2 and data[at] << 8 | data[at + 1] == low
 
     return exact if low == high and not inverted else test
 
@@ -54,7 +55,7 @@ def _native_port(offset: int, low: int, high: int, *, inverted: bool) -> Test:
 def _native_flags(mask: int, value: int, *, inverted: bool) -> Test:
     def test(skb: Skb, _ctx: HookContext) -> bool:
         at = skb.l4 + 13
-        if skb.frag_offset or len(skb.data) < at + 1:
+        if len(skb.data) < at + 1:
             return False
         return (skb.data[at] & mask == value) != inverted
 

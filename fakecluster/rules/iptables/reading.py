@@ -79,9 +79,9 @@ def check_chain_name(name: str) -> None:
         raise RuleProblem(f"chain name not allowed to start with `{name[0]}'\n", token=name)
     if len(name) > CHAIN_NAME_LIMIT:
         raise RuleProblem(f"chain name `{name}' too long (must be under {CHAIN_NAME_LIMIT + 1} chars)", token=name)
-    if name in VERDICTS or _is_target(name):
+    if name in VERDICTS or ("-" not in name and _is_target(name)):
         raise RuleProblem("chain name may not clash with target name\n", token=name)
-    if any(letter.isspace() for letter in name):
+    if name.split() != [name]:
         raise RuleProblem("Invalid chain name `" + name + "'", token=name)
 
 

@@ -7,6 +7,7 @@ not know is reported before a chain that does not exist.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
@@ -43,25 +44,28 @@ class _Restore:
             raise RuleProblem(f"COMMIT expected at line {number + (0 if text.endswith(chr(10)) else 1)}", kind="plain")
 
     def _line(self, number: int, line: str) -> None:
-        if self.change is not None and line.startswith("-A "):
+        if line.startswith("-A ") and self.change is not None:
             found = glance(line, self.tables.family)
             if found is not None:
-                if self.late is None:
-                    self._try(number, lambda change: change.append(number, found[0], found[1]), found[0])
+                if len(found[0]) > CHAIN_NAME_LIMIT:
+                    check_chain_name(found[0])
+                if self.late is None and not self.skipping:
+                    try:
+                        self.change.append(number, found[0], found[1])
+                    except RuleProblem as problem:
+                        self.late = problem if problem.kind == "parameter" else problem.at(number)
                 return
         self._slow_line(number, line)
 
-    def _try(self, number: int, action: object, chain: str = "") -> None:
-        """Apply to the change; the first refusal waits for COMMIT."""
-        if len(chain) > CHAIN_NAME_LIMIT:
-            check_chain_name(chain)
+    def _try(self, number: int, action: Callable[[Change], None]) -> None:
+        """Apply to the change; the first refusal by the tables waits for COMMIT."""
         if self.late is None and self.change is not None and not self.skipping:
             try:
-                action(self.change)  # type: ignore[operator]
+                action(self.change)
             except RuleProblem as problem:
-                self.late = problem if problem.kind == "parameter" and not _early(problem) else problem.at(number)
                 if problem.kind == "parameter" and _early(problem):
                     raise
+                self.late = problem if problem.kind == "parameter" else problem.at(number)
 
     def _slow_line(self, number: int, line: str) -> None:
         if len(line) > LINE_LIMIT:

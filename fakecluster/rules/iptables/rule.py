@@ -110,11 +110,15 @@ def target_text(target: Target | None) -> str:
     return f" {'-g' if target.goto else '-j'} {target.name}{options}"
 
 
+_NOTHING: frozenset[str] = frozenset()
+_DNAT, _MASQUERADE = frozenset(("DNAT",)), frozenset(("MASQUERADE",))
+
+
 class Rule:
     """A rule in a chain. Never changed after it was made; two rules are alike when their `parts` are equal.
 
-    `target` names the chain it jumps to ("" when it does not). `tracks` says that it makes the kernel track
-    connections, `dependent` that something must be done for it when it comes and goes (sets, accounting objects).
+    `target` names the chain it jumps to ("" when it does not); `tracks` says that it makes the kernel track
+    connections; `text` is what it was written as when it is of a plain shape.
     """
 
     __slots__ = ("_parts", "family", "target", "text", "tracks")
@@ -134,6 +138,16 @@ class Rule:
     def plain(self) -> bool:
         """The rule was written in one of the shapes that need nothing but their chains."""
         return bool(self.text)
+
+    def extensions(self) -> frozenset[str]:
+        """The names of its matches and of its target; of a plain rule only those that need conntrack."""
+        if self.text:
+            if not self.tracks:
+                return _NOTHING
+            return _DNAT if " -j DNAT --to-destination " in self.text else _MASQUERADE
+        target = self.parts.target
+        names = {match.name for match in self.parts.matches}
+        return frozenset(names | {target.name} if target is not None and not target.is_chain else names)
 
     def __str__(self) -> str:
         return str(self.parts)

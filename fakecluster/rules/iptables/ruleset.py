@@ -30,7 +30,7 @@ Counters = dict[int, list[int]]
 class Chain:
     """A chain: `policy` is "" for user chains. `jumps` are the chains its rules lead to.
 
-    `tracking` counts the rules that need conntrack; `special` are the rules that were not of a plain shape. `derived`
+    `tracking` counts the rules that need conntrack, `extensions` names what its rules use; `special` are the rules that were not of a plain shape. `derived`
     is for what others compute from the chain and want to find again.
     """
 
@@ -40,14 +40,16 @@ class Chain:
     jumps: frozenset[str] = frozenset()
     tracking: int = 0
     special: tuple[Rule, ...] = ()
+    extensions: frozenset[str] = frozenset()
     derived: dict[str, object] = attrs.field(factory=dict, repr=False)
 
     def with_rules(self, rules: tuple[Rule, ...]) -> Chain:
         """This chain with other rules."""
-        return Chain(
-            self.name, self.policy, rules, frozenset({rule.target for rule in rules if rule.target}),
-            sum(rule.tracks for rule in rules), tuple(rule for rule in rules if not rule.plain),
-        )  # fmt: skip
+        special = tuple([rule for rule in rules if not rule.text])
+        tracking = [rule for rule in rules if rule.tracks]
+        extensions = frozenset().union(*[rule.extensions() for rule in (*tracking, *special)])
+        jumps = frozenset([rule.target for rule in rules if rule.target])
+        return Chain(self.name, self.policy, rules, jumps, len(tracking), special, extensions)
 
 
 @attrs.define(eq=False)

@@ -105,9 +105,13 @@ class Change:
 
     def append(self, line: int, chain: str, rule: Rule) -> None:
         """Add one plain rule at the end of a chain: the quick way in for restores."""
-        self.transaction.rules_of(chain).append(rule)
-        if rule.target and not self.transaction.exists(rule.target):
+        transaction = self.transaction
+        rules = transaction.rules.get(chain)
+        if rules is None:
+            rules = transaction.rules_of(chain)
+        if rule.target and not transaction.exists(rule.target):
             raise RuleProblem(f"Chain '{rule.target}' does not exist", token=rule.target)
+        rules.append(rule)
         self.added.append((line, chain, rule))
 
     def run(self, command: Command, line: int = 0) -> None:

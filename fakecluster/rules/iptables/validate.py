@@ -6,6 +6,7 @@ is reached; a change only looks at the edges it adds, and walks everything again
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
@@ -51,6 +52,9 @@ MATCH_PLACES: Mapping[str, frozenset[str]] = {
 }
 
 
+_ANYWHERE: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+
+
 @attrs.frozen
 class Fault:
     """What is wrong: the words and the rules that together make it so."""
@@ -59,26 +63,20 @@ class Fault:
     rules: tuple[Rule, ...]
 
 
-def misplaced(rule: Rule, table: str, hooks: frozenset[str]) -> bool:
-    """The rule's target or one of its matches does not work in `table` under one of `hooks`."""
-    if rule.plain and not rule.tracks:
-        return False
-    parts = rule.parts
-    target = parts.target
-    if target is not None and not target.is_chain and target.name in PLACES:
-        tables, chains = PLACES[target.name]
-        if (tables and table not in tables) or (hooks and chains and not hooks <= chains):
-            return True
-    return any(match.name in MATCH_PLACES and not hooks <= MATCH_PLACES[match.name] for match in parts.matches)
+def misplaced(names: frozenset[str], table: str, hooks: frozenset[str]) -> str:
+    """The match or target among `names` that does not work in `table` under one of `hooks`; "" for none."""
+    for name in names:
+        tables, chains = PLACES.get(name, _ANYWHERE)
+        if (tables and table not in tables) or (chains and not hooks <= chains):
+            return name
+        if name in MATCH_PLACES and not hooks <= MATCH_PLACES[name]:
+            return name
+    return ""
 
 
 def wrong_table(rule: Rule, table: str) -> bool:
     """The kernel refuses the rule in this table whatever the chain."""
-    target = rule.parts.target
-    if target is None or target.is_chain or target.name not in PLACES:
-        return False
-    tables, _chains = PLACES[target.name]
-    return bool(tables) and table not in tables
+    return bool(misplaced(rule.extensions() & PLACES.keys(), table, frozenset()))
 
 
 class Reach:
@@ -110,7 +108,18 @@ class Reach:
         def reached(name: str) -> Reached:
             return update.get(name) or self.known.get(name, _UNREACHED)
 
-        work: list[tuple[str, int, frozenset[str], tuple[str, ...]]] = []
+        waiting: dict[str, tuple[int, frozenset[str], tuple[str, ...]]] = {}
+        order: deque[str] = deque()
+
+        def lead_on(targets: Iterable[str], depth: int, hooks: frozenset[str], path: tuple[str, ...]) -> None:
+            for target in targets:
+                also = waiting.get(target)
+                if also is None:
+                    waiting[target] = (depth, hooks, path)
+                    order.append(target)
+                elif depth > also[0] or not hooks <= also[1]:
+                    waiting[target] = (max(depth, also[0]), hooks | also[1], path if depth > also[0] else also[2])
+
         for name, chain in changed.items():
             if chain is None:
                 continue
@@ -119,41 +128,33 @@ class Reach:
             depth, hooks = reached(name)
             if not depth:
                 continue
-            before = old(name)
-            fault = self._check(chain, before, hooks, (name,))
+            fault = self._check(chain, hooks, (name,), find)
             if fault:
                 return fault
-            fresh = chain.jumps - before.jumps if before is not None and name in self.known else chain.jumps
-            work.extend((target, depth + 1, hooks, (name,)) for target in sorted(fresh))
-        while work:
-            name, depth, hooks, path = work.pop()
+            before = old(name) if name in self.known else None
+            lead_on(chain.jumps - before.jumps if before is not None else chain.jumps, depth + 1, hooks, (name,))
+        while order:
+            name = order.popleft()
+            depth, hooks, path = waiting.pop(name)
             was_depth, was_hooks = reached(name)
-            if depth <= was_depth and hooks <= was_hooks:
-                continue
             chain = find(name)
-            if chain is None:
+            if chain is None or (depth <= was_depth and hooks <= was_hooks):
                 continue
             if depth > DEPTH_LIMIT:
                 return Fault(TOO_MANY_LINKS, _edges((*path, name), find))
             now = update[name] = (max(depth, was_depth), hooks | was_hooks)
-            fault = self._check(chain, None, now[1], (*path, name), find)
+            fault = self._check(chain, now[1], (*path, name), find)
             if fault:
                 return fault
-            work.extend((target, now[0] + 1, now[1], (*path, name)) for target in sorted(chain.jumps))
+            lead_on(chain.jumps, now[0] + 1, now[1], (*path, name))
         return None
 
-    def _check(
-        self, chain: Chain, before: Chain | None, hooks: frozenset[str], path: tuple[str, ...],
-        find: FindChain | None = None,
-    ) -> Fault | None:  # fmt: skip
-        if not chain.tracking and not chain.special:
+    def _check(self, chain: Chain, hooks: frozenset[str], path: tuple[str, ...], find: FindChain) -> Fault | None:
+        name = misplaced(chain.extensions, self.table, hooks) if chain.extensions else ""
+        if not name:
             return None
-        seen = set(map(id, before.rules)) if before is not None and chain.name in self.known else frozenset()
-        candidates = chain.rules if chain.tracking else chain.special
-        for rule in candidates:
-            if id(rule) not in seen and misplaced(rule, self.table, hooks):
-                return Fault(INVALID, (*(_edges(path, find) if find else ()), rule))
-        return None
+        guilty = next(rule for rule in chain.rules if name in rule.extensions())
+        return Fault(INVALID, (*_edges(path, find), guilty))
 
 
 _BASES = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
