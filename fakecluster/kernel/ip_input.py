@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp
+from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook
 from fakecluster.kernel.packet import ICMPV6, Skb, checksum
 from fakecluster.kernel.routing import Route
@@ -189,8 +190,26 @@ def _forward_if_allowed(netns: Netns, skb: Skb, route: Route) -> None:
     forward(netns, skb, route)
 
 
+def is_bridged(netns: Netns, skb: Skb, route: Route) -> bool:
+    """Whether NAT turned a frame from one port of a bridge back to another port of it.
+
+    br_netfilter then hands the frame to the new port without routing it: the TTL stays (br_nf_pre_routing_finish).
+    """
+    ct = skb.ct
+    if not skb.physin or route.oif != skb.iif or ct is None:
+        return False
+    changed = SRC_NAT if direction(skb.ctinfo) else DST_NAT
+    family_word = "iptables" if skb.family == 4 else "ip6tables"
+    return bool(ct.status & changed) and netns.sysctls.number(f"net.bridge.bridge-nf-call-{family_word}") == 1
+
+
 def forward(netns: Netns, skb: Skb, route: Route) -> None:
     """ip_forward(), ip6_forward()."""
+    if is_bridged(netns, skb, route):
+        skb.oif = route.oif
+        if netns.run_hooks(Hook.FORWARD, skb):
+            netns.output(skb)
+        return
     if skb.ttl <= 1:
         if skb.family == 4:
             icmp.send_error(netns, skb, icmp.TIME_EXCEEDED, 0)

@@ -25,6 +25,8 @@ DEFAULTS: Mapping[str, str] = {
     "net.ipv4.conf.all.accept_local": "0",
     "net.ipv4.conf.default.accept_local": "0",
     "net.ipv6.bindv6only": "0",
+    "net.bridge.bridge-nf-call-iptables": "1",
+    "net.bridge.bridge-nf-call-ip6tables": "1",
     "net.netfilter.nf_conntrack_max": "262144",
     "net.netfilter.nf_conntrack_acct": "0",
     "net.netfilter.nf_conntrack_checksum": "1",

@@ -11,6 +11,11 @@ Labels = tuple[tuple[str, str], ...]
 
 #: name -> (type, help); the order is that of the exposition, which is by name.
 METRICS: dict[str, tuple[str, str]] = {
+    "kubeproxy_conntrack_reconciler_deleted_entries_total": (
+        "counter",
+        "Cumulative conntrack flows deleted by conntrack reconciler",
+    ),
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds": ("histogram", "ReconcileConntrackFlowsLatency in seconds"),
     "kubeproxy_iptables_ct_state_invalid_dropped_packets_total": (
         "counter",
         "packets dropped by iptables to work around conntrack problems",

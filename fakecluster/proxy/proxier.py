@@ -188,7 +188,14 @@ class Proxier:
         )
         self._log_failure(lambda: self.health.sync(self.view))
         if changes.udp_endpoints:
-            self._log_failure(lambda: forget_stale_udp(self.node, self.view))
+            self._log_failure(self._forget_stale_udp)
+
+    def _forget_stale_udp(self) -> None:
+        family, started_ns = self.node.family, self.node.clock.now_ns
+        deleted = forget_stale_udp(self.node, self.view)
+        took_s = (self.node.clock.now_ns - started_ns) / NS_PER_S
+        self.metrics.add("kubeproxy_conntrack_reconciler_deleted_entries_total", deleted, ip_family=family)
+        self.metrics.observe("kubeproxy_conntrack_reconciler_sync_duration_seconds", took_s, ip_family=family)
 
     def _observe(self, started_ns: int, *, full: bool) -> None:
         clock, family = self.node.clock, self.node.family

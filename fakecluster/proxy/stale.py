@@ -28,17 +28,19 @@ class UdpFlow:
     replier_port: int
 
 
-def forget_stale_udp(node: ProxyNode, view: NodeView) -> None:
-    """Delete every stale UDP entry of the family."""
+def forget_stale_udp(node: ProxyNode, view: NodeView) -> int:
+    """Delete every stale UDP entry of the family; returns how many there were."""
     frontends, node_ports = _frontends(view)
+    deleted = 0
     if not frontends and not node_ports:
-        return
+        return deleted
     family = _FAMILY[node.family]
     listing = node.kernel.run(["conntrack", "-L", "-f", family, "-p", "udp"])
     for flow in dict.fromkeys(_flows(listing)):
         serving = frontends.get((flow.destination, flow.destination_port), node_ports.get(flow.destination_port))
         if serving is not None and (flow.replier, flow.replier_port) not in serving:
-            _delete(node, family, flow)
+            deleted += _delete(node, family, flow)
+    return deleted
 
 
 Serving = set[tuple[str, int]]
@@ -76,12 +78,13 @@ def _flows(listing: str) -> Iterator[UdpFlow]:
             )
 
 
-def _delete(node: ProxyNode, family: str, flow: UdpFlow) -> None:
+def _delete(node: ProxyNode, family: str, flow: UdpFlow) -> int:
     words = ["conntrack", "-D", "-f", family, "-p", "udp", "--orig-dst", flow.destination]
     words += ["--orig-port-dst", str(flow.destination_port), "--reply-src", flow.replier]
     words += ["--reply-port-src", str(flow.replier_port)]
     try:
-        node.kernel.run(words)
+        return len(node.kernel.run(words).splitlines())
     except CommandError as error:
         if "0 flow entries" not in error.stderr:  # gone in the meantime
             raise
+        return 0

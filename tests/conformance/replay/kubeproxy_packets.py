@@ -89,7 +89,7 @@ class Injector:
         return self.seen(effects, packet, texts)
 
     def seen(self, effects: Sequence[Effect], packet: bytes, texts: Sequence[str] = ()) -> Seen:
-        packets = list(captured(self.node, effects))
+        packets = list(captured(self.node, effects, self.source))
         sport = ports_of(packet)[0]
         lines = [*texts, *(describe(iface, data, sport) for iface, data in packets)]
         return Seen(tuple(sorted(lines or [NOTHING])), tuple(packets))
@@ -112,8 +112,11 @@ class Injector:
         return self.send(netns, packet)
 
 
-def captured(node: Node, effects: Sequence[Effect]) -> Iterator[tuple[str, bytes]]:
-    """Packets that a capture on the interfaces and (IPv4 only) on raw sockets would show."""
+def captured(node: Node, effects: Sequence[Effect], source: str) -> Iterator[tuple[str, bytes]]:
+    """Packets that a capture on the interfaces and (IPv4 only) on raw sockets would show.
+
+    A bridge sends a frame out of the port behind which its destination is, but never back out of its `source` port.
+    """
     for effect in effects:
         if isinstance(effect, Transmit | Deliver) and is_protocol_unreachable(effect.packet):
             continue  # the recorder held a raw IPv4 SCTP socket open
@@ -121,6 +124,8 @@ def captured(node: Node, effects: Sequence[Effect]) -> Iterator[tuple[str, bytes
             iface = effect.iface
             if iface == node.bridge:
                 iface = node.bridge_ports.get(_destination(effect.packet), iface)
+                if iface == source:
+                    continue
             yield iface, effect.packet
         elif isinstance(effect, Deliver) and effect.packet[0] >> 4 == 4:
             yield "local", effect.packet
@@ -241,7 +246,7 @@ class _Probe:
             effects = netns.send_local(packet) if iface == "host" else netns.receive(packet, iface)
         except SendError as error:
             effects = error.effects
-        actual = tuple(captured(self.injector.node, effects))
+        actual = tuple(captured(self.injector.node, effects, iface))
         expected = [(out["iface"], bytes.fromhex(out["hex"])) for out in recorded["out"] if out["hex"]]
         yield from _packet_differences(what, expected, actual, ports)
 

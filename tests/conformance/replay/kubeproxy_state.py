@@ -100,8 +100,10 @@ def _metrics(step: Json, node: Node, proxy: KubeProxy | None) -> Iterator[str]:
     types = [line for line in lines if line.startswith("#")]
     if "metricTypes" in step and types != step["metricTypes"]:
         yield from _line_differences("metric type", step["metricTypes"], types)
-    values = [line for line in lines if not line.startswith("#") and "_bucket{" not in line]
-    yield from _line_differences("metric", _timeless_metrics(step["metrics"]), _timeless_metrics(values))
+    recorded = [line for line in step["metrics"] if "_bucket{" not in line]
+    names = {line.partition("{")[0].partition(" ")[0] for line in recorded}  # the recorder kept some by name
+    values = [line for line in lines if line.partition("{")[0].partition(" ")[0] in names]
+    yield from _line_differences("metric", _timeless_metrics(recorded), _timeless_metrics(values))
     if "buckets" in step:
         buckets = [line.rpartition(" ")[0] for line in lines if "_bucket{" in line]
         buckets = buckets[: len(step["buckets"])]  # the recorder kept the first ones
