@@ -22,6 +22,10 @@ Json = dict[str, Any]
 
 #: Virtual time that a step waits for its syncs, besides minSyncPeriod.
 SETTLE_S = 0.05
+#: Virtual time between two steps, by mode: the recorder dumped and probed for longer than nftables' emptied chains and
+#: short affinity live. Recordings with conntrack listings tell the time themselves: their steps were short.
+BETWEEN_STEPS_S = {"nftables": 2.5}
+SHORT_STEP_S = {"nftables": 1.1}
 
 
 def replay(recording: Recording) -> Iterator[Difference]:
@@ -37,6 +41,8 @@ class Scenario:
         data = recording.data
         self.data = data
         self.clock = Clock()
+        tells_time = any("conntrack" in step for step in data["steps"])
+        self.between_steps_s = (SHORT_STEP_S if tells_time else BETWEEN_STEPS_S).get(data["mode"], 0.0)
         self.node = Node(data["topology"], self.clock)
         self.objects = Objects()
         self.proxy: KubeProxy | None = None
@@ -50,6 +56,7 @@ class Scenario:
         self.node.know_neighbours(addresses_in(data["topology"]))
 
     def step(self, step: Json) -> Iterator[Difference]:
+        self.clock.advance(self.between_steps_s)
         changed = self._change_objects(step)
         for operation in step["operations"]:
             if isinstance(operation, str):

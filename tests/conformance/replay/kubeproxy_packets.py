@@ -124,7 +124,7 @@ def captured(node: Node, effects: Sequence[Effect], source: str) -> Iterator[tup
             iface = effect.iface
             if iface == node.bridge:
                 iface = node.bridge_ports.get(_destination(effect.packet), iface)
-                if iface == source:
+                if iface == source and not effect.generated:
                     continue
             yield iface, effect.packet
         elif isinstance(effect, Deliver) and effect.packet[0] >> 4 == 4:
