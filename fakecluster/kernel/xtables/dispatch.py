@@ -167,9 +167,9 @@ class Node:
 
 def compiled(chain: Chain, backend: str) -> Compiled:
     """The chain's code, made once and kept with the frozen chain, so that forks share it."""
-    found = chain.derived.get("compiled")
+    found = chain.derived
     if not isinstance(found, Compiled):
-        found = chain.derived["compiled"] = Compiled(chain, backend)
+        found = chain.derived = Compiled(chain, backend)
     return found
 
 

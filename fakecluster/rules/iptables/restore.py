@@ -6,12 +6,13 @@ not know is reported before a chain that does not exist.
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
-from fakecluster.rules.iptables.reading import CHAIN_NAME_LIMIT, Command, check_chain_name, read
+from fakecluster.rules.iptables.reading import Command, check_chain_name, read
 from fakecluster.rules.iptables.ruleset import BUILT_IN
 from fakecluster.rules.iptables.shapes import glance
 from fakecluster.rules.iptables.tables import Change, Tables
@@ -32,30 +33,20 @@ class _Restore:
         self.skipping = False
 
     def run(self, text: str) -> None:
-        number = 0
+        number, family = 0, self.tables.family
         for number, line in enumerate(text.split("\n"), 1):
             try:
-                self._line(number, line)
+                if line[:3] == "-A " and self.change is not None and (found := glance(line, family)) is not None:
+                    if self.late is None and not self.skipping:
+                        self.late = self.change.append(number, found[0], found[1])
+                else:
+                    self._line(number, line)
             except RuleProblem as problem:
                 raise problem.at(number) from None
             except Unsupported as gap:
                 raise Unsupported(gap.what, line=number, token=gap.token) from None
         if self.change is not None:
             raise RuleProblem(f"COMMIT expected at line {number + (0 if text.endswith(chr(10)) else 1)}", kind="plain")
-
-    def _line(self, number: int, line: str) -> None:
-        if line.startswith("-A ") and self.change is not None:
-            found = glance(line, self.tables.family)
-            if found is not None:
-                if len(found[0]) > CHAIN_NAME_LIMIT:
-                    check_chain_name(found[0])
-                if self.late is None and not self.skipping:
-                    try:
-                        self.change.append(number, found[0], found[1])
-                    except RuleProblem as problem:
-                        self.late = problem if problem.kind == "parameter" else problem.at(number)
-                return
-        self._slow_line(number, line)
 
     def _try(self, number: int, action: Callable[[Change], None]) -> None:
         """Apply to the change; the first refusal by the tables waits for COMMIT."""
@@ -67,7 +58,7 @@ class _Restore:
                     raise
                 self.late = problem if problem.kind == "parameter" else problem.at(number)
 
-    def _slow_line(self, number: int, line: str) -> None:
+    def _line(self, number: int, line: str) -> None:
         if len(line) > LINE_LIMIT:
             raise RuleProblem(f"line {number} failed", kind="plain", token=line[:40])
         if not line or line[0] == "#":
@@ -162,7 +153,13 @@ def restore(tables: Tables, text: str, *, flush: bool = True, counters: bool = F
 
     Raises `RuleProblem` with iptables' words and the line; the table at fault keeps its old content.
     """
-    _Restore(tables, flush=flush, counters=counters, only=only).run(text)
+    collecting = gc.isenabled()
+    gc.disable()  # a load makes hundreds of thousands of objects, none of them garbage
+    try:
+        _Restore(tables, flush=flush, counters=counters, only=only).run(text)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def parse(text: str, *, family: int = 4, backend: str = "nft") -> Tables:

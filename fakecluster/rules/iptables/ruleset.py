@@ -26,30 +26,38 @@ POLICY = -1
 Counters = dict[int, list[int]]
 
 
-@attrs.frozen(eq=False)
-class Chain:
-    """A chain: `policy` is "" for user chains. `jumps` are the chains its rules lead to.
+_NONE: frozenset[str] = frozenset()
 
-    `tracking` counts the rules that need conntrack, `extensions` names what its rules use; `special` are the rules that were not of a plain shape. `derived`
-    is for what others compute from the chain and want to find again.
+
+class Chain:
+    """A chain, never changed once made: `policy` is "" for user chains, `jumps` are the chains its rules lead to.
+
+    `tracking` counts the rules that need conntrack, `extensions` names what its rules use; `special` are the rules
+    that were not of a plain shape. `derived` is where others keep what they computed from the chain.
     """
 
-    name: str
-    policy: str = ""
-    rules: tuple[Rule, ...] = ()
-    jumps: frozenset[str] = frozenset()
-    tracking: int = 0
-    special: tuple[Rule, ...] = ()
-    extensions: frozenset[str] = frozenset()
-    derived: dict[str, object] = attrs.field(factory=dict, repr=False)
+    __slots__ = ("derived", "extensions", "jumps", "name", "policy", "rules", "special", "tracking")
 
-    def with_rules(self, rules: tuple[Rule, ...]) -> Chain:
-        """This chain with other rules."""
-        special = tuple([rule for rule in rules if not rule.text])
+    def __init__(self, name: str, policy: str = "", rules: tuple[Rule, ...] = ()) -> None:
+        self.name, self.policy, self.rules = name, policy, rules
+        self.derived: object = None
+        self.jumps = frozenset([rule.target for rule in rules if rule.target]) if rules else _NONE
+        self.special = tuple([rule for rule in rules if not rule.text]) if rules else ()
         tracking = [rule for rule in rules if rule.tracks]
-        extensions = frozenset().union(*[rule.extensions() for rule in (*tracking, *special)])
-        jumps = frozenset([rule.target for rule in rules if rule.target])
-        return Chain(self.name, self.policy, rules, jumps, len(tracking), special, extensions)
+        self.tracking, self.extensions = len(tracking), _NONE
+        if self.special:
+            self.extensions = frozenset().union(*[rule.extensions() for rule in (*tracking, *self.special)])
+        elif len(tracking) == 1:
+            self.extensions = tracking[0].extensions()
+        elif tracking:
+            self.extensions = frozenset().union(*[rule.extensions() for rule in tracking])
+
+    def __repr__(self) -> str:
+        return f"<Chain {self.name} {self.policy or '-'} with {len(self.rules)} rules>"
+
+
+#: Stands for a user chain in the making; only its policy is asked for.
+_USER_CHAIN = Chain("")
 
 
 @attrs.define(eq=False)
@@ -149,8 +157,9 @@ class Transaction:
                 raise RuleProblem(CHAIN_EXISTS, token=name, kind="state")
             self.flush(name)
             return
-        self.chains[name] = Chain(name)
-        self.rules[name], self.counters[name] = [], {}
+        self.chains[name], self.rules[name] = _USER_CHAIN, []
+        if self.counters or self.table is not None:
+            self.counters[name] = {}
 
     def flush(self, name: str) -> None:
         """Empty a chain. Raises `RuleProblem` when there is none."""
@@ -163,7 +172,7 @@ class Transaction:
     def set_policy(self, name: str, policy: str) -> None:
         chain = self.find(name)
         assert chain is not None
-        self.chains[name] = attrs.evolve(chain, policy=policy)
+        self.chains[name] = Chain(name, policy, chain.rules)
 
     def changed(self) -> dict[str, Chain | None]:
         """What the change amounts to: chain name -> its new value, None when it goes."""
@@ -171,7 +180,7 @@ class Transaction:
         for name, rules in self.rules.items():
             chain = self.find(name)
             if chain is not None and (name in self.chains or tuple(rules) != chain.rules):
-                result[name] = chain.with_rules(tuple(rules))
+                result[name] = Chain(name, chain.policy, tuple(rules))
         return result
 
     def apply(self, changed: dict[str, Chain | None]) -> Table:

@@ -42,7 +42,7 @@ def _pattern(*, saved: bool, address: str, length: str, brackets: tuple[str, str
         rf"|(?P<nat>(?(p)DNAT --to-destination {with_port}|MASQUERADE(?: --random-fully)?)|MASQUERADE)"
         rf"|ACCEPT|DROP|RETURN|MARK --(?:set-xmark {_VALUE}(?:/{_VALUE})?|or-mark {_VALUE})"
     )
-    return re.compile(rf"-A (?P<chain>\S+)(?P<body>{start} -j (?:{end}))$", re.ASCII)
+    return re.compile(rf"-A (?P<chain>[^\s\x22\x5c]{{1,28}})(?P<body>{start} -j (?:{end}))$", re.ASCII)
 
 
 _V4, _V6 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}", r"[0-9a-f:]{2,39}"

@@ -22,8 +22,6 @@ from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table, T
 from fakecluster.rules.iptables.validate import Fault, Reach, complaint, wrong_table
 
 POLICIES = ("ACCEPT", "DROP")
-#: Called before a change is put in place with (table, changed chains, rules added); refuses by raising.
-Guard = Callable[[str, dict[str, Chain | None], list[tuple[int, str, Rule]]], None]
 
 
 class Tables:
@@ -34,7 +32,6 @@ class Tables:
         self.tables: dict[str, Table] = {}
         self.reach: dict[str, Reach] = {}
         self.check: Callable[[RuleParts], None] | None = None
-        self.guard: Guard | None = None
         self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain]], None] | None = None
 
     def fork(self) -> Tables:
@@ -101,18 +98,25 @@ class Change:
     def __init__(self, tables: Tables, name: str) -> None:
         self.tables, self.name = tables, name
         self.transaction = Transaction(name, tables.tables.get(name), backend=tables.backend)
-        self.added: list[tuple[int, str, Rule]] = []
+        self.lines: list[int] = []
+        self.places: list[str] = []
+        self.added: list[Rule] = []
 
-    def append(self, line: int, chain: str, rule: Rule) -> None:
-        """Add one plain rule at the end of a chain: the quick way in for restores."""
-        transaction = self.transaction
+    def append(self, line: int, chain: str, rule: Rule) -> RuleProblem | None:
+        """Add one plain rule at the end of a chain, the quick way in for restores; returns what is wrong with it."""
+        transaction, target = self.transaction, rule.target
         rules = transaction.rules.get(chain)
         if rules is None:
+            if transaction.find(chain) is None:
+                return RuleProblem(NO_CHAIN, token=chain, kind="state", line=line)
             rules = transaction.rules_of(chain)
-        if rule.target and not transaction.exists(rule.target):
-            raise RuleProblem(f"Chain '{rule.target}' does not exist", token=rule.target)
+        if target and transaction.chains.get(target) is None and not transaction.exists(target):
+            return RuleProblem(f"Chain '{target}' does not exist", token=target)
         rules.append(rule)
-        self.added.append((line, chain, rule))
+        self.lines.append(line)
+        self.places.append(chain)
+        self.added.append(rule)
+        return None
 
     def run(self, command: Command, line: int = 0) -> None:
         """Apply a command. Raises `RuleProblem`."""
@@ -133,15 +137,13 @@ class Change:
         def find(name: str) -> Chain | None:
             return changed[name] if name in changed else old.get(name)
 
-        for at, chain, rule in self.added:
-            if not rule.plain and wrong_table(rule, self.name):
+        for at, chain, rule in zip(self.lines, self.places, self.added, strict=True):
+            if not rule.text and wrong_table(rule, self.name):
                 words = f"RULE_APPEND failed (Invalid argument): rule in chain {chain}"
                 raise RuleProblem(words, kind="commit", line=at)
         result = reach.after(changed, find, old.get)
         if isinstance(result, Fault):
-            raise complaint(result, self.added)
-        if self.tables.guard:
-            self.tables.guard(self.name, changed, self.added)
+            raise complaint(result, zip(self.lines, self.places, self.added, strict=True))
         before = dict(old_table.chains) if old_table is not None and self.transaction.fresh else {}
         if not self.transaction.fresh:
             before = {name: old[name] for name in changed if name in old}
@@ -153,6 +155,12 @@ class Change:
         self.tables.tables[self.name] = self.transaction.apply(changed)
         if self.tables.on_change:
             self.tables.on_change(self.name, changed, before)
+
+    def _note(self, line: int, chain: str, rule: Rule) -> None:
+        """Remember where a rule came from, for complaints."""
+        self.lines.append(line)
+        self.places.append(chain)
+        self.added.append(rule)
 
     # -- one method a command ------------------------------------------------------------------------------------
 
@@ -174,7 +182,7 @@ class Change:
             if command.counters:
                 self.transaction.counters_of(command.chain)[len(rules)] = list(command.counters)
             rules.append(rule)
-            self.added.append((line, command.chain, rule))
+            self._note(line, command.chain, rule)
 
     def _insert(self, command: Command, line: int) -> None:
         rules = self.transaction.rules_of(command.chain)
@@ -186,7 +194,7 @@ class Change:
             self._shift(command.chain, at + offset, 1)
             if command.counters:
                 self.transaction.counters_of(command.chain)[at + offset] = list(command.counters)
-            self.added.append((line, command.chain, rule))
+            self._note(line, command.chain, rule)
 
     def _shift(self, chain: str, at: int, by: int) -> None:
         """Move the counters of the rules from `at` on."""
@@ -206,7 +214,7 @@ class Change:
             held.pop(command.position - 1, None)
             if command.counters:
                 held[command.position - 1] = list(command.counters)
-            self.added.append((line, command.chain, rule))
+            self._note(line, command.chain, rule)
 
     def _delete(self, command: Command, _line: int) -> None:
         rules = self.transaction.rules_of(command.chain)
@@ -290,7 +298,7 @@ class Change:
             raise RuleProblem("File exists", token=command.name, kind="state")
         rules, held = self.transaction.rules_of(command.chain), self.transaction.counters_of(command.chain)
         self._drop(command.chain)
-        self.transaction.chains[command.name] = Chain(command.name)
+        self.transaction.chains[command.name] = chain
         self.transaction.rules[command.name], self.transaction.counters[command.name] = rules, held
         for other in self.transaction.names():
             found = self.transaction.rules_of(other)

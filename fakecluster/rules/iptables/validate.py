@@ -85,6 +85,7 @@ class Reach:
     def __init__(self, table: str) -> None:
         self.table = table
         self.known: dict[str, Reached] = {}
+        self._placed: dict[tuple[frozenset[str], frozenset[str]], str] = {}
 
     def fork(self) -> Reach:
         twin = Reach(self.table)
@@ -142,15 +143,26 @@ class Reach:
                 continue
             if depth > DEPTH_LIMIT:
                 return Fault(TOO_MANY_LINKS, _edges((*path, name), find))
-            now = update[name] = (max(depth, was_depth), hooks | was_hooks)
-            fault = self._check(chain, now[1], (*path, name), find)
-            if fault:
-                return fault
-            lead_on(chain.jumps, now[0] + 1, now[1], (*path, name))
+            if depth < was_depth:
+                depth = was_depth
+            if not hooks >= was_hooks:
+                hooks |= was_hooks
+            update[name] = (depth, hooks)
+            if chain.extensions or chain.jumps:
+                path = (*path, name)
+                fault = self._check(chain, hooks, path, find)
+                if fault:
+                    return fault
+                lead_on(chain.jumps, depth + 1, hooks, path)
         return None
 
     def _check(self, chain: Chain, hooks: frozenset[str], path: tuple[str, ...], find: FindChain) -> Fault | None:
-        name = misplaced(chain.extensions, self.table, hooks) if chain.extensions else ""
+        names = chain.extensions
+        if not names:
+            return None
+        name = self._placed.get((names, hooks))
+        if name is None:
+            name = self._placed[names, hooks] = misplaced(names, self.table, hooks)
         if not name:
             return None
         guilty = next(rule for rule in chain.rules if name in rule.extensions())

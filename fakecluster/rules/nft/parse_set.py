@@ -73,6 +73,8 @@ def _spec(reader: SetReader, first: int) -> SetSpec:
         reader.rule.cursor.fail_at(f"{noun} definition does not specify key", first, first)
     if reader.word == "map" and not fields.get("data_kind"):
         reader.rule.cursor.fail_at("map definition does not specify mapping data type", first, first)
+    if fields.get("timeout_ms"):
+        fields["flags"] = frozenset((*fields.get("flags", ()), "timeout"))  # type: ignore[misc]
     return SetSpec(name=reader.name, statements=tuple(reader.statements), **fields)  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ def set_block(view: SetView, options: Options = Options()) -> str:  # noqa: B008
         lines.append(f"\t\tpolicy {spec.policy}")
     if spec.size:
         lines.append(f"\t\tsize {spec.size}")
-    if spec.flags:
+    if spec.flags - ({"timeout"} if spec.timeout_ms else set()):
         lines.append(f"\t\tflags {','.join(flag for flag in FLAGS if flag in spec.flags)}")
     lines += [f"\t\t{statement(each, 'ip')}" for each in spec.statements]
     if spec.auto_merge:
@@ -122,7 +122,8 @@ def set_block(view: SetView, options: Options = Options()) -> str:  # noqa: B008
     if spec.comment:
         lines.append(f'\t\tcomment "{spec.comment}"')
     if view.elements and not options.terse:
-        lines.append(f"\t\telements = {{ {_elements(view)} }}")
+        elements = [_stateless_element(each) for each in view.elements] if options.stateless else view.elements
+        lines.append(f"\t\telements = {{ {_elements(spec, elements)} }}")
     lines.append("\t}")
     return "\n".join(lines)
 
@@ -139,9 +140,15 @@ def _type_line(spec: SetSpec) -> str:
     return f"{text} : {spec.data_kind}" if spec.data_kind else text
 
 
-def _elements(view: SetView) -> str:
-    texts = [element(each) for each in view.elements]
-    per_line = _per_line(view.spec)
+def _stateless_element(each: Element) -> Element:
+    if not each.expires_ms and not each.statements:
+        return each
+    return attrs.evolve(each, expires_ms=0, statements=tuple(_without_state(one) for one in each.statements))
+
+
+def _elements(spec: SetSpec, elements: Sequence[Element]) -> str:
+    texts = [element(each) for each in elements]
+    per_line = _per_line(spec)
     lines = [", ".join(texts[start : start + per_line]) for start in range(0, len(texts), per_line)]
     return _NEWLINE.join(lines)
 
