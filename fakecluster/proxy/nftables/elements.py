@@ -14,7 +14,7 @@ from fakecluster.proxy.nftables.fixed import CONTAINERS, Container, Words
 from fakecluster.proxy.nftables.service import Entry
 from fakecluster.proxy.program import NodeKernel
 
-_ELEMENTS = re.compile(r"elements = \{(.*)\}", re.S)
+_ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.S)
 _COMMENT = re.compile(r' comment "[^"]*"')
 Key = tuple[str, str]
 
