@@ -63,6 +63,7 @@ class Netns:
         self.addresses.add("lo", InterfaceAddress(4, 0x7F000001, 8, "host"))
         self.addresses.add("lo", InterfaceAddress(6, 1, 128, "host"))
         self.on_effects: Callable[[list[Effect]], None] | None = None
+        self.trace_local = False  # whether walks that nobody asked for (a socket's, a timer's) are recorded
         self._reset()
 
     def _reset(self) -> None:
@@ -226,7 +227,7 @@ class Netns:
 
         Raises `SendError`.
         """
-        self._enter(self._tracing)
+        self._enter(self.trace_local)
         try:
             self.begin_walk(skb)
             route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
@@ -365,6 +366,7 @@ class Netns:
         copy.addresses = Addresses(copy.interfaces, copy.routes)
         copy.neighbours = self.neighbours.copy()
         copy.on_effects = None
+        copy.trace_local = False
         copy._reset()
         for part in PARTS:
             if part in self.__dict__:

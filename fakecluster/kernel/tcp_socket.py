@@ -218,6 +218,8 @@ class TcpConnection(Socket):
             self._acknowledged(acknowledged)
             self.state = "ESTABLISHED"
             self._acknowledge()
+            if self.program is not None:
+                self.program.on_accept(self)
 
     def _acknowledged(self, number: int) -> None:
         before = len(self.unacknowledged)
