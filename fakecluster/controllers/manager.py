@@ -1,0 +1,69 @@
+"""kube-controller-manager: builds the controllers of one cluster and binds each to the clock under its real name.
+
+A controller binds itself when it is made, so that it can be held, released and stepped one by one through its clock
+target. The scheduler and the kubelets are processes of their own and are not built here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from fakecluster.sim import Choices, Clock
+
+if TYPE_CHECKING:
+    from fakecluster.api.server import ApiServer
+
+
+class Controller(Protocol):
+    """A loop bound to one clock target: `handle` drains its inbox and works on what is dirty."""
+
+    def handle(self, payload: object) -> None: ...
+
+    def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> Controller:
+        """The same controller on a copied cluster, with its own copy of its state, bound to the copied clock."""
+        ...
+
+
+@attrs.frozen
+class Flags:
+    """What the real processes take on their command lines."""
+
+    load_balancer_pool: str = "198.51.100.0/24"
+
+
+#: name of a controller (as in `kube-controller-manager --controllers`) -> how it is made
+CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]] = {}
+
+
+class Manager:
+    """The controllers of one cluster; `controllers` chooses some of `CONTROLLERS` by name (None: all).
+
+    Raises ValueError for a name that is not known.
+    """
+
+    def __init__(
+        self,
+        api: ApiServer,
+        clock: Clock,
+        choices: Choices,
+        *,
+        controllers: Collection[str] | None = None,
+        load_balancer_pool: str = "198.51.100.0/24",
+    ) -> None:
+        if unknown := set(controllers or ()) - set(CONTROLLERS):
+            raise ValueError(f"no such controllers: {', '.join(sorted(unknown))}; there are {', '.join(CONTROLLERS)}")
+        flags = Flags(load_balancer_pool)
+        self.controllers: dict[str, Controller] = {
+            name: make(api, clock, choices, flags)
+            for name, make in CONTROLLERS.items()
+            if controllers is None or name in controllers
+        }
+
+    def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> Manager:
+        """The manager of a copied cluster: every controller continues where this one's stands."""
+        copy = Manager.__new__(Manager)
+        copy.controllers = {name: one.fork(api, clock, choices) for name, one in self.controllers.items()}
+        return copy
