@@ -154,15 +154,27 @@ class Sockets:
                 return port
         raise SendError("EADDRNOTAVAIL")
 
-    def connect(self, address: int, port: int, *, family: int = 4, source: int = 0, mark: int = 0) -> TcpConnection:
-        """Begin a TCP connection; its `state` and `error` tell what became of it. Raises `SendError`."""
+    def connect(
+        self,
+        address: int,
+        port: int,
+        *,
+        family: int = 4,
+        source: int = 0,
+        mark: int = 0,
+        program: Program | None = None,
+    ) -> TcpConnection:
+        """Begin a TCP connection; its `state` and `error` tell what became of it. Raises `SendError`.
+
+        With a `program`, its `on_accept` is called when the connection is established.
+        """
         from fakecluster.kernel.tcp_socket import TcpConnection
 
         route = route_output(self.netns, family, address, src=source, mark=mark)
         src = source or source_for(self.netns, route, address)
         sport = self.ephemeral_port(TCP, family, src, peer=(address, port))
         connection = TcpConnection(self.netns, family, src, sport, address, port)
-        connection.mark = mark
+        connection.mark, connection.program = mark, program
         self.connections[connection.key] = connection
         connection.open()
         return connection

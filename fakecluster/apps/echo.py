@@ -1,0 +1,80 @@
+"""The server that runs in a container by default: it says who answered whom, and gives back what it was sent.
+
+The answer to raw bytes (TCP or UDP) is one line of `key=value` pairs and then the bytes themselves::
+
+    server=web-1 client=10.244.0.2:40132 bytes=2
+    hi
+
+A request that looks like HTTP is answered with HTTP/1.1 200, the same pairs as headers, and the request as its body.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import attrs
+
+from fakecluster.kernel.sockets import Socket
+from fakecluster.kernel.tcp_socket import TcpConnection
+
+_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"PATCH ", b"OPTIONS ")
+
+
+@attrs.frozen
+class Echo:
+    """A stateless program; `name` is what it calls itself, usually the Pod's name."""
+
+    name: str
+
+    def on_accept(self, connection: TcpConnection) -> None:
+        return None
+
+    def on_data(self, connection: TcpConnection, data: bytes) -> None:
+        connection.send(answer(self.name, connection.remote, data))
+
+    def on_close(self, connection: TcpConnection) -> None:
+        connection.close()
+
+    def on_error(self, connection: TcpConnection, error: str) -> None:
+        return None
+
+    def on_datagram(self, sock: Socket, data: bytes, source: tuple[int, int], target: int) -> None:
+        sock.send_to(answer(self.name, source, data), *source, source=target)
+
+
+def answer(name: str, client: tuple[int, int], data: bytes) -> bytes:
+    """The bytes that the server called `name` sends back to `client` (address, port)."""
+    address = ip_address(client[0])
+    peer = f"[{address}]:{client[1]}" if address.version == 6 else f"{address}:{client[1]}"
+    if not data.startswith(_METHODS):
+        return f"server={name} client={peer} bytes={len(data)}\n".encode() + data
+    head = f"HTTP/1.1 200 OK\r\nServer-Name: {name}\r\nClient: {peer}\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data
+
+
+@attrs.frozen
+class Answer:
+    """What a client got: `server` and `client` as the server said, `body` the bytes after that; `raw` everything."""
+
+    raw: bytes
+    server: str = ""
+    client: str = ""
+    body: bytes = b""
+    status: int = 0
+
+    def __bytes__(self) -> bytes:
+        return self.raw
+
+
+def parse_answer(raw: bytes) -> Answer:
+    """Read what `answer` writes; anything else is all body."""
+    if raw.startswith(b"HTTP/1.1 "):
+        head, _, body = raw.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return Answer(raw, fields.get("Server-Name", ""), fields.get("Client", ""), body, int(status.split()[1]))
+    head, newline, body = raw.partition(b"\n")
+    if newline and head.startswith(b"server="):
+        pairs = dict(word.split("=", 1) for word in head.decode("latin-1").split() if "=" in word)
+        return Answer(raw, pairs["server"], pairs.get("client", ""), body)
+    return Answer(raw, body=raw)

@@ -1,0 +1,274 @@
+"""Network namespaces joined by segments: moves what one namespace transmits to the next, and keeps what was seen.
+
+    namespace --Transmit--> queue --(clock, when the segment has a delay)--> namespace.receive
+
+Packets on segments without delay wait in a queue in the order in which they were sent. `run` empties it; the clock, when
+it is settled or stepped instead, moves one packet an event.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import attrs
+
+from fakecluster.errors import SettleError
+from fakecluster.fabric.links import Port, Segment
+from fakecluster.kernel.effects import Effect, Transmit
+from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.tcp_socket import timer_target
+from fakecluster.sim import Choices, Clock
+from fakecluster.trace import Hop, Trace, Verdict, summary
+
+#: The network's target on the clock.
+TARGET = "network"
+#: Packets that one `run` may move before it is called a loop (an echo between two programs, a routing loop without TTL).
+RUN_LIMIT = 200_000
+#: Journeys that are kept to be looked at; older ones are forgotten.
+JOURNEYS_KEPT = 64
+
+
+@attrs.frozen
+class InFlight:
+    """A packet on its way to a port; `journey` is the record that it belongs to (0: none)."""
+
+    port: Port
+    packet: bytes
+    journey: int = 0
+
+
+class Network:
+    """The namespaces, the segments between them, and the packets in flight."""
+
+    def __init__(self, clock: Clock, choices: Choices) -> None:
+        self.clock, self.choices = clock, choices
+        self.namespaces: dict[str, Netns] = {}
+        self.segments: dict[str, Segment] = {}
+        self._segment_of: dict[Port, str] = {}
+        self._queue: deque[InFlight] = deque()
+        self._awake = False
+        self.journeys: dict[int, list[Hop]] = {}
+        self._last_journey = 0
+        self._journey = 0
+        #: ports whose packets are kept: port -> [(time in ns, packet)]
+        self.taps: dict[Port, list[tuple[int, bytes]]] = {}
+        clock.bind(TARGET, self._on_clock)
+
+    # --- building
+
+    def add(self, name: str) -> Netns:
+        """A new, unconnected namespace. Raises ValueError when the name is taken."""
+        if name in self.namespaces:
+            raise ValueError(f"namespace {name} exists")
+        netns = Netns(name, clock=self.clock, choices=self.choices)
+        self._adopt(netns)
+        return netns
+
+    def _adopt(self, netns: Netns) -> None:
+        self.namespaces[netns.name] = netns
+        netns.on_effects = partial(self._take, netns)
+
+    def remove(self, name: str) -> None:
+        """Delete a namespace; its ports leave their segments, and a veth's other end goes with it."""
+        netns = self.namespaces.pop(name)
+        self.clock.unbind(timer_target(netns))
+        for interface in list(netns.interfaces):
+            port = Port(name, interface)
+            segment = self._leave(port)
+            if segment is not None and len(segment.ports) == 2 and segment.name.startswith("veth"):
+                self._remove_interface(next(other for other in segment.ports if other != port))
+
+    def _remove_interface(self, port: Port) -> None:
+        self._leave(port)
+        netns = self.namespaces.get(port.namespace)
+        if netns is not None:
+            netns.remove_interface(port.interface)
+
+    def _leave(self, port: Port) -> Segment | None:
+        """Unplug a port; returns the segment as it was."""
+        name = self._segment_of.pop(port, None)
+        if name is None:
+            return None
+        segment = self.segments[name]
+        left = tuple(other for other in segment.ports if other != port)
+        if left:
+            self.segments[name] = attrs.evolve(segment, ports=left)
+        else:
+            del self.segments[name]
+        return segment
+
+    def plug(self, segment: str, namespace: str, interface: str, *, mtu: int = 1500) -> None:
+        """Give a namespace an interface on a segment, which is made when it does not exist."""
+        netns = self.namespaces[namespace]
+        netns.add_interface(interface, kind="veth", mtu=mtu, noarp=True)
+        port = Port(namespace, interface)
+        found = self.segments.get(segment, Segment(segment, ()))
+        self.segments[segment] = attrs.evolve(found, ports=(*found.ports, port))
+        self._segment_of[port] = segment
+
+    def veth(self, a: Port, b: Port, *, mtu: int = 1500) -> None:
+        """Join two namespaces by a veth pair."""
+        name = f"veth {a} {b}"
+        self.plug(name, a.namespace, a.interface, mtu=mtu)
+        self.plug(name, b.namespace, b.interface, mtu=mtu)
+
+    def change(self, segment: str, **changes: Any) -> None:
+        """Set a segment's `delay_s`, `loss` or `cut`."""
+        self.segments[segment] = attrs.evolve(self.segments[segment], **changes)
+
+    # --- moving packets
+
+    def inject(self, port: Port, packet: bytes) -> None:
+        """A packet arrives at a port, as if its segment had carried it."""
+        self._enqueue(InFlight(port, packet, self._journey))
+
+    def run(self) -> int:
+        """Move packets until none is in flight now; returns how many were moved. Raises `SettleError` for a loop."""
+        for count in range(RUN_LIMIT):
+            if not self._queue:
+                return count
+            self._arrive(self._queue.popleft())
+        raise SettleError(f"packets still in flight after {RUN_LIMIT} were moved: {summary(self._queue[0].packet)}")
+
+    def _on_clock(self, payload: InFlight | None) -> None:
+        if payload is not None:
+            self._arrive(payload)
+            return
+        self._awake = False
+        if self._queue:
+            self._arrive(self._queue.popleft())
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._queue and not self._awake:
+            self._awake = True
+            self.clock.schedule(TARGET)
+
+    def _enqueue(self, packet: InFlight, delay_s: float = 0.0) -> None:
+        if delay_s:
+            self.clock.schedule(TARGET, packet, delay_s=delay_s)
+            return
+        self._queue.append(packet)
+        if not self._awake:
+            self._wake()
+
+    def _arrive(self, arriving: InFlight) -> None:
+        netns = self.namespaces.get(arriving.port.namespace)
+        if netns is None or arriving.port.interface not in netns.interfaces:
+            return  # unplugged while the packet was on its way
+        if arriving.port in self.taps:
+            self.taps[arriving.port].append((self.clock.now_ns, arriving.packet))
+        outer, self._journey = self._journey, arriving.journey
+        try:
+            self._take(netns, netns.receive(arriving.packet, arriving.port.interface, trace=arriving.journey != 0))
+        finally:
+            self._journey = outer
+
+    def _take(self, netns: Netns, effects: list[Effect]) -> None:
+        """What a namespace did: keep the record, carry on what was transmitted."""
+        hops = self.journeys.get(self._journey)
+        for effect in effects:
+            hop = getattr(effect, "hop", None)
+            if hops is not None and hop is not None:
+                hops.append(hop)
+            if type(effect) is Transmit:
+                self._carry(netns, effect, hops)
+
+    def _carry(self, netns: Netns, sent: Transmit, hops: list[Hop] | None) -> None:
+        port = Port(netns.name, sent.iface)
+        if port in self.taps:
+            self.taps[port].append((self.clock.now_ns, sent.packet))
+        segment = self.segments.get(self._segment_of.get(port, ""))
+        lost = ""
+        targets: list[Port] = []
+        if segment is None:
+            lost = f"{sent.iface} is not connected"
+        else:
+            targets = self._receivers(segment, port, sent)
+            if not targets:
+                lost = "nobody answers for the next hop"
+            elif segment.loss and self.choices.pick(_weights(segment), f"loss on {segment.name}"):
+                lost, targets = "lost", []
+        for target in targets:
+            self._enqueue(InFlight(target, sent.packet, self._journey), segment.delay_s if segment else 0.0)
+        if lost and hops is not None:
+            place = segment.name if segment else sent.iface
+            verdict = Verdict("dropped", place, lost)
+            hops.append(Hop(place, "", "", sent.packet, b"", (), verdict, 0, self.clock.now_ns))
+
+    def _receivers(self, segment: Segment, port: Port, sent: Transmit) -> list[Port]:
+        """Who takes a frame: the only other end, everyone for a group address, else whoever answers for the next hop."""
+        others = segment.others(port)
+        if len(segment.ports) == 2 or _is_group(sent.family, sent.next_hop):
+            return others
+        for other in others:
+            if answers_for(self.namespaces[other.namespace], other.interface, sent.family, sent.next_hop):
+                return [other]
+        return []
+
+    # --- records
+
+    @contextmanager
+    def recorded(self, netns: Netns | None = None) -> Iterator[int]:
+        """Record every walk that is caused inside the block; gives the journey's number, to be read with `trace`."""
+        outer = self._journey
+        self._last_journey += 1
+        number = self._journey = self._last_journey
+        self.journeys[number] = []
+        while len(self.journeys) > JOURNEYS_KEPT:
+            del self.journeys[next(iter(self.journeys))]
+        if netns is not None:
+            netns.trace_local = True
+        try:
+            yield number
+        finally:
+            self._journey = outer
+            if netns is not None:
+                netns.trace_local = False
+
+    def record(self, netns: Netns, effects: list[Effect]) -> None:
+        """Take the effects of a packet that the caller gave to a namespace himself."""
+        self._take(netns, effects)
+
+    def trace(self, journey: int) -> Trace:
+        """What has happened so far on a journey."""
+        return Trace(tuple(self.journeys.get(journey, ())))
+
+    # --- copies
+
+    def fork(self, clock: Clock, choices: Choices) -> Network:
+        """An independent copy of every namespace and of what is in flight, on a forked clock."""
+        copy = Network(clock, choices)
+        copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
+        copy._queue, copy._awake = self._queue.copy(), self._awake
+        copy.journeys = {number: hops.copy() for number, hops in self.journeys.items()}
+        copy._last_journey = self._last_journey
+        copy.taps = {port: packets.copy() for port, packets in self.taps.items()}
+        for netns in self.namespaces.values():
+            copy._adopt(netns.fork(clock, choices))
+        return copy
+
+
+def answers_for(netns: Netns, interface: str, family: int, address: int) -> bool:
+    """Whether a namespace answers ARP (or neighbour discovery) for an address on one of its interfaces.
+
+    Any local address by default; with arp_ignore >= 1 only those configured on that very interface (ip-sysctl.rst).
+    """
+    if not netns.interfaces[interface].up or not netns.addresses.is_local(family, address):
+        return False
+    if family == 6 or netns.sysctls.number("net.ipv4.conf.all.arp_ignore"):
+        return any(own.address == address for own in netns.interfaces[interface].addresses if own.family == family)
+    return True
+
+
+def _is_group(family: int, address: int) -> bool:
+    return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
+
+
+def _weights(segment: Segment) -> tuple[int, int]:
+    """Weights of (arrives, is lost)."""
+    return segment.loss.denominator - segment.loss.numerator, segment.loss.numerator
