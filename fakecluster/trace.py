@@ -73,7 +73,8 @@ class Hop:
     """One packet's walk through one network namespace.
 
     `packet_in` and `packet_out` are the L3 bytes on entry and exit (empty when it did not leave);
-    `rules_walked` is how many rules and set lookups the real kernel would have evaluated.
+    `rules_walked` is how many rules and set lookups the real kernel would have evaluated. `walk` counts the walks of
+    the namespace in the order in which they began: what a packet caused has a higher number, fragments share one.
     """
 
     namespace: str
@@ -85,14 +86,16 @@ class Hop:
     verdict: Verdict
     rules_walked: int = 0
     time_ns: int = 0
+    walk: int = 0
 
 
 class Tracer:
     """Collects the steps of one walk while the kernel makes them; a packet without one is not traced."""
 
-    __slots__ = ("hook", "iif", "packet_in", "rules_walked", "steps")
+    __slots__ = ("hook", "iif", "packet_in", "rules_walked", "steps", "walk")
 
-    def __init__(self) -> None:
+    def __init__(self, walk: int = 0) -> None:
+        self.walk = walk
         self.steps: list[Step] = []
         self.rules_walked = 0
         self.hook = ""  # the hook being run, set by the namespace
@@ -106,7 +109,9 @@ class Tracer:
     def hop(self, namespace: str, oif: str, packet_out: bytes, verdict: Verdict, time_ns: int) -> Hop:
         """The walk is over."""
         steps = tuple(self.steps)
-        return Hop(namespace, self.iif, oif, self.packet_in, packet_out, steps, verdict, self.rules_walked, time_ns)
+        return Hop(
+            namespace, self.iif, oif, self.packet_in, packet_out, steps, verdict, self.rules_walked, time_ns, self.walk
+        )
 
     def rule(self, table: str, chain: str, rule: int, text: str, verdict: str, mark: int) -> None:
         self.steps.append(RuleStep(self.hook, table, chain, rule, text, verdict, mark))

@@ -69,7 +69,7 @@ class Netns:
     def _reset(self) -> None:
         self.effects: list[Effect] = []
         self.backlog: deque[Skb] = deque()
-        self._depth = 0
+        self._depth = self._walks = 0
         self._errno = ""
         self._tracing = False
         self._contexts = {(family, hook): HookContext(self, hook, family) for family in (4, 6) for hook in Hook}
@@ -193,7 +193,8 @@ class Netns:
             skb.uid, skb.mark = uid, mark
             self.begin_walk(skb)
             try:
-                route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=mark, tos=skb.tos & 0x1C)
+                # the socket is not bound: the header's source is nothing to the routing (raw_sendmsg)
+                route = ip_output.route_output(self, skb.family, skb.dst, mark=mark, tos=skb.tos & 0x1C)
                 if skb.family == 4:
                     self._finish_raw_header(skb, route)
                 ip_output.local_out(self, skb, route)
@@ -279,7 +280,8 @@ class Netns:
 
     def begin_walk(self, skb: Skb) -> None:
         if self._tracing:
-            skb.tracer = Tracer()
+            self._walks += 1
+            skb.tracer = Tracer(self._walks)
             skb.tracer.begin(bytes(skb.data), skb.iif)
 
     def end_walk(self, skb: Skb, verdict: Verdict, packet_out: bytes = b"") -> Hop | None:

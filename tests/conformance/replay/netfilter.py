@@ -23,15 +23,14 @@ LOADERS = (
     ("nft", "nft -f -"),
 )
 READERS = {
-    "iptables-save": "iptables-save",
-    "ip6tables-save": "ip6tables-save",
+    **{name: name for name in ("iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save")},
     "nft list ruleset": "nft list ruleset",
     "ipset save": "ipset save",
 }
 
 
 def replay(recording: Recording) -> Iterator[Difference]:
-    data = recording.data
+    data = named_by_backend(recording.data)
     netns = node(data["topology"])
     load(netns, data)
     yield from readback(netns, data.get("rules_readback", {}), "rules")
@@ -46,6 +45,16 @@ def replay(recording: Recording) -> Iterator[Difference]:
         yield from (Difference(label, text) for text in replay_step(netns, step))
     if not data.get("nondeterministic"):
         yield from counters(netns, data.get("counters_after", {}))
+
+
+def named_by_backend(data: dict[str, Any]) -> dict[str, Any]:
+    """The recording with its read-backs named after the tool that printed them (iptables-legacy-save)."""
+    if data.get("backend") != "iptables-legacy":
+        return data
+    renamed = dict(data)
+    for key in ("rules_readback", "counters_after"):
+        renamed[key] = {name.replace("tables-", "tables-legacy-"): text for name, text in data.get(key, {}).items()}
+    return renamed
 
 
 def node(topology: dict[str, Any]) -> Netns:
@@ -150,7 +159,7 @@ def replay_step(netns: Netns, step: dict[str, Any]) -> Iterator[str]:
     if "nflog" in expect:
         yield from compare_logs(effects, expect["nflog"])
     if expect.get("trace"):
-        got, wanted = trace_of(effects), expect["trace"]
+        got, wanted = trace_of(netns, effects), expect["trace"]
         if got != wanted:
             yield f"trace {got} instead of {wanted}"
     if "conntrack" in expect:

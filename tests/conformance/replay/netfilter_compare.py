@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from fakecluster.kernel.conntrack.text import listing
 from fakecluster.kernel.effects import Effect
+from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.netns import Netns
-from fakecluster.trace import ChainEnd, RuleStep
+from fakecluster.trace import ChainEnd, Hop, RuleStep, Step
 
 
 def packets_equal(got: bytes, wanted: bytes, mask: list[dict[str, Any]]) -> bool:
@@ -21,17 +23,43 @@ def packets_equal(got: bytes, wanted: bytes, mask: list[dict[str, Any]]) -> bool
     return mine == real
 
 
-def trace_of(effects: list[Effect]) -> list[list[dict[str, Any]]]:
+#: The recorder switched the kernel's trace on at this priority of the first hook; earlier chains stay unseen there.
+OBSERVER_PRIORITY = -350
+BUILT_IN_CHAINS = frozenset(hook.name for hook in Hook)
+
+
+def trace_of(netns: Netns, effects: list[Effect]) -> list[list[dict[str, Any]]]:
     """The rule path of every packet of the step that met a rule, in the order in which the walks began."""
-    paths = []
-    for effect in effects:
-        hop = getattr(effect, "hop", None)
-        if hop is None:
-            continue
-        path = [entry for step in hop.steps if (entry := trace_entry(step)) is not None]
-        if path:
-            paths.append(path)
-    return paths
+    walks = {hop.walk: hop for effect in effects if (hop := getattr(effect, "hop", None)) is not None}
+    priorities = base_priorities(netns)
+    paths = [
+        [entry for step in seen(walks[number], priorities) if (entry := trace_entry(step)) is not None]
+        for number in sorted(walks)
+    ]
+    return [path for path in paths if path]
+
+
+def base_priorities(netns: Netns) -> dict[tuple[str, str], int]:
+    """(table, chain) of nft's base chains -> priority."""
+    return {
+        (str(table.name), name): chain.spec.base.priority
+        for table in netns.nftables.tables.values()
+        for name, chain in table.chains.items()
+        if chain.spec.base is not None
+    }
+
+
+def seen(hop: Hop, priorities: dict[tuple[str, str], int]) -> Iterator[Step]:
+    """The steps that the recorder could see: not what earlier chains did on the first hook of the walk."""
+    first, hidden = "PREROUTING" if hop.iif else "OUTPUT", False
+    for step in hop.steps:
+        if isinstance(step, RuleStep | ChainEnd):
+            if step.hook != first or step.chain in BUILT_IN_CHAINS:
+                hidden = False
+            elif (step.table, step.chain) in priorities:
+                hidden = priorities[step.table, step.chain] < OBSERVER_PRIORITY
+            if not hidden:
+                yield step
 
 
 def trace_entry(step: object) -> dict[str, Any] | None:
