@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel import icmp
+from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook
 from fakecluster.kernel.packet import ICMPV6, Skb, checksum
@@ -137,8 +137,22 @@ def _local(netns: Netns, skb: Skb, route: Route) -> None:
     problem = source_problem(netns, skb) if skb.family == 4 else ""
     if problem:
         netns.drop(skb, "routing", problem)
-    else:
+    elif options_are_sound(netns, skb, route):
         deliver(netns, skb)
+
+
+def options_are_sound(netns: Netns, skb: Skb, route: Route) -> bool:
+    """ip_rcv_options(): read and fill the IPv4 options; a packet with broken ones ends here."""
+    if skb.family == 6 or skb.data[0] & 15 == 5:
+        return True
+    try:
+        problem = ip_options.receive(netns, skb, route)
+    except ip_options.BadOption as bad:
+        icmp.send_error(netns, skb, icmp.PARAMETER_PROBLEM, 0, bad.pointer << 24)
+        problem = str(bad)
+    if problem:
+        netns.drop(skb, "ip_rcv", problem)
+    return not problem
 
 
 def _multicast(netns: Netns, skb: Skb) -> None:
@@ -181,6 +195,8 @@ def _forward_if_allowed(netns: Netns, skb: Skb, route: Route) -> None:
     problem = source_problem(netns, skb) if skb.family == 4 else ""
     if problem:
         netns.drop(skb, "routing", problem)
+        return
+    if not options_are_sound(netns, skb, route):
         return
     if skb.pkttype != "unicast":
         netns.drop(skb, "forwarding", "not addressed to us on the link")
@@ -231,6 +247,7 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
     if skb.tracer is not None:
         skb.tracer.rewrite("ttl", before, before - 1, "forwarding")
     if netns.run_hooks(Hook.FORWARD, skb):
+        ip_options.forward(netns, skb)
         netns.output(skb)
 
 

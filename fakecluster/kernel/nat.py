@@ -33,6 +33,7 @@ from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb
 from fakecluster.kernel.routing import address_text
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.interfaces import InterfaceAddress
     from fakecluster.kernel.netns import Netns
 
 #: Ports tried in a row before another start is drawn, and when to give up (nf_nat_l4proto_unique_tuple).
@@ -197,6 +198,12 @@ class Nat:
             return DROP
         ct.masq_oif = skb.oif
         return self.setup(skb, ctx, attrs.evolve(nat_range, min_addr=address, max_addr=address), "src")
+
+    def forget_masquerade(self, iface: str, address: InterfaceAddress) -> None:
+        """The flows that hide behind an address which goes away end with it (inet_cmp)."""
+        for ct in list(self.netns.conntrack):
+            if ct.masq_oif == iface and (ct.reply.family, ct.reply.dst) == (address.family, address.address):
+                self.netns.conntrack.kill(ct)
 
     def redirect(self, skb: Skb, ctx: HookContext, nat_range: NatRange) -> int:
         """DNAT to this machine: loopback for its own packets, else the incoming interface's primary address."""

@@ -70,6 +70,7 @@ class Netns:
         self.effects: list[Effect] = []
         self.backlog: deque[Skb] = deque()
         self._depth = self._walks = 0
+        self.addresses.on_removed = self._forget_masquerade
         self._errno = ""
         self._tracing = False
         self._contexts = {(family, hook): HookContext(self, hook, family) for family in (4, 6) for hook in Hook}
@@ -154,6 +155,10 @@ class Netns:
                 for route in [route for route in table if route.oif == name]:
                     table.remove(route)
         self.routes.changed()
+
+    def _forget_masquerade(self, iface: str, address: InterfaceAddress) -> None:
+        if "nat" in self.__dict__:
+            self.nat.forget_masquerade(iface, address)
 
     # --- packets in
 

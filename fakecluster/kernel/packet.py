@@ -46,7 +46,7 @@ class Skb:
 
     __slots__ = (
         "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
-        "l4", "mark", "more_fragments", "oif", "physin", "physout", "pkttype", "priority", "proto", "reply_to", "route",
+        "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype", "priority", "proto", "reply_to", "route",
         "sock", "sport", "src", "src_mac", "tracer", "uid", "zone_tmpl",
     )  # fmt: skip
 
@@ -67,6 +67,7 @@ class Skb:
         self.generated = False  # made by this host's own stack, not received and not given by a process
         self.frag_max_size = 0  # the largest fragment that a reassembled packet came in (0: it came whole)
         self.reply_to: Any = None
+        self.option_slots: tuple[int, ...] = ()  # where in the IPv4 options this host has put its address
         self.parse()
 
     def parse(self) -> None:

@@ -6,7 +6,7 @@ number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 
 import attrs
@@ -259,10 +259,14 @@ def _fits(wanted: Route, found: Route) -> bool:
 
 
 class Addresses:
-    """The addresses of all interfaces, and the local, broadcast and connected routes that they bring."""
+    """The addresses of all interfaces, and the local, broadcast and connected routes that they bring.
+
+    `on_removed(iface, address)` is told of every address that goes.
+    """
 
     def __init__(self, interfaces: dict[str, Interface], routes: Routes) -> None:
         self.interfaces, self.routes = interfaces, routes
+        self.on_removed: Callable[[str, InterfaceAddress], None] | None = None
 
     def add(self, iface: str, address: InterfaceAddress) -> None:
         """Raises ValueError("File exists") when the interface has the address already."""
@@ -292,6 +296,9 @@ class Addresses:
         gone = [a for a in device.addresses if a is first or _goes_with(a, first)]
         device.addresses = [a for a in device.addresses if a not in gone]
         self._drop_routes(device, gone)
+        if self.on_removed is not None:
+            for each in gone:
+                self.on_removed(iface, each)
 
     def _drop_routes(self, device: Interface, gone: list[InterfaceAddress]) -> None:
         kept = {route for a in device.addresses for route in connected_routes(device, a)}

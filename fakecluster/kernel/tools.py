@@ -2,236 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import attrs
-
 from fakecluster.errors import CommandError
-from fakecluster.kernel.conntrack import text as conntrack_text
-from fakecluster.kernel.interfaces import InterfaceAddress
-from fakecluster.kernel.routing import BITS, PolicyRule, Route, address_text
-from fakecluster.rules import iproute
+from fakecluster.kernel import shell
+from fakecluster.kernel.conntrack.tool import conntrack
+from fakecluster.kernel.ip_tool import ip
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
 Tool = Callable[["Netns", tuple[str, ...], str], str]
-
-KERNEL_ANSWER = "RTNETLINK answers: {}\n"
-
-
-def ip(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
-    """ip(8): address, route, link, rule."""
-    command = iproute.parse(argv)
-    try:
-        match command:
-            case iproute.AddressCommand():
-                return _address(netns, argv, command)
-            case iproute.RouteCommand():
-                return _route(netns, argv, command)
-            case iproute.LinkCommand():
-                return _link(netns, argv, command)
-            case iproute.RuleCommand():
-                return _rule(netns, command)
-    except ValueError as refused:
-        raise CommandError(argv, 2, KERNEL_ANSWER.format(refused)) from None
-
-
-def _address(netns: Netns, argv: tuple[str, ...], command: iproute.AddressCommand) -> str:
-    if command.verb == "show":
-        return address_listing(netns, command.device)
-    if command.device not in netns.interfaces:
-        raise CommandError(argv, 1, f'Cannot find device "{command.device}"\n')
-    if command.verb == "flush":
-        for address in list(netns.interfaces[command.device].addresses):
-            if address in netns.interfaces[command.device].addresses:
-                netns.addresses.remove(command.device, address.address, address.prefix, address.family)
-        return ""
-    if command.verb == "del":
-        netns.addresses.remove(command.device, command.address, command.prefix, command.family)
-        return ""
-    family, scope = command.family, command.scope
-    if family == 6 and command.address >> 118 == 0x3FA:
-        scope = "link"
-    address = InterfaceAddress(family, command.address, command.prefix, scope, peer=command.peer)
-    try:
-        netns.addresses.add(command.device, address)
-    except ValueError:
-        if command.verb != "replace":
-            raise
-    return ""
-
-
-def address_listing(netns: Netns, device: str = "") -> str:
-    """`ip address show`, without the fields that have no meaning here."""
-    lines = []
-    for iface in netns.interfaces.values():
-        if device and iface.name != device:
-            continue
-        flags = "LOOPBACK,UP,LOWER_UP" if iface.is_loopback else "BROADCAST,MULTICAST,UP,LOWER_UP"
-        lines.append(f"{iface.index}: {iface.name}: <{flags}> mtu {iface.mtu}\n")
-        for address in iface.addresses:
-            word = "inet" if address.family == 4 else "inet6"
-            text = address_text(address.family, address.address)
-            secondary = " secondary" if address.secondary else ""
-            lines.append(f"    {word} {text}/{address.prefix} scope {address.scope}{secondary} {iface.name}\n")
-    return "".join(lines)
-
-
-def _route(netns: Netns, argv: tuple[str, ...], command: iproute.RouteCommand) -> str:
-    if command.verb == "show":
-        table = netns.routes.tables[command.family].get(command.table, ())
-        return "".join(f"{route_text(route)}\n" for route in table)
-    if command.device and command.device not in netns.interfaces:
-        raise CommandError(argv, 1, f'Cannot find device "{command.device}"\n')
-    if command.verb == "flush":
-        table = netns.routes.tables[command.family].get(command.table)
-        for route in list(table or ()):
-            if table is not None and (not command.device or route.oif == command.device):
-                table.remove(route)
-        netns.routes.changed()
-        return ""
-    route = _resolve(netns, command)
-    if command.verb == "del":
-        netns.routes.remove(route)
-        return ""
-    if command.verb == "replace":
-        for other in list(netns.routes.table(route.family, route.table)):
-            same = (other.destination, other.prefix, other.metric) == (route.destination, route.prefix, route.metric)
-            if same:
-                netns.routes.table(route.family, route.table).remove(other)
-    netns.routes.add(route)
-    return ""
-
-
-def _resolve(netns: Netns, command: iproute.RouteCommand) -> Route:
-    """The route that a command means: its device found from the gateway, defaults as the kernel fills them in."""
-    device, family = command.device, command.family
-    scope = command.scope or ("link" if command.kind == "unicast" and not command.gateway else "global")
-    if command.gateway and command.verb != "del":
-        way = netns.routes.lookup(family, command.gateway, oif=device)
-        if way is None or way.kind != "unicast" or (way.gateway and not command.onlink):
-            if not (command.onlink and device):
-                raise ValueError("Network is unreachable" if family == 4 else "No route to host")
-        else:
-            device = device or way.oif
-    elif not device and command.kind in ("unicast", "broadcast") and command.verb != "del":
-        raise ValueError("No such device")
-    if command.kind in ("blackhole", "unreachable", "prohibit"):
-        device = device or ("lo" if family == 6 else "")
-    metric = command.metric or (1024 if family == 6 and command.verb != "del" else 0)
-    return Route(
-        family, command.destination, command.prefix, command.kind, device, command.gateway, command.source, metric,
-        scope, command.table, command.protocol, command.mtu, command.onlink,
-    )  # fmt: skip
-
-
-def route_text(route: Route) -> str:
-    """A route as `ip route show` prints it."""
-    bits = BITS[route.family]
-    where = address_text(route.family, route.destination)
-    destination = "default" if not route.prefix else where if route.prefix == bits else f"{where}/{route.prefix}"
-    words = [destination] if route.kind == "unicast" else [route.kind, destination]
-    if route.gateway:
-        words += ["via", address_text(route.family, route.gateway)]
-    if route.oif and route.kind not in ("blackhole", "unreachable", "prohibit"):
-        words += ["dev", route.oif]
-    if route.protocol != "boot":
-        words += ["proto", route.protocol]
-    if route.scope in ("link", "host") and route.family == 4:
-        words += ["scope", route.scope]
-    if route.prefsrc:
-        words += ["src", address_text(route.family, route.prefsrc)]
-    if route.metric:
-        words += ["metric", str(route.metric)]
-    if route.mtu:
-        words += ["mtu", str(route.mtu)]
-    if route.onlink:
-        words.append("onlink")
-    return " ".join(words)
-
-
-def _link(netns: Netns, argv: tuple[str, ...], command: iproute.LinkCommand) -> str:
-    if command.verb == "show":
-        return "".join(
-            f"{iface.index}: {iface.name}: mtu {iface.mtu} link/{iface.kind} {iface.mac.hex(':')}\n"
-            for iface in netns.interfaces.values()
-            if command.device in ("", iface.name)
-        )
-    if command.verb == "add":
-        kind = command.kind or "dummy"
-        netns.add_interface(command.device, kind=kind, mac=command.mac or b"", mtu=command.mtu or 1500)
-        if command.peer:
-            netns.add_interface(command.peer, kind=kind)
-        return ""
-    if command.device not in netns.interfaces:
-        raise CommandError(argv, 1, f'Cannot find device "{command.device}"\n')
-    if command.verb == "del":
-        netns.remove_interface(command.device)
-        return ""
-    device = netns.interfaces[command.device]
-    if command.mtu is not None:
-        device.mtu = command.mtu
-    if command.mac is not None:
-        device.mac = command.mac
-    if command.up is not None:
-        device.up = command.up
-    if command.master is not None:
-        device.master = command.master
-    if command.arp is not None:
-        device.noarp = not command.arp
-    netns.routes.changed()
-    return ""
-
-
-def _rule(netns: Netns, command: iproute.RuleCommand) -> str:
-    rules = netns.routes.rules[command.family]
-    if command.verb == "show":
-        return "".join(f"{rule_text(rule)}\n" for rule in rules)
-    if command.verb == "flush":
-        for rule in [rule for rule in rules if rule.priority]:
-            netns.routes.remove_rule(rule)
-        return ""
-    priority = command.priority
-    wanted = PolicyRule(
-        command.family, 0, command.table, command.source, command.destination, command.mark, command.mark_mask,
-        command.iif, command.oif, 0, command.action,
-    )  # fmt: skip
-    if command.verb == "del":
-        found = [r for r in rules if attrs.evolve(r, priority=0) == wanted and priority in (None, r.priority)]
-        if not found:
-            raise ValueError("No such file or directory")
-        netns.routes.remove_rule(found[0])
-        return ""
-    if priority is None:
-        later = [rule.priority for rule in rules if rule.priority]
-        priority = min(later, default=32766) - 1
-    netns.routes.add_rule(attrs.evolve(wanted, priority=priority))
-    return ""
-
-
-def rule_text(rule: PolicyRule) -> str:
-    """A policy rule as `ip rule show` prints it."""
-
-    def prefix(value: tuple[int, int]) -> str:
-        network, length = value
-        text = address_text(rule.family, network)
-        return "all" if not length else text if length == BITS[rule.family] else f"{text}/{length}"
-
-    words = [f"{rule.priority}:\tfrom {prefix(rule.source)}"]
-    if rule.destination[1]:
-        words.append(f"to {prefix(rule.destination)}")
-    if rule.mark_mask:
-        mask = f"/{rule.mark_mask:#x}" if rule.mark_mask != 0xFFFFFFFF else ""
-        words.append(f"fwmark {rule.mark:#x}{mask}")
-    if rule.iif:
-        words.append(f"iif {rule.iif}")
-    if rule.oif:
-        words.append(f"oif {rule.oif}")
-    names = {number: name for name, number in iproute.TABLES.items()}
-    words.append(f"lookup {names.get(rule.table, rule.table)}" if rule.action == "lookup" else rule.action)
-    return " ".join(words)
 
 
 def sysctl(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
@@ -254,57 +36,6 @@ def sysctl(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
         if equals:
             netns.sysctls[name.strip().replace("/", ".")] = value.strip()
     return "".join(lines)
-
-
-def conntrack(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
-    """conntrack(8): -L, -D, -F, -C with the filters of `conntrack.text.Filter`."""
-    words = [word for word in argv[1:] if word not in ("conntrack",)]
-    action = next((word for word in words if word in _CONNTRACK_ACTIONS), "")
-    if not action:
-        raise CommandError(argv, 2, "conntrack v1.4.7 (conntrack-tools): Bad parameter\n")
-    words.remove(action)
-    while "-o" in words:
-        at = words.index("-o")
-        del words[at : at + 2]
-    return _CONNTRACK_ACTIONS[action](netns, argv, words)
-
-
-def _conntrack_list(netns: Netns, argv: tuple[str, ...], words: Sequence[str]) -> str:
-    chosen = conntrack_text.parse_filter(words)
-    return conntrack_text.listing(netns.conntrack, [ct for ct in netns.conntrack if chosen.matches(ct)])
-
-
-def _conntrack_delete(netns: Netns, argv: tuple[str, ...], words: Sequence[str]) -> str:
-    chosen = conntrack_text.parse_filter(words)
-    found = [ct for ct in netns.conntrack if chosen.matches(ct)]
-    if not found:
-        message = "conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.\n"
-        raise CommandError(argv, 1, message)
-    text = conntrack_text.listing(netns.conntrack, found)
-    for ct in found:
-        netns.conntrack.kill(ct)
-    return text
-
-
-def _conntrack_flush(netns: Netns, argv: tuple[str, ...], words: Sequence[str]) -> str:
-    netns.conntrack.flush()
-    return ""
-
-
-def _conntrack_count(netns: Netns, argv: tuple[str, ...], words: Sequence[str]) -> str:
-    return f"{len(netns.conntrack)}\n"
-
-
-_CONNTRACK_ACTIONS = {
-    "-L": _conntrack_list,
-    "--dump": _conntrack_list,
-    "-D": _conntrack_delete,
-    "--delete": _conntrack_delete,
-    "-F": _conntrack_flush,
-    "--flush": _conntrack_flush,
-    "-C": _conntrack_count,
-    "--count": _conntrack_count,
-}
 
 
 def _xtables(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
@@ -337,19 +68,14 @@ def _nfacct(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     return run(netns, argv, stdin)
 
 
-def _shell(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
-    """`sh -c "one; two && three"`: simple commands in sequence, nothing else of a shell."""
-    if len(argv) != 3 or argv[1] != "-c" or any(sign in argv[2] for sign in "|<>$`()"):
-        raise CommandError(argv, 2, "sh: only `sh -c` with plain commands is modelled\n")
-    return "".join(netns.run(part) for part in argv[2].replace("&&", ";").split(";") if part.strip())
-
-
 #: Everything that `Netns.run` knows, by the program's name.
 TOOLS: dict[str, Tool] = {
     "ip": ip,
     "sysctl": sysctl,
     "conntrack": conntrack,
-    "sh": _shell,
+    "sh": shell.run,
+    "sleep": shell.sleep,
+    "true": shell.true,
     "ipset": _ipset,
     "nft": _nft,
     "ipvsadm": _ipvsadm,

@@ -1,7 +1,7 @@
 """The language of ip(8): `ip [-4|-6] address|route|link|rule ...`, read into values and printed back.
 
 Covered: address add/del/replace/flush/show, route add/del/replace/append/flush/show, link add/del/set/show, rule
-add/del/show. Everything else raises `Unsupported`.
+add/del/show, neigh add/replace/del/flush/show. Everything else raises `Unsupported`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import attrs
 from fakecluster.errors import CommandError, Unsupported
 
 OBJECTS = {"address": "address", "addr": "address", "a": "address", "route": "route", "r": "route", "ro": "route",
-           "link": "link", "l": "link", "rule": "rule", "ru": "rule"}  # fmt: skip
+           "link": "link", "l": "link", "rule": "rule", "ru": "rule", "neighbour": "neigh", "neighbor": "neigh",
+           "neigh": "neigh", "n": "neigh"}  # fmt: skip
 VERBS = {"add": "add", "a": "add", "del": "del", "delete": "del", "d": "del", "replace": "replace", "append": "append",
          "change": "replace", "show": "show", "list": "show", "ls": "show", "s": "show", "set": "set",
          "flush": "flush"}  # fmt: skip
@@ -91,7 +92,16 @@ class RuleCommand:
     action: str = "lookup"
 
 
-Command = AddressCommand | RouteCommand | LinkCommand | RuleCommand
+@attrs.frozen
+class NeighbourCommand:
+    verb: str
+    family: int = 4
+    address: int = 0
+    device: str = ""
+    mac: bytes = b""
+
+
+Command = NeighbourCommand | AddressCommand | RouteCommand | LinkCommand | RuleCommand
 
 
 class Words:
@@ -333,9 +343,30 @@ def _rule(words: Words, verb: str) -> RuleCommand:
     return command
 
 
+def _neighbour(words: Words, verb: str) -> NeighbourCommand:
+    command = NeighbourCommand(verb, family=words.family or 0)
+    while words.rest:
+        word = words.take()
+        match word:
+            case "dev":
+                command = attrs.evolve(command, device=words.take())
+            case "lladdr":
+                command = attrs.evolve(command, mac=bytes.fromhex(words.take().replace(":", "")))
+            case "nud":
+                words.take()
+            case _:
+                words.rest.insert(0, word if word != "to" else words.take())
+                family, address = words.address()
+                command = attrs.evolve(command, family=family, address=address)
+    if verb not in ("show", "flush") and not (command.address and command.device):
+        raise CommandError(words.argv, 255, "Device and destination are required arguments.\n")
+    return command
+
+
 _PARSERS: dict[str, Callable[[Words, str], Command]] = {
     "address": _address,
     "route": _route,
     "link": _link,
     "rule": _rule,
+    "neigh": _neighbour,
 }
