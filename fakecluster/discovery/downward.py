@@ -1,0 +1,93 @@
+"""The downward API: a Pod's own facts as values of variables (pkg/fieldpath, pkg/kubelet/kubelet_pods.go)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from fakecluster.errors import Unsupported
+
+#: Labels that API version v1 lets a fieldRef name (pkg/apis/core/pods/helpers.go).
+FIELD_LABELS = frozenset(
+    {
+        "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid",
+        "spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName",
+        "status.phase", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+    }
+)  # fmt: skip
+_SUBSCRIPTED = re.compile(r"(.*)\['(.*)'\]", re.DOTALL)
+_NAME_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@attrs.frozen
+class Addresses:
+    """A Pod's addresses and those of its node, primary family first."""
+
+    pod_ips: tuple[str, ...]
+    host_ips: tuple[str, ...]
+
+
+def field_value(reference: Mapping[str, Any], pod: Mapping[str, Any], addresses: Addresses) -> str:
+    """The value of a fieldRef; raises ValueError in the kubelet's words for one that is not supported."""
+    label, version = reference["fieldPath"], reference.get("apiVersion") or "v1"
+    if version != "v1":
+        raise ValueError(f"unsupported pod version: {version}")
+    if subscripted := _SUBSCRIPTED.fullmatch(label):
+        return _subscripted(label, subscripted[1], subscripted[2], pod)
+    path = "spec.nodeName" if label == "spec.host" else label
+    if path not in FIELD_LABELS:
+        raise ValueError(f"field label not supported: {label}")
+    if path not in FIELDS:
+        raise ValueError(f"unsupported fieldPath: {path}")
+    return FIELDS[path](pod, addresses)
+
+
+def resource_value(reference: Mapping[str, Any], pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+    """The value of a resourceFieldRef, which needs quantities: not modelled."""
+    raise Unsupported("env.valueFrom.resourceFieldRef", token=str(reference.get("resource")))
+
+
+def _subscripted(label: str, path: str, key: str, pod: Mapping[str, Any]) -> str:
+    if path not in ("metadata.annotations", "metadata.labels"):
+        raise ValueError(f"field label does not support subscript: {label}")
+    if not _is_qualified_name(key.lower() if path == "metadata.annotations" else key):
+        raise ValueError(f"invalid key subscript in {label}: {_QUALIFIED_NAME_RULE}")
+    return str((pod["metadata"].get(path.partition(".")[2]) or {}).get(key, ""))
+
+
+_QUALIFIED_NAME_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+
+
+def _is_qualified_name(name: str) -> bool:
+    prefix, slash, rest = name.rpartition("/")
+    if slash and not (_SUBDOMAIN.fullmatch(prefix) and len(prefix) <= 253):
+        return False
+    return bool(_NAME_PART.fullmatch(rest)) and len(rest) <= 63
+
+
+def _map_text(found: Mapping[str, str] | None) -> str:
+    return "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted((found or {}).items()))
+
+
+FIELDS: dict[str, Callable[[Mapping[str, Any], Addresses], str]] = {
+    "metadata.annotations": lambda pod, _: _map_text(pod["metadata"].get("annotations")),
+    "metadata.labels": lambda pod, _: _map_text(pod["metadata"].get("labels")),
+    "metadata.name": lambda pod, _: pod["metadata"].get("name", ""),
+    "metadata.namespace": lambda pod, _: pod["metadata"].get("namespace", ""),
+    "metadata.uid": lambda pod, _: pod["metadata"].get("uid", ""),
+    "spec.nodeName": lambda pod, _: pod["spec"].get("nodeName", ""),
+    "spec.serviceAccountName": lambda pod, _: pod["spec"].get("serviceAccountName", ""),
+    "status.hostIP": lambda _, addresses: addresses.host_ips[0] if addresses.host_ips else "",
+    "status.hostIPs": lambda _, addresses: ",".join(addresses.host_ips),
+    "status.podIP": lambda _, addresses: addresses.pod_ips[0] if addresses.pod_ips else "",
+    "status.podIPs": lambda _, addresses: ",".join(addresses.pod_ips),
+}
