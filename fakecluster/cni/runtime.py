@@ -1,0 +1,223 @@
+"""The container runtime and the CNI plugin of every node: sandboxes with a veth each, programs on their ports, probes.
+
+A Pod's namespace is linked to its node as the ptp plugin does it: /32 (/128) addresses on both ends, the node's end
+answering for the default gateway. Programs are chosen by image; what has no program of its own runs `Echo` on the ports
+that its containers declare and on those that its probes name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import attrs
+
+from fakecluster.apps.echo import Echo
+from fakecluster.apps.probes import ProbeClient, ProbeRequest, begin
+from fakecluster.cni import hostports, nodes
+from fakecluster.cni.addressing import AddressPlan, HostLocal, NodeAddresses
+from fakecluster.cni.nodes import family_of, namespace_of_node
+from fakecluster.cni.probing import http_request, probe_address, probed_ports
+from fakecluster.fabric.links import Port
+from fakecluster.fabric.network import Network
+from fakecluster.kernel.effects import SendError
+from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.sockets import Program
+from fakecluster.kernel.tcp_socket import TcpConnection
+
+JsonObject = dict[str, Any]
+#: image prefix -> the program of a container of that image in a given Pod
+Programs = Mapping[str, Callable[[JsonObject, JsonObject], Program]]
+TARGET = "container-runtime"
+_BITS = {4: 32, 6: 128}
+
+
+@attrs.frozen
+class Sandbox:
+    """A Pod's place: its namespace's name (the node's when it uses the host network) and its IPs."""
+
+    namespace: str
+    node: str
+    ips: tuple[str, ...]
+    host_network: bool = False
+
+
+class Runtime:
+    """Makes and removes the namespaces of nodes and Pods; implements the kubelets' `PodRuntime`."""
+
+    def __init__(self, network: Network, plan: AddressPlan, *, programs: Programs | None = None) -> None:
+        self.network, self.plan = network, plan
+        self.programs: Programs = programs or {}
+        self.nodes: dict[str, NodeAddresses] = {}
+        self.sandboxes: dict[str, Sandbox] = {}  # by Pod uid
+        #: what exec probes answer, by (Pod uid, container); True unless a test says otherwise
+        self.exec_results: dict[tuple[str, str], bool] = {}
+        self._pools: dict[tuple[str, int], HostLocal] = {}
+        self._next_node = 0
+        self._next_veth = 0
+        network.clock.bind(TARGET, self._on_clock)
+
+    # --- nodes
+
+    def add_node(self, name: str) -> NodeAddresses:
+        """A namespace for one more node, joined to the others."""
+        own = self.plan.node(self._next_node)
+        self._next_node += 1
+        nodes.add_node(self.network, self.plan, name, own)
+        self.nodes[name] = own
+        for family, cidr in zip(self.plan.families, own.pod_cidrs, strict=True):
+            self._pools[name, family] = HostLocal(ip_network(cidr))
+        nodes.join(self.network, self.nodes, name)
+        return own
+
+    def remove_node(self, name: str) -> None:
+        """The node is gone, with everything that ran on it."""
+        for uid, sandbox in list(self.sandboxes.items()):
+            if sandbox.node == name:
+                del self.sandboxes[uid]
+                if not sandbox.host_network:
+                    self.network.remove(sandbox.namespace)
+        nodes.part(self.network, self.nodes, name)
+        self.network.remove(namespace_of_node(name))
+        del self.nodes[name]
+        for family in self.plan.families:
+            del self._pools[name, family]
+
+    # --- sandboxes
+
+    def create_sandbox(self, node: str, pod: JsonObject) -> list[str]:
+        metadata = pod["metadata"]
+        uid = metadata["uid"]
+        if pod["spec"].get("hostNetwork"):
+            ips = self.nodes[node].ips
+            self.sandboxes[uid] = Sandbox(namespace_of_node(node), node, ips, host_network=True)
+            return list(ips)
+        namespace = namespace_of_pod(metadata["namespace"], metadata["name"])
+        addresses = [self._pools[node, family].allocate(uid) for family in self.plan.families]
+        netns = self.network.add(namespace)
+        self._next_veth += 1
+        veth = f"veth{self._next_veth:08x}"
+        self.network.veth(Port(namespace, "eth0"), Port(namespace_of_node(node), veth))
+        self._address(netns, self.network.namespaces[namespace_of_node(node)], veth, node, addresses)
+        self.sandboxes[uid] = Sandbox(namespace, node, tuple(addresses))
+        hostports.add(self.network.namespaces[namespace_of_node(node)], pod, addresses)
+        return addresses
+
+    def _address(self, netns: Netns, host: Netns, veth: str, node: str, addresses: list[str]) -> None:
+        for family, address in zip(self.plan.families, addresses, strict=True):
+            gateway = self._pools[node, family].network[1]
+            word, bits = f"-{family}", _BITS[family]
+            netns.run(("ip", word, "address", "add", f"{address}/{bits}", "dev", "eth0"))
+            netns.run(("ip", word, "route", "add", f"{gateway}/{bits}", "dev", "eth0", "scope", "link"))
+            netns.run(("ip", word, "route", "add", "default", "via", str(gateway), "dev", "eth0"))
+            host.run(("ip", word, "address", "add", f"{gateway}/{bits}", "dev", veth))
+            host.run(("ip", word, "route", "add", f"{address}/{bits}", "dev", veth))
+
+    def remove_sandbox(self, node: str, pod: JsonObject) -> None:
+        uid = pod["metadata"]["uid"]
+        sandbox = self.sandboxes.pop(uid, None)
+        if sandbox is None or node not in self.nodes:
+            return
+        for container in pod["spec"].get("containers") or ():
+            self._stop(sandbox, uid, container["name"])
+        if not sandbox.host_network:
+            hostports.remove(self.network.namespaces[namespace_of_node(node)], pod)
+            self.network.remove(sandbox.namespace)
+            for family in self.plan.families:
+                self._pools[node, family].release(uid)
+
+    # --- containers
+
+    def start_container(self, node: str, pod: JsonObject, container: JsonObject, env: Mapping[str, str]) -> None:
+        uid, name = pod["metadata"]["uid"], container["name"]
+        sandbox = self.sandboxes[uid]
+        netns = self.network.namespaces[sandbox.namespace]
+        program = self._program(pod, container)
+        try:
+            for protocol, port in listening_ports(container):
+                self.listen(netns, protocol, port, program, owner=(uid, name), name=pod["metadata"]["name"])
+        except SendError:  # the address is in use: the program gives up at once
+            self._stop(sandbox, uid, name)
+            self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+
+    def listen(
+        self, netns: Netns, protocol: str, port: int, program: Program, *, owner: tuple[str, str], name: str
+    ) -> None:
+        """Let `program` serve a port on every address. Raises `SendError` (EADDRINUSE)."""
+        wide = 6 in self.plan.families
+        label = f"{name} ({protocol}:{port})"
+        sock = netns.sockets.bind(protocol, port, program, family=6 if wide else 4, dual_stack=wide, name=label)
+        sock.context["container"] = owner
+
+    def _program(self, pod: JsonObject, container: JsonObject) -> Program:
+        image = container.get("image") or ""
+        for prefix, make in self.programs.items():
+            if image.startswith(prefix):
+                return make(pod, container)
+        return Echo(pod["metadata"]["name"])
+
+    def stop_container(self, node: str, pod: JsonObject, container: str) -> None:
+        sandbox = self.sandboxes.get(pod["metadata"]["uid"])
+        if sandbox is not None:
+            self._stop(sandbox, pod["metadata"]["uid"], container)
+
+    def _stop(self, sandbox: Sandbox, uid: str, container: str) -> None:
+        """The process ends: its listeners go, its connections are closed."""
+        netns = self.network.namespaces[sandbox.namespace]
+        for sock in [sock for sock in netns.sockets if sock.context.get("container") == (uid, container)]:
+            sock.close()
+
+    # --- probes
+
+    def probe(self, node: str, pod: JsonObject, container: str, kind: str, probe: JsonObject, timeout_s: float) -> None:
+        uid = pod["metadata"]["uid"]
+        request = ProbeRequest(f"kubelet@{node}", ("probe", uid, container, kind))
+        if "exec" in probe:
+            ok = self.exec_results.get((uid, container), True)
+            self._tell(request, ok, "" if ok else "command failed")
+            return
+        sandbox = self.sandboxes.get(uid)
+        if sandbox is None:
+            self._tell(request, False, "sandbox is gone")
+            return
+        address, port = probe_address(pod, container, probe, sandbox.ips[0])
+        if "httpGet" in probe:
+            request = attrs.evolve(request, request=http_request(probe["httpGet"], address, port))
+        netns = self.network.namespaces[namespace_of_node(node)]
+        connection = begin(netns, family_of(address), int(ip_address(address)), port, request)
+        if connection is not None:
+            self.network.clock.schedule(TARGET, (node, connection.key), delay_s=timeout_s)
+
+    def _tell(self, request: ProbeRequest, ok: bool, message: str) -> None:
+        self.network.clock.schedule(request.target, (*request.payload, ok, message))
+
+    def _on_clock(self, payload: tuple[str, tuple[int, int, int, int, int]]) -> None:
+        """A probe's time-out passed."""
+        node, key = payload
+        netns = self.network.namespaces.get(namespace_of_node(node))
+        connection = netns.sockets.connections.get(key) if netns is not None else None
+        if isinstance(connection, TcpConnection) and isinstance(connection.program, ProbeClient):
+            connection.program.expire(connection)
+
+    # --- copies
+
+    def fork(self, network: Network) -> Runtime:
+        copy = Runtime(network, self.plan, programs=self.programs)
+        copy.nodes, copy.sandboxes = self.nodes.copy(), self.sandboxes.copy()
+        copy.exec_results = self.exec_results.copy()
+        copy._pools = {key: pool.fork() for key, pool in self._pools.items()}
+        copy._next_node, copy._next_veth = self._next_node, self._next_veth
+        return copy
+
+
+def namespace_of_pod(namespace: str, name: str) -> str:
+    """The name of a Pod's network namespace: `pod/web-1`, or `pod/shop/web-1` outside the namespace `default`."""
+    return f"pod/{name}" if namespace == "default" else f"pod/{namespace}/{name}"
+
+
+def listening_ports(container: JsonObject) -> list[tuple[str, int]]:
+    """(protocol, port) that a container's program serves: its declared ports, and those its probes name by number."""
+    ports = [(port.get("protocol", "TCP").lower(), port["containerPort"]) for port in container.get("ports") or ()]
+    ports += [("tcp", port) for port in probed_ports(container)]
+    return list(dict.fromkeys(ports))
