@@ -1,7 +1,7 @@
 """IPv4 options of received packets: record route and timestamps are filled in, broken ones refused (ip_options.c).
 
-    ip_rcv: every option is checked; a slot for this host is claimed and filled with the address that was addressed
-    ip_forward: the slot is filled again, with the address of the interface that the packet leaves by
+ip_rcv: every option is checked; a slot for this host is claimed and filled with the address that was addressed
+ip_forward: the slot is filled again, with the address of the interface that the packet leaves by
 """
 
 from __future__ import annotations

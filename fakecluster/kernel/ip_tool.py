@@ -79,8 +79,8 @@ def address_listing(netns: Netns, device: str = "") -> str:
 
 def _route(netns: Netns, argv: tuple[str, ...], command: iproute.RouteCommand) -> str:
     if command.verb == "show":
-        table = netns.routes.tables[command.family].get(command.table, ())
-        return "".join(f"{route_text(route)}\n" for route in table)
+        shown = netns.routes.tables[command.family].get(command.table, ())
+        return "".join(f"{route_text(route)}\n" for route in shown)
     if command.device and command.device not in netns.interfaces:
         raise CommandError(argv, 1, f'Cannot find device "{command.device}"\n')
     if command.verb == "flush":

@@ -30,9 +30,7 @@ class Held:
         self.end_ns, self.nomatch, self.comment, self.packets, self.bytes = end_ns, nomatch, comment, packets, octets
 
     def fork(self) -> Held:
-        return Held(
-            self.end_ns, nomatch=self.nomatch, comment=self.comment, packets=self.packets, octets=self.bytes
-        )
+        return Held(self.end_ns, nomatch=self.nomatch, comment=self.comment, packets=self.packets, octets=self.bytes)
 
 
 class IpSet:

@@ -46,9 +46,20 @@ class Skb:
 
     __slots__ = (
         "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
-        "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype", "priority", "proto", "reply_to", "route",
-        "sock", "sport", "src", "src_mac", "tracer", "uid", "zone_tmpl",
+        "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype",
+        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "tracer", "uid", "zone_tmpl",
     )  # fmt: skip
+
+    data: bytearray
+    family: int
+    src: int
+    dst: int
+    proto: int
+    sport: int
+    dport: int
+    l4: int
+    frag_offset: int
+    more_fragments: bool
 
     def __init__(self, data: bytes | bytearray, *, iif: str = "", mark: int = 0, tracer: Tracer | None = None) -> None:
         """Parse `data` (L3 bytes). Raises `BadPacket` for what ip_rcv()/ipv6_rcv() would discard by its header."""

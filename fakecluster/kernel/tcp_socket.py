@@ -7,7 +7,7 @@ data, delayed acknowledgement, congestion control.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -382,7 +382,7 @@ def segment_input(sockets: Sockets, skb: Skb, sock: Socket) -> None:
 def peer_mss(skb: Skb, default: int) -> int:
     """The MSS option of a SYN."""
     at, end = skb.l4 + 20, skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4
-    options: Any = skb.data[at:end]
+    options = skb.data[at:end]
     place = 0
     while place < len(options):
         kind = options[place]

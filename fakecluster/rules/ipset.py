@@ -13,7 +13,15 @@ from itertools import product
 import attrs
 
 from fakecluster.errors import RuleSyntaxError, Unsupported
-from fakecluster.rules.iptables.numbers import PROTOCOL_NAMES, PROTOCOLS, SERVICES, address, address_text, mask_of, number
+from fakecluster.rules.iptables.numbers import (
+    PROTOCOL_NAMES,
+    PROTOCOLS,
+    SERVICES,
+    address,
+    address_text,
+    mask_of,
+    number,
+)
 from fakecluster.rules.iptables.words import split
 
 #: Elements that one command may add by ranges and networks (a /8 of hash:ip would be 16 million).

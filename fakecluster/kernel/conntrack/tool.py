@@ -11,6 +11,7 @@ from fakecluster.kernel.conntrack import text as conntrack_text
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
+
 def conntrack(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     """conntrack(8): -L, -D, -F, -C with the filters of `conntrack.text.Filter`."""
     words = [word for word in argv[1:] if word not in ("conntrack",)]

@@ -16,7 +16,16 @@ from fakecluster.kernel.reject import reject as send_reject
 from fakecluster.rules.nft.expressions import Ct, Element, Expression, Meta, Payload, Prefix, Range, TcpOption
 from fakecluster.rules.nft.intervals import bounds
 from fakecluster.rules.nft.statements import (
-    Assign, ConnLimit, Log, MapName, Named, Nat, Notrack, Reject, SetUpdate, Tproxy,
+    Assign,
+    ConnLimit,
+    Log,
+    MapName,
+    Named,
+    Nat,
+    Notrack,
+    Reject,
+    SetUpdate,
+    Tproxy,
 )  # fmt: skip
 
 #: (kind, code) -> the reject module's word, for IPv4 and IPv6. icmpx codes are nft's own (nf_tables.h).

@@ -10,12 +10,32 @@ from fakecluster.kernel.nftables.act import assign, connlimit, log, named, nat, 
 from fakecluster.kernel.nftables.compile_expression import finder, getter
 from fakecluster.kernel.nftables.program import BREAK, Answer, Operation, Packet
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Const, Element, Prefix, Range, SetRef, Verdict, width,
+    AnonymousSet,
+    Const,
+    Element,
+    Prefix,
+    Range,
+    SetRef,
+    Verdict,
+    width,
 )  # fmt: skip
 from fakecluster.rules.nft.intervals import bounds
 from fakecluster.rules.nft.objects import Rule
 from fakecluster.rules.nft.statements import (
-    Assign, ConnLimit, Counter, Limit, Log, Match, Named, Nat, Notrack, Quota, Reject, SetUpdate, Tproxy, Vmap,
+    Assign,
+    ConnLimit,
+    Counter,
+    Limit,
+    Log,
+    Match,
+    Named,
+    Nat,
+    Notrack,
+    Quota,
+    Reject,
+    SetUpdate,
+    Tproxy,
+    Vmap,
 )  # fmt: skip
 
 
@@ -39,13 +59,14 @@ def _match(match: Match, place: object, _family: str) -> Operation:
     if isinstance(right, Prefix | Range):
         low, high = bounds(right, width(match.left))
         return _range_match(left, low, high, match.operator == "!=")
-    parts = [each for each in right.parts]  # type: ignore[union-attr]
+    parts = list(right.parts)  # type: ignore[union-attr]
     return _concat_match(left, parts, match)
 
 
 def _concat_match(left: Callable[[Packet], Any], parts: list[Any], match: Match) -> Operation:
     limits = [
-        bounds(part, width(side)) for part, side in zip(parts, match.left.parts, strict=True)  # type: ignore[union-attr]
+        bounds(part, width(side))
+        for part, side in zip(parts, match.left.parts, strict=True)  # type: ignore[union-attr]
     ]
     negate = match.operator == "!="
 

@@ -14,8 +14,28 @@ from fakecluster.kernel.nftables.read_fib import fib, rt, socket
 from fakecluster.kernel.nftables.read_payload import exthdr, payload, tcp_option
 from fakecluster.kernel.nftables.sets import SetState
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Concat, Const, Ct, Element, Exthdr, Expression, Fib, Hash, MapLookup, Meta, Numgen, Payload,
-    Rt, SetRef, Shift, Socket, TcpOption, Verdict, datatypes_of, width,
+    AnonymousSet,
+    Bitwise,
+    Concat,
+    Const,
+    Ct,
+    Element,
+    Expression,
+    Exthdr,
+    Fib,
+    Hash,
+    MapLookup,
+    Meta,
+    Numgen,
+    Payload,
+    Rt,
+    SetRef,
+    Shift,
+    Socket,
+    TcpOption,
+    Verdict,
+    datatypes_of,
+    width,
 )  # fmt: skip
 from fakecluster.rules.nft.objects import SetSpec
 
@@ -180,13 +200,13 @@ def anonymous_state(source: AnonymousSet, key: Expression) -> SetState:
     return state
 
 
-def finder(source: SetRef | AnonymousSet, key: Expression, place: object) -> Callable[[Packet], Element | None | bool]:
+def finder(source: SetRef | AnonymousSet, key: Expression, place: object) -> Callable[[Packet], Element | bool | None]:
     """A function that gives the element a packet hits; None without one, False when the key cannot be read."""
     read = getter(key, place)
     if isinstance(source, AnonymousSet):
         state = anonymous_state(source, key)
 
-        def find_anonymous(packet: Packet) -> Element | None | bool:
+        def find_anonymous(packet: Packet) -> Element | bool | None:
             value = read(packet)
             if value is None:
                 return False
@@ -196,7 +216,7 @@ def finder(source: SetRef | AnonymousSet, key: Expression, place: object) -> Cal
         return find_anonymous
     name = source.name
 
-    def find(packet: Packet) -> Element | None | bool:
+    def find(packet: Packet) -> Element | bool | None:
         value = read(packet)
         if value is None:
             return False

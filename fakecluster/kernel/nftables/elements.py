@@ -57,9 +57,7 @@ def _fail(transaction: Transaction, number: int, element: Element) -> NoReturn:
     transaction.fail(number, word=words[0].split("/")[0].strip('"'))
 
 
-def _insert(
-    transaction: Transaction, table: Table, state: SetState, key: Key, element: Element, now: int
-) -> None:
+def _insert(transaction: Transaction, table: Table, state: SetState, key: Key, element: Element, now: int) -> None:
     data = element.data
     if type(data) is Verdict and data.chain:
         target = table.chains.get(data.chain)

@@ -32,7 +32,11 @@ def registers(value: Value, layout: Sizes) -> bytes:
     parts = value if isinstance(value, tuple) else (value,)
     out = bytearray()
     for index, (part, (size, host)) in enumerate(zip(parts, layout, strict=True)):
-        raw = part.encode().ljust(size, b"\0") if isinstance(part, str) else part.to_bytes(size, "little" if host else "big")
+        raw = (
+            part.encode().ljust(size, b"\0")
+            if isinstance(part, str)
+            else part.to_bytes(size, "little" if host else "big")
+        )
         out += raw
         if index < len(layout) - 1:
             out += bytes(-len(raw) % 4)

@@ -8,7 +8,7 @@ which also breaks the rule (NFT_BREAK).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from fakecluster.rules.nft.expressions import Verdict
 
@@ -46,6 +46,6 @@ class Packet:
 
 
 Value = Any
-Answer = Union[None, Break, Verdict]
+Answer = Break | Verdict | None
 Operation = Callable[[Packet], Answer]
 Getter = Callable[[Packet], Value]

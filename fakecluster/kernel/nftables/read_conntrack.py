@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from fakecluster.errors import Unsupported
 from fakecluster.kernel.conntrack.entry import (
-    ESTABLISHED, ESTABLISHED_REPLY, NEW, RELATED, RELATED_REPLY, UNTRACKED, Conn, direction,
+    ESTABLISHED,
+    ESTABLISHED_REPLY,
+    NEW,
+    RELATED,
+    RELATED_REPLY,
+    UNTRACKED,
+    Conn,
+    direction,
 )  # fmt: skip
 from fakecluster.kernel.nftables.program import Getter, Packet, Value
 from fakecluster.kernel.packet import Skb

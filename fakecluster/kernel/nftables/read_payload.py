@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from fakecluster.kernel.nftables.program import Getter, Packet, Value
 from fakecluster.kernel.packet import TCP, Skb
@@ -63,8 +63,12 @@ def _transport_start(skb: Skb) -> int | None:
     return None if skb.frag_offset else skb.l4
 
 
-_STARTS = {"network": lambda skb: 0, "transport": _transport_start, "link": lambda skb: 0}
-_SHORTCUTS = {
+def _first(skb: Skb) -> int | None:
+    return 0
+
+
+_STARTS: Mapping[str, Callable[[Skb], int | None]] = {"network": _first, "transport": _transport_start, "link": _first}
+_SHORTCUTS: Mapping[tuple[str, int, int], tuple[int, Callable[[Skb], int]]] = {
     ("network", 96, 32): (4, lambda skb: skb.src),
     ("network", 128, 32): (4, lambda skb: skb.dst),
     ("network", 64, 128): (6, lambda skb: skb.src),

@@ -1,4 +1,4 @@
-"""What a rule refers to and asks of its chain: chains, sets, objects, conntrack, hooks. Found once, when it is loaded."""
+"""What a rule refers to and asks of its chain: chains, sets, objects, conntrack, hooks. Found once, at load."""
 
 from __future__ import annotations
 
@@ -9,11 +9,30 @@ import attrs
 
 from fakecluster.kernel.hooks import Hook
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Concat, Ct, Fib, Hash, MapLookup, SetRef, Shift, Socket, Verdict,
+    AnonymousSet,
+    Bitwise,
+    Concat,
+    Ct,
+    Fib,
+    Hash,
+    MapLookup,
+    SetRef,
+    Shift,
+    Socket,
+    Verdict,
 )  # fmt: skip
 from fakecluster.rules.nft.objects import Rule
 from fakecluster.rules.nft.statements import (
-    Assign, ConnLimit, MapName, Match, Named, Nat, Reject, SetUpdate, Tproxy, Vmap,
+    Assign,
+    ConnLimit,
+    MapName,
+    Match,
+    Named,
+    Nat,
+    Reject,
+    SetUpdate,
+    Tproxy,
+    Vmap,
 )  # fmt: skip
 
 Hooks = frozenset[Hook]
@@ -137,9 +156,7 @@ def _anonymous(expression: AnonymousSet, found: References) -> None:
 
 
 def _fib(expression: Fib, found: References) -> None:
-    if expression.result != "type":
-        found.hooks &= _INCOMING
-    elif "iif" in expression.flags:
+    if expression.result != "type" or "iif" in expression.flags:
         found.hooks &= _INCOMING
     elif "oif" in expression.flags:
         found.hooks &= _OUTGOING

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel.hooks import Hook, HookContext, HookFunction
+from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookFunction
 from fakecluster.kernel.nftables import stateful, walk
 from fakecluster.kernel.nftables.program import Packet, Value
 from fakecluster.kernel.nftables.sets import Key, SetState
@@ -163,7 +163,7 @@ class Nftables:
             del found[key]
         return len(found)
 
-    def hit(self, packet: Packet, name: str, key: Value) -> Element | None | bool:
+    def hit(self, packet: Packet, name: str, key: Value) -> Element | bool | None:
         """Look a packet's key up in a named set; False when a limit of the element says no."""
         state = packet.table.sets[name]
         now = self.netns.clock.now_ns
@@ -247,8 +247,8 @@ def hook_function(table: TableName, chain: str, base: BaseChain) -> HookFunction
     def route(skb: Skb, ctx: HookContext) -> int:
         before = (skb.src, skb.dst, skb.mark, skb.tos)
         verdict = run(skb, ctx)
-        if verdict == walk.hooks.ACCEPT and before != (skb.src, skb.dst, skb.mark, skb.tos):
-            return walk.hooks.ACCEPT if ctx.netns.reroute(skb) else walk.hooks.DROP
+        if verdict == ACCEPT and before != (skb.src, skb.dst, skb.mark, skb.tos):
+            return ACCEPT if ctx.netns.reroute(skb) else DROP
         return verdict
 
     return route if base.kind == "route" else run

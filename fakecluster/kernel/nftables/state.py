@@ -1,7 +1,8 @@
 """What nf_tables holds: tables, chains, loaded rules, named objects, as a transaction finds and leaves them.
 
 Rules and expressions are frozen and shared; what a packet or a transaction changes hangs on an owner. A fork gives both
-sides new owner tokens, so that whoever writes first copies the one table, chain or set it writes to (see `Nftables.own*`).
+sides new owner tokens, so that whoever writes first copies the one table,
+chain or set it writes to (see `Nftables.own*`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The `nft` command of a namespace: arguments and standard input in, standard output out.
 
-    nft add table ip t              a command line
-    nft -f -                        a batch from standard input, all or nothing
-    nft [-a -s -t -j] list ruleset  listings
+nft add table ip t              a command line
+nft -f -                        a batch from standard input, all or nothing
+nft [-a -s -t -j] list ruleset  listings
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 
@@ -21,9 +22,10 @@ from fakecluster.rules.nft import json_text
 from fakecluster.rules.nft.errors import NftError
 from fakecluster.rules.nft.objects import Command
 from fakecluster.rules.nft.parser import parse
-from fakecluster.rules.nft.printer import Options, TableView, ruleset as show_ruleset
+from fakecluster.rules.nft.printer import Options, TableView
+from fakecluster.rules.nft.printer import ruleset as show_ruleset
 
-if False:  # for annotations only
+if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
 VERSION = "nftables v1.0.6 (Lester Gooch #5)\n"
@@ -102,9 +104,7 @@ def _carry_out(ruleset: Nftables, commands: Sequence[Command], call: Invocation)
     changes = [command for command in commands if command.verb not in ("list", "reset")]
     if changes:
         ruleset.apply(changes, check="c" in call.switches)
-    options = Options(
-        handles="a" in call.switches, stateless="s" in call.switches, terse="t" in call.switches
-    )
+    options = Options(handles="a" in call.switches, stateless="s" in call.switches, terse="t" in call.switches)
     asked = [command for command in commands if command.verb in ("list", "reset")]
     if "j" in call.switches:
         views = [view for command in asked for view in views_of(ruleset, command)]
@@ -149,7 +149,7 @@ def _tables(ruleset: Nftables, command: Command) -> Iterable[Table]:
     return [table for table in ruleset.tables.values() if _in_family(table.name.family, command)]
 
 
-def _missing(command: Command, word: str):  # type: ignore[no-untyped-def]
+def _missing(command: Command, word: str) -> NoReturn:
     assert command.place is not None
     command.place.fail(os.strerror(errno.ENOENT), word=word)
 
@@ -168,7 +168,6 @@ def _single(ruleset: Nftables, table: Table, command: Command) -> TableView:
     if (command.noun, name) in table.objects:
         return attrs.evolve(empty, objects=[listing.object_view(ruleset, table, table.objects[command.noun, name])])
     _missing(command, name)
-    raise AssertionError
 
 
 def _only(ruleset: Nftables, table: Table, noun: str) -> TableView:
@@ -178,7 +177,9 @@ def _only(ruleset: Nftables, table: Table, noun: str) -> TableView:
         return attrs.evolve(empty, chains=[attrs.evolve(chain, rules=()) for chain in chains])
     if noun in ("sets", "maps"):
         views = [listing.set_view(ruleset, state) for state in table.sets.values()]
-        return attrs.evolve(empty, sets=[attrs.evolve(v, elements=()) for v in views if v.spec.is_map == (noun == "maps")])
+        return attrs.evolve(
+            empty, sets=[attrs.evolve(v, elements=()) for v in views if v.spec.is_map == (noun == "maps")]
+        )
     if noun == "tables":
         return empty
     kept = [each for each in table.objects.values() if f"{each.spec.kind}s" == noun]

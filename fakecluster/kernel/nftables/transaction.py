@@ -20,7 +20,13 @@ from fakecluster.kernel.nftables.state import Chain, LoadedRule, NamedObject, Ta
 from fakecluster.kernel.nftables.validate import Validation
 from fakecluster.rules.nft.errors import NftError, Span
 from fakecluster.rules.nft.objects import (
-    ChainSpec, Command, ObjectSpec, Rule, SetSpec, TableName, TableSpec,
+    ChainSpec,
+    Command,
+    ObjectSpec,
+    Rule,
+    SetSpec,
+    TableName,
+    TableSpec,
 )  # fmt: skip
 from fakecluster.rules.nft.parse_chain import chain_is_possible
 
@@ -211,9 +217,7 @@ class Transaction:
         tables = self.ruleset.tables
         before = tables.copy()
         table = tables.pop(name)
-        needing = sum(
-            rule_references(rule).conntrack for chain in table.chains.values() for rule in chain.rules
-        )
+        needing = sum(rule_references(rule).conntrack for chain in table.chains.values() for rule in chain.rules)
         self.tracked[name.family] = self.tracked.get(name.family, 0) - needing
         self.gone_tables.add(name)
 
@@ -262,7 +266,11 @@ class Transaction:
         if spec.base is None:
             return
         base = old.base
-        if base is None or (base.kind, base.hook, base.priority) != (spec.base.kind, spec.base.hook, spec.base.priority):
+        if base is None or (base.kind, base.hook, base.priority) != (
+            spec.base.kind,
+            spec.base.hook,
+            spec.base.priority,
+        ):
             self.fail(errno.EOPNOTSUPP)
         if not spec.base.policy_given or spec.base.policy == base.policy:
             return
@@ -413,7 +421,11 @@ class Transaction:
         assert isinstance(spec, SetSpec)
         existing = table.sets.get(spec.name)
         if existing is not None:
-            same = (existing.spec.key, existing.spec.data, existing.spec.data_kind) == (spec.key, spec.data, spec.data_kind)
+            same = (existing.spec.key, existing.spec.data, existing.spec.data_kind) == (
+                spec.key,
+                spec.data,
+                spec.data_kind,
+            )
             if command.verb == "create" or not same:
                 self.fail(errno.EEXIST, word=spec.name)
             return

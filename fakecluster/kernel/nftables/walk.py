@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fakecluster.kernel import hooks
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.nftables.compile import operations
@@ -10,7 +12,7 @@ from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
 from fakecluster.kernel.packet import Skb
 from fakecluster.rules.nft.print_statement import rule as rule_text
 
-if False:  # for annotations only
+if TYPE_CHECKING:
     from fakecluster.kernel.nftables.ruleset import Nftables
 
 _VERDICTS = {"accept": hooks.ACCEPT, "drop": hooks.DROP, "stolen": hooks.STOLEN}

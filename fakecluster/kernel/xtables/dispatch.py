@@ -171,5 +171,3 @@ def compiled(chain: Chain, backend: str) -> Compiled:
     if not isinstance(found, Compiled):
         found = chain.derived = Compiled(chain, backend)
     return found
-
-

@@ -138,7 +138,7 @@ def connlimit(value: ConnlimitMatch, building: Building) -> Test:
         if own is None:
             raise HotDrop
         zone = skb.ct.zone if skb.ct is not None else 0
-        known = ctx.netns.xtables.states.held.setdefault((rule, "connlimit"), Connections())
+        known: Connections = ctx.netns.xtables.states.held.setdefault((rule, "connlimit"), Connections())
         address = skb.dst if value.by_destination else skb.src
         count = known.count((address & value.mask, zone), own, ctx)
         return (count > value.limit) == value.above

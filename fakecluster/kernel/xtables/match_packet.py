@@ -7,6 +7,8 @@ xt_set.c, xt_socket.c.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fakecluster.kernel.conntrack import ESTABLISHED_REPLY, RELATED_REPLY, SRC_NAT_DONE
 from fakecluster.kernel.hooks import Hook, HookContext
 from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
@@ -168,7 +170,7 @@ def set_(value: SetMatch, building: Building) -> Test:
 
 def socket(value: SocketMatch, _building: Building) -> Test:
     def test(skb: Skb, ctx: HookContext) -> bool:
-        sock = skb.sock if skb.sock is not None else _find_socket(skb, ctx)
+        sock: Any = skb.sock if skb.sock is not None else _find_socket(skb, ctx)
         if sock is None:
             return False
         wildcard = not value.nowildcard and not sock.address
@@ -239,5 +241,3 @@ def string(value: StringMatch, _building: Building) -> Test:
         return (pattern in data) != value.inverted
 
     return test
-
-

@@ -53,7 +53,7 @@ def statistic(value: StatisticMatch, building: Building) -> Test:
     key, last, start = (rule, "nth"), value.every - 1, value.every - 1 - value.packet
 
     def nth(_skb: Skb, ctx: HookContext) -> bool:
-        counter = ctx.netns.xtables.states.held.setdefault(key, [start])
+        counter: list[int] = ctx.netns.xtables.states.held.setdefault(key, [start])
         counter[0] = 0 if counter[0] == last else counter[0] + 1
         return (counter[0] == 0) != inverted
 
@@ -108,7 +108,7 @@ def hashlimit(value: HashlimitMatch, _building: Building) -> Test:
 
     def test(skb: Skb, ctx: HookContext) -> bool:
         now_ns, held = ctx.netns.clock.now_ns, ctx.netns.xtables.states.held
-        buckets = held.setdefault((value.name, f"hashlimit{value.family}"), Buckets())
+        buckets: Buckets = held.setdefault((value.name, f"hashlimit{value.family}"), Buckets())
         key = _hashlimit_key(value, skb)
         bucket = buckets.find(key, now_ns)
         if bucket is None:

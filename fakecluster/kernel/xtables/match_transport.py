@@ -82,8 +82,6 @@ def _ports_hold(skb: Skb, value: PortsMatch) -> bool:
     )
 
 
-
-
 def _all_native(tests: list[Test]) -> Test:
     if len(tests) == 1:
         return tests[0]

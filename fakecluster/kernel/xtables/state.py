@@ -190,5 +190,3 @@ def set_references(parts: RuleParts) -> list[tuple[str, tuple[str, ...]]]:
     if parts.target is not None and parts.target.name == "SET" and not parts.target.is_chain:
         found += [each for each in (parts.target.value.add, parts.target.value.delete) if each]
     return found
-
-

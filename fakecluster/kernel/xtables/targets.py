@@ -73,9 +73,7 @@ def redirect(value: NatTarget, _building: Building) -> Act:
 def netmap(value: NetmapTarget, _building: Building) -> Act:
     host = value.mask ^ mask_of(bits(value.family), value.family)
     wanted = NatRange(value.network, value.network | host, netmap=True)
-    return lambda skb, ctx: ctx.netns.nat.setup(
-        skb, ctx, wanted, "dst" if ctx.hook in DESTINATION_HOOKS else "src"
-    )
+    return lambda skb, ctx: ctx.netns.nat.setup(skb, ctx, wanted, "dst" if ctx.hook in DESTINATION_HOOKS else "src")
 
 
 def mark(value: MarkTarget, _building: Building) -> Act:

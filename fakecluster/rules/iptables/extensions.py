@@ -17,8 +17,7 @@ from fakecluster.rules.iptables.target_nat import NAT_TARGETS
 from fakecluster.rules.iptables.target_packet import PACKET_TARGETS
 
 MATCHES: dict[str, Extension[Any]] = {
-    each.name: each
-    for each in (*TRANSPORT_MATCHES, *FLOW_MATCHES, HASHLIMIT, *PACKET_MATCHES, *CONTENT_MATCHES)
+    each.name: each for each in (*TRANSPORT_MATCHES, *FLOW_MATCHES, HASHLIMIT, *PACKET_MATCHES, *CONTENT_MATCHES)
 }
 TARGETS: dict[str, Extension[Any]] = {each.name: each for each in (*NAT_TARGETS, *MARK_TARGETS, *PACKET_TARGETS)}
 #: names under which an extension can also be asked for

@@ -107,8 +107,10 @@ def _values(scan: _Scan) -> tuple[tuple[int, int], ...]:
         scan.space()
         if not scan.peek() or scan.peek() == "&":
             if not ranges:
-                raise RuleProblem("u32: test ended with no value specified") if not scan.peek() else scan.fail(
-                    "value spec missing"
+                raise (
+                    RuleProblem("u32: test ended with no value specified")
+                    if not scan.peek()
+                    else scan.fail("value spec missing")
                 )
             return tuple(ranges)
         if ranges:

@@ -7,6 +7,7 @@ Sources: extensions/libxt_conntrack.c, libxt_recent.c, libxt_statistic.c, libxt_
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import attrs
 
@@ -17,6 +18,7 @@ from fakecluster.rules.iptables.option import (
     Given,
     Option,
     Place,
+    Read,
     host,
     host_mask,
     integer,
@@ -144,7 +146,7 @@ class NfacctMatch:
     name: str
 
 
-def _state_set(names: tuple[str, ...], option: str) -> object:
+def _state_set(names: tuple[str, ...], option: str) -> Read:
     def read(text: str, _place: Place) -> frozenset[str]:
         chosen = set()
         for part in text.split(","):
@@ -233,7 +235,7 @@ def _mark_text(value: MarkMatch) -> str:
     return spelled("mark", mark_text(value.value, value.mask), inverted=value.inverted)
 
 
-def _word(option: str, allowed: tuple[str, ...]) -> object:
+def _word(option: str, allowed: tuple[str, ...]) -> Read:
     def read(text: str, _place: Place) -> str:
         if text not in allowed:
             raise RuleProblem(f"Unknown --{option} `{text}'", token=text)
@@ -252,7 +254,7 @@ def _connbytes(given: Given) -> ConnbytesMatch:
 
 
 def _low_and_high(text: str, place: Place) -> tuple[int, int]:
-    low, high = integer_range(U64)(text, place)  # type: ignore[misc]
+    low, high = cast("tuple[int, int]", integer_range(U64)(text, place))
     return (low, high) if ":" in text else (low, U64)
 
 
@@ -454,7 +456,8 @@ FLOW_MATCHES = (
         _conntrack_text, ConntrackMatch,
     ),
     Extension(
-        "state", "conntrack state", (Option("state", _state_set(CT_STATES[:5], "state"), invertible=True, required=True),),
+        "state", "conntrack state", (Option("state", _state_set(CT_STATES[:5], "state"), invertible=True,
+        required=True),),
         _state, _conntrack_text, ConntrackMatch,
     ),
     Extension(

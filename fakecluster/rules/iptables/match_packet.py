@@ -6,6 +6,8 @@ Sources: extensions/libxt_addrtype.c, libxt_iprange.c, libxt_u32.c, libxt_string
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from fakecluster.errors import Unsupported
@@ -17,6 +19,7 @@ from fakecluster.rules.iptables.option import (
     Given,
     Option,
     Place,
+    Read,
     host_mask,
     integer,
     one_port,
@@ -235,7 +238,7 @@ def _iprange_text(value: IprangeMatch) -> str:
     return text
 
 
-def _ttl(prefix: str) -> object:
+def _ttl(prefix: str) -> Callable[[Given], TtlMatch]:
     def build(given: Given) -> TtlMatch:
         for test in ("eq", "lt", "gt"):
             name = f"{prefix}-{test}"
@@ -271,7 +274,7 @@ def _dscp(given: Given) -> DscpMatch:
     return DscpMatch(given.value(name, 0), given.inverted(name))
 
 
-def tos_mask(default_mask: int) -> object:
+def tos_mask(default_mask: int) -> Read:
     """A TOS value, `value/mask` or a name; names have a mask of their own (xtopt_parse_tosmask)."""
 
     def read(text: str, _place: Place) -> tuple[int, int]:
@@ -347,9 +350,7 @@ def interface(text: str, _place: Place) -> str:
 
 
 _PHYSDEV = ("physdev-is-in", "physdev-in", "physdev-is-out", "physdev-out", "physdev-is-bridged")
-_PHYSDEV_OPTIONS = tuple(
-    Option(name, None if "-is-" in name else interface, invertible=True) for name in _PHYSDEV
-)
+_PHYSDEV_OPTIONS = tuple(Option(name, None if "-is-" in name else interface, invertible=True) for name in _PHYSDEV)
 
 
 def _physdev(given: Given) -> PhysdevMatch:
@@ -364,7 +365,9 @@ def _physdev(given: Given) -> PhysdevMatch:
 
 
 def _tests_text(tests: tuple[tuple[str, str, bool], ...]) -> str:
-    return "".join(f"{' !' if inverted else ''} --{name}{' ' if value else ''}{value}" for name, value, inverted in tests)
+    return "".join(
+        f"{' !' if inverted else ''} --{name}{' ' if value else ''}{value}" for name, value, inverted in tests
+    )
 
 
 _RPFILTER = ("loose", "validmark", "accept-local", "invert")

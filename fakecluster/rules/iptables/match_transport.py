@@ -5,6 +5,8 @@ Sources: extensions/libxt_tcp.c, libxt_udp.c, libxt_sctp.c, libxt_multiport.c, l
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from fakecluster.errors import Unsupported
@@ -14,6 +16,7 @@ from fakecluster.rules.iptables.option import (
     Given,
     Option,
     Place,
+    Read,
     integer,
     integer_range,
     ports,
@@ -244,7 +247,7 @@ def _multiport(given: Given) -> MultiportMatch:
     if len(given.options) > 1:
         raise RuleProblem(
             f'multiport: option "--{list(given.options)[1]}" cannot be used together with '
-            f'"--{list(given.options)[0]}".\n'
+            f'"--{next(iter(given.options))}".\n'
         )
     side, (inverted, ranges) = next(iter(given.options.items()))
     assert isinstance(ranges, tuple)
@@ -285,7 +288,7 @@ ICMP6_TYPES = {
 }  # fmt: skip
 
 
-def _icmp_type(names: dict[str, tuple[int, int, int]], version: str) -> object:
+def _icmp_type(names: dict[str, tuple[int, int, int]], version: str) -> Read:
     def read(text: str, _place: Place) -> tuple[int, int, int]:
         if text in names:
             return names[text]
@@ -293,13 +296,13 @@ def _icmp_type(names: dict[str, tuple[int, int, int]], version: str) -> object:
         if len({names[name] for name in found}) == 1:
             return names[found[0]]
         if len(found) > 1:
-            raise RuleProblem(
-                f"Ambiguous {version} type `{text}': `{found[0]}' or `{found[1]}'?", token=text
-            )
+            raise RuleProblem(f"Ambiguous {version} type `{text}': `{found[0]}' or `{found[1]}'?", token=text)
         kind, slash, code = text.partition("/")
         value = number(kind, 0, 255)
         if value is None:
-            problem = f"Unknown {version} type `{text}'" if not kind[:1].isdigit() else f"Invalid {version} type `{text}'"
+            problem = (
+                f"Unknown {version} type `{text}'" if not kind[:1].isdigit() else f"Invalid {version} type `{text}'"
+            )
             raise RuleProblem(problem, token=text)
         if not slash:
             return value, 0, 255
@@ -331,7 +334,7 @@ def _icmp_text(value: IcmpMatch) -> str:
     return spelled(value.option, text, inverted=value.inverted)
 
 
-def _range(option: str) -> object:
+def _range(option: str) -> Callable[[Given], RangeMatch]:
     def build(given: Given) -> RangeMatch:
         low, high = given.value(option, (0, 0))
         return RangeMatch(low, high, given.inverted(option))
@@ -339,7 +342,7 @@ def _range(option: str) -> object:
     return build
 
 
-def _range_text(option: str) -> object:
+def _range_text(option: str) -> Callable[[RangeMatch], str]:
     return lambda value: spelled(option, range_text(value.low, value.high), inverted=value.inverted)
 
 
@@ -350,7 +353,7 @@ def _mss(given: Given) -> RangeMatch:
     return RangeMatch(low, high, given.inverted("mss"))
 
 
-def _spi(option: str) -> object:
+def _spi(option: str) -> Callable[[Given], RangeMatch]:
     def build(given: Given) -> RangeMatch:
         if given.protocol != 50:
             raise RuleProblem("RULE_APPEND failed (Invalid argument)", kind="commit")
@@ -360,7 +363,7 @@ def _spi(option: str) -> object:
     return build
 
 
-def _spi_text(option: str) -> object:
+def _spi_text(option: str) -> Callable[[RangeMatch], str]:
     def text(value: RangeMatch) -> str:
         if (value.low, value.high) == (0, U32):
             return ""

@@ -6,6 +6,8 @@ range of the other ports. Source: nft.c (add_nft_tcpudp), nft-ruleparse.c (nft_p
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from fakecluster.rules.iptables.match_transport import EVERY_PORT, PortsMatch, TcpMatch
@@ -35,7 +37,7 @@ def as_read_back(parts: RuleParts) -> RuleParts:
 
 
 def _other_side(value: PortsMatch) -> PortsMatch:
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for name in ("sport", "dport"):
         low, high = getattr(value, name)
         if getattr(value, f"not_{name}") and low != high and (low, high) != EVERY_PORT:
@@ -56,4 +58,4 @@ def _joined(first: PortsMatch, second: PortsMatch, default: PortsMatch) -> Ports
             if ours != plain:
                 return None
             changes[field.name] = theirs
-    return attrs.evolve(first, **changes)  # type: ignore[arg-type]
+    return attrs.evolve(first, **changes)

@@ -1,4 +1,4 @@
-"""What iptables says when it refuses a rule, and with which exit status (xtables-restore.c, xshared.c, nft.c of 1.8.9)."""
+"""What iptables says when it refuses a rule, and with which exit status (xshared.c, nft.c of 1.8.9)."""
 
 from __future__ import annotations
 

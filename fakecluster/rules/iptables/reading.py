@@ -457,15 +457,15 @@ def _counter(text: str, what: str) -> int:
 def network(text: str, family: int, *, inverted: bool = False) -> Network | None:
     """`address[/mask]`; None when it is any address."""
     first, slash, second = text.partition("/")
-    whole = mask_of(bits(family), family)
-    mask: int | None = whole
+    mask = mask_of(bits(family), family)
     if slash:
         length = number(second, 0, bits(family))
         if length is None and second.isdigit():
             length = int(second) if len(second) < 4 and int(second) <= bits(family) else None
-        mask = mask_of(length, family) if length is not None else address(second, family)
-        if mask is None:
+        given = mask_of(length, family) if length is not None else address(second, family)
+        if given is None:
             raise RuleProblem(f"invalid mask `{second}' specified", token=text)
+        mask = given
     value = address(first, family)
     if value is None and family == 4:
         value = _short_quad(first)

@@ -9,8 +9,8 @@ from fakecluster.rules.iptables.native import as_read_back
 from fakecluster.rules.iptables.problem import (
     BAD_POLICY,
     BAD_RULE,
-    INDEX_TOO_BIG,
     IN_USE,
+    INDEX_TOO_BIG,
     NO_CHAIN,
     NOT_BUILT_IN,
     NOT_EMPTY,

@@ -10,7 +10,17 @@ import attrs
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.match_packet import set_and_directions
 from fakecluster.rules.iptables.numbers import U16, U32, address_text, number
-from fakecluster.rules.iptables.option import Extension, Given, Option, Place, host, integer, mark, one_port
+from fakecluster.rules.iptables.option import (
+    Extension,
+    Given,
+    Option,
+    Place,
+    Read,
+    host,
+    integer,
+    mark,
+    one_port,
+)
 from fakecluster.rules.iptables.problem import RuleProblem
 
 CT_EVENTS = ("new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark")
@@ -156,7 +166,7 @@ def _zone(text: str, _place: Place) -> int:
     return value
 
 
-def _refuse(what: str) -> object:
+def _refuse(what: str) -> Read:
     def read(text: str, place: Place) -> object:
         raise Unsupported(f"{place.extension} --{place.option}: {what}", token=text)
 
@@ -249,14 +259,16 @@ _SET_OPTIONS = (
 )
 MARK_TARGETS = (
     Extension(
-        "MARK", "the packet's mark", _mark_options(), _mark, lambda value: f" --set-xmark {value.value:#x}/{value.mask:#x}",
+        "MARK", "the packet's mark", _mark_options(), _mark,
+        lambda value: f" --set-xmark {value.value:#x}/{value.mask:#x}",
         MarkTarget,
     ),
     Extension(
         "CONNMARK", "the connection's mark: set, save, restore", _CONNMARK_OPTIONS, _connmark, _connmark_text,
         ConnmarkTarget,
     ),
-    Extension("CT", "no tracking, or a conntrack zone (helpers and timeouts: refused)", _CT_OPTIONS, _ct, _ct_text, CtTarget),
+    Extension("CT", "no tracking, or a conntrack zone (helpers and timeouts: refused)", _CT_OPTIONS, _ct, _ct_text,
+    CtTarget),
     empty("NOTRACK", "no tracking"),
     Extension(
         "CLASSIFY", "the packet's priority", (Option("set-class", _class, required=True),),

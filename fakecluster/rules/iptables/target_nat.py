@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import attrs
 
@@ -105,7 +106,7 @@ def _to_ports(text: str, place: Place) -> NatTarget:
     return NatTarget(place.family, None, ports, base)
 
 
-def _nat(option: str, *, shifts: bool = False) -> object:
+def _nat(option: str, *, shifts: bool = False) -> Callable[[Given], NatTarget]:
     def build(given: Given) -> NatTarget:
         base = given.value(option, NatTarget(given.family))
         if base.base_port is not None and not shifts:
@@ -128,7 +129,7 @@ def _span_text(value: NatTarget) -> str:
     return text
 
 
-def _nat_text(option: str) -> object:
+def _nat_text(option: str) -> Callable[[NatTarget], str]:
     def text(value: NatTarget) -> str:
         span = _span_text(value)
         span = span.removeprefix(":") if option == "to-ports" else span

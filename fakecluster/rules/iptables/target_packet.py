@@ -5,11 +5,21 @@ Sources: extensions/libipt_REJECT.c, libip6t_REJECT.c, libxt_LOG.c, libxt_NFLOG.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from fakecluster.rules.iptables.match_packet import dscp_class, tos_mask
 from fakecluster.rules.iptables.numbers import U16, U32, number
-from fakecluster.rules.iptables.option import Extension, Given, Option, Place, integer, string
+from fakecluster.rules.iptables.option import (
+    Extension,
+    Given,
+    Option,
+    Place,
+    Read,
+    integer,
+    string,
+)
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.target_mark import empty
 from fakecluster.rules.iptables.words import quote
@@ -116,11 +126,11 @@ def _level(text: str, _place: Place) -> int:
     return value
 
 
-def _prefix(longest: int) -> object:
+def _prefix(longest: int) -> Read:
     def read(text: str, place: Place) -> str:
         if "\n" in text:
             raise RuleProblem("Newlines not allowed in --log-prefix", token=text[:40])
-        return str(string(longest)(text, place))  # type: ignore[operator]
+        return str(string(longest)(text, place))
 
     return read
 
@@ -197,7 +207,7 @@ def _tcpmss_text(value: TcpmssTarget) -> str:
     return " --clamp-mss-to-pmtu" if value.mss is None else f" --set-mss {value.mss}"
 
 
-def _ttl(prefix: str) -> object:
+def _ttl(prefix: str) -> Callable[[Given], TtlTarget]:
     def build(given: Given) -> TtlTarget:
         for operation in ("set", "inc", "dec"):
             name = f"{prefix}-{operation}"

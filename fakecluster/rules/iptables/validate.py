@@ -6,6 +6,7 @@ is reached; a change only looks at the edges it adds, and walks everything again
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -176,7 +177,7 @@ def _edges(path: Iterable[str], find: FindChain) -> tuple[Rule, ...]:
     """The first rule for every jump of a path of chains."""
     names = list(path)
     edges = []
-    for name, following in zip(names, names[1:], strict=False):
+    for name, following in itertools.pairwise(names):
         chain = find(name)
         edges.extend([rule for rule in chain.rules if rule.target == following][:1] if chain else [])
     return tuple(edges)

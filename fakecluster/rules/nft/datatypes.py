@@ -7,7 +7,7 @@ nft's own words. Source: nft(8) "DATA TYPES" and the behaviour of nft 1.0.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
 
@@ -87,7 +87,8 @@ DEVGROUP = _type("devgroup", 32, "devgroup name", order="host", words={"default"
 BY_NAME: Mapping[str, Datatype] = {
     datatype.name: datatype
     for datatype in (
-        VERDICT, IPV4_ADDR, IPV6_ADDR, ETHER_ADDR, ETHER_TYPE, INET_PROTO, INET_SERVICE, MARK, IFINDEX, IFNAME, UID, GID,
+        VERDICT, IPV4_ADDR, IPV6_ADDR, ETHER_ADDR, ETHER_TYPE, INET_PROTO, INET_SERVICE, MARK, IFINDEX, IFNAME, UID,
+        GID,
         NFPROTO, TCP_FLAG, CT_STATE, CT_STATUS, CT_DIR, PKTTYPE, FIB_ADDRTYPE, DSCP, ECN, ICMP_TYPE, ICMPV6_TYPE,
         ICMP_CODE, ICMPV6_CODE, ICMPX_CODE, BOOLEAN, TIME, REALM, DEVGROUP, INTEGER, STRING,
     )
@@ -223,7 +224,7 @@ def _parse_time(text: str, _datatype: Datatype, _bits: int) -> int:
     return value
 
 
-_PARSERS = {
+_PARSERS: Mapping[str, Callable[[str, Datatype, int], Raw]] = {
     "service": _parse_service,
     "address4": _parse_address4,
     "address6": _parse_address6,

@@ -47,7 +47,9 @@ def _expand(
         if word == "$" and at + 1 < len(source):
             name, place = source[at + 1]
             if name not in variables:
-                raise NftError(f"unknown identifier '{name}'", Span(span.start, place.end), cursor.text, source=cursor.source)
+                raise NftError(
+                    f"unknown identifier '{name}'", Span(span.start, place.end), cursor.text, source=cursor.source
+                )
             out += [(part, Span(span.start, place.end)) for part in variables[name]]
             at += 2
             if len(out) > MAX_WORDS:
@@ -90,7 +92,9 @@ def _include(
 ) -> None:
     name = line[1][0].strip('"') if len(line) > 1 else ""
     if depth >= MAX_INCLUDE_DEPTH:
-        raise NftError(f'Include nested too deeply, max {MAX_INCLUDE_DEPTH} levels', line[0][1], cursor.text, source=cursor.source)
+        raise NftError(
+            f"Include nested too deeply, max {MAX_INCLUDE_DEPTH} levels", line[0][1], cursor.text, source=cursor.source
+        )
     if name not in files:
         reason = f'Could not open file "{name}": No such file or directory'
         raise NftError(reason, Span(line[0][1].start, line[-1][1].end), cursor.text, source=cursor.source)

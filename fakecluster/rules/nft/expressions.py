@@ -5,11 +5,14 @@ Every expression knows its data type; `width` gives its size in bits, as keys an
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TYPE_CHECKING
 
 import attrs
 
 from fakecluster.rules.nft.datatypes import Datatype, Raw
+
+if TYPE_CHECKING:
+    from fakecluster.rules.nft.statements import Statement
 
 
 @attrs.frozen
@@ -195,7 +198,7 @@ class Element:
     comment: str = ""
     timeout_ms: int = 0
     expires_ms: int = 0
-    statements: tuple[object, ...] = ()
+    statements: tuple[Statement, ...] = ()
     flag_end: bool = False
 
 
@@ -216,11 +219,11 @@ class MapLookup:
     datatype: Datatype
 
 
-Selector = Union[Payload, Meta, Ct, Fib, Numgen, Hash, Socket, Rt, TcpOption, Exthdr]
-Expression = Union[
-    Const, Prefix, Range, Concat, Verdict, Payload, Meta, Ct, Fib, Numgen, Hash, Socket, Rt, TcpOption, Exthdr, Bitwise,
-    Shift, SetRef, AnonymousSet, MapLookup,
-]  # fmt: skip
+Selector = Payload | Meta | Ct | Fib | Numgen | Hash | Socket | Rt | TcpOption | Exthdr
+Expression = (
+    Const | Prefix | Range | Concat | Verdict | Payload | Meta | Ct | Fib | Numgen | Hash | Socket | Rt | TcpOption
+    | Exthdr | Bitwise | Shift | SetRef | AnonymousSet | MapLookup
+)  # fmt: skip
 SELECTORS = (Payload, Meta, Ct, Fib, Numgen, Hash, Socket, Rt, TcpOption, Exthdr)
 
 

@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fakecluster.rules.nft.datatypes import (
-    BOOLEAN, DSCP, ECN, ETHER_ADDR, ETHER_TYPE, ICMP_CODE, ICMP_TYPE, ICMPV6_CODE, ICMPV6_TYPE, INET_PROTO, INET_SERVICE,
-    IPV4_ADDR, IPV6_ADDR, TCP_FLAG, Datatype, integer,
+    BOOLEAN,
+    DSCP,
+    ECN,
+    ETHER_ADDR,
+    ETHER_TYPE,
+    ICMP_CODE,
+    ICMP_TYPE,
+    ICMPV6_CODE,
+    ICMPV6_TYPE,
+    INET_PROTO,
+    INET_SERVICE,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    TCP_FLAG,
+    Datatype,
+    integer,
 )  # fmt: skip
 from fakecluster.rules.nft.expressions import Exthdr, Payload, TcpOption
 
@@ -35,8 +49,10 @@ HEADERS: Mapping[str, Fields] = {
         ("daddr", 128, 32, IPV4_ADDR),
     ),
     "ip6": _fields(
-        "ip6", "network", ("version", 0, 4, None), ("dscp", 4, 6, DSCP), ("ecn", 10, 2, ECN), ("flowlabel", 12, 20, None),
-        ("length", 32, 16, None), ("nexthdr", 48, 8, INET_PROTO), ("hoplimit", 56, 8, None), ("saddr", 64, 128, IPV6_ADDR),
+        "ip6", "network", ("version", 0, 4, None), ("dscp", 4, 6, DSCP), ("ecn", 10, 2, ECN), ("flowlabel", 12, 20,
+        None),
+        ("length", 32, 16, None), ("nexthdr", 48, 8, INET_PROTO), ("hoplimit", 56, 8, None), ("saddr", 64, 128,
+        IPV6_ADDR),
         ("daddr", 192, 128, IPV6_ADDR),
     ),
     "tcp": _ports(
@@ -66,7 +82,8 @@ HEADERS: Mapping[str, Fields] = {
         "comp", "transport", ("nexthdr", 0, 8, INET_PROTO), ("flags", 8, 8, None), ("cpi", 16, 16, None)
     ),
     "igmp": _fields(
-        "igmp", "transport", ("type", 0, 8, None), ("mrt", 8, 8, None), ("checksum", 16, 16, None), ("group", 32, 32, IPV4_ADDR)
+        "igmp", "transport", ("type", 0, 8, None), ("mrt", 8, 8, None), ("checksum", 16, 16, None), ("group", 32, 32,
+        IPV4_ADDR)
     ),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Union
+from typing import NoReturn
 
 import attrs
 
@@ -141,4 +141,4 @@ class TableSpec:
     flags: frozenset[str] = frozenset()
 
 
-Body = Union[ChainSpec, SetSpec, Rule, ObjectSpec, TableSpec, tuple[Element, ...], None]
+Body = ChainSpec | SetSpec | Rule | ObjectSpec | TableSpec | tuple[Element, ...] | None

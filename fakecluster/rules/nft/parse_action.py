@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakecluster.rules.nft.datatypes import (
-    ICMP_CODE, ICMPV6_CODE, ICMPX_CODE, TCP_FLAG, Datatype, integer, parse, parse_time_ms,
+    ICMP_CODE,
+    ICMPV6_CODE,
+    ICMPX_CODE,
+    TCP_FLAG,
+    Datatype,
+    integer,
+    parse,
+    parse_time_ms,
 )  # fmt: skip
-from fakecluster.rules.nft.expressions import Concat, Const, Ct, Element, Expression, Meta, Payload, TcpOption, width
-from fakecluster.rules.nft.expressions import Verdict
+from fakecluster.rules.nft.expressions import (
+    Concat,
+    Const,
+    Ct,
+    Element,
+    Expression,
+    Meta,
+    Payload,
+    TcpOption,
+    Verdict,
+    datatypes_of,
+    width,
+)
 from fakecluster.rules.nft.parse_expression import (
-    concatenation_words, computed, datatypes_of, left_hand_side, map_source, types_of,
+    computed,
+    concatenation_words,
+    left_hand_side,
+    map_source,
+    types_of,
 )  # fmt: skip
 from fakecluster.rules.nft.parse_nat import nat, tproxy
 from fakecluster.rules.nft.parse_selector import starts_selector, unsupported
@@ -18,7 +40,19 @@ from fakecluster.rules.nft.parse_verdict import verdict
 from fakecluster.rules.nft.scope import RuleContext
 from fakecluster.rules.nft.selectors import CT_SETTABLE, META_SETTABLE
 from fakecluster.rules.nft.statements import (
-    Assign, ConnLimit, Counter, Limit, Log, MapName, Match, Named, Notrack, Quota, Reject, SetUpdate, Statement,
+    Assign,
+    ConnLimit,
+    Counter,
+    Limit,
+    Log,
+    MapName,
+    Match,
+    Named,
+    Notrack,
+    Quota,
+    Reject,
+    SetUpdate,
+    Statement,
 )  # fmt: skip
 from fakecluster.rules.nft.symbols import LOG_LEVELS
 from fakecluster.rules.nft.tokens import Cursor
@@ -145,7 +179,8 @@ def log(rule: RuleContext) -> Statement:
     """``log [prefix P] [group G] [level L] [flags F] ...`` in any order."""
     cursor = rule.cursor
     cursor.take()
-    prefix, level, flags = "", "", ()
+    prefix, level = "", ""
+    flags: tuple[str, ...] = ()
     numbers: dict[str, int] = {}
     while True:
         word = cursor.word

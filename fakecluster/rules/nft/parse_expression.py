@@ -6,8 +6,20 @@ from collections.abc import Sequence
 
 from fakecluster.rules.nft.datatypes import IFINDEX, Datatype, Raw, parse
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Concat, Const, Element, Expression, MapLookup, Payload, Prefix, Range, SetRef, Shift,
-    datatypes_of, width,
+    AnonymousSet,
+    Bitwise,
+    Concat,
+    Const,
+    Element,
+    Expression,
+    MapLookup,
+    Payload,
+    Prefix,
+    Range,
+    SetRef,
+    Shift,
+    datatypes_of,
+    width,
 )  # fmt: skip
 from fakecluster.rules.nft.intervals import merged
 from fakecluster.rules.nft.objects import SetSpec
@@ -289,7 +301,8 @@ def computed(rule: RuleContext, datatype: Datatype, bits: int) -> Expression:
     found = datatypes_of(expression)
     if len(found) != 1 or not _assignable(datatype, found[0]):
         cursor.fail_at(
-            f"datatype mismatch: expected {datatype.description}, expression has type {concatenation_words(found)}", first
+            f"datatype mismatch: expected {datatype.description}, expression has type {concatenation_words(found)}",
+            first,
         )
     return expression
 

@@ -59,7 +59,7 @@ def is_joined(address: Expression | None) -> bool:
     if isinstance(address, MapLookup):
         source = address.source
         return address.datatype is JOINED or (
-            not hasattr(source, "name") and isinstance(source.elements[0].data, Concat)  # type: ignore[union-attr]
+            not hasattr(source, "name") and isinstance(source.elements[0].data, Concat)
         )
     return isinstance(address, Concat)
 

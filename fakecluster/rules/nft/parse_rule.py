@@ -6,14 +6,36 @@ import attrs
 
 from fakecluster.rules.nft.datatypes import BOOLEAN, Datatype
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Const, Ct, Element, Expression, Fib, Meta, Payload, Prefix, Range, SetRef, TcpOption, datatypes_of, width,
+    AnonymousSet,
+    Bitwise,
+    Const,
+    Ct,
+    Element,
+    Expression,
+    Fib,
+    Meta,
+    Payload,
+    Prefix,
+    Range,
+    SetRef,
+    TcpOption,
+    datatypes_of,
+    width,
 )  # fmt: skip
 from fakecluster.rules.nft.headers import PROTOCOL_BY_NUMBER
 from fakecluster.rules.nft.objects import Rule, TableName
 from fakecluster.rules.nft.parse_action import ACTIONS, TERMINAL, assignment
 from fakecluster.rules.nft.parse_expression import (
-    anonymous_set, field_of, finished_set, joined_value, left_hand_side, set_reference, types_of,
     _anonymous_element as anonymous_element,
+)
+from fakecluster.rules.nft.parse_expression import (
+    anonymous_set,
+    field_of,
+    finished_set,
+    joined_value,
+    left_hand_side,
+    set_reference,
+    types_of,
 )  # fmt: skip
 from fakecluster.rules.nft.parse_selector import unsupported
 from fakecluster.rules.nft.parse_verdict import verdict
@@ -244,5 +266,3 @@ def _neighbours_in_order(statements: list[Statement]) -> list[Statement]:
         if touching and small and isinstance(after.right, Const) and isinstance(before.right, Const):
             statements[index - 1], statements[index] = after, before
     return statements
-
-

@@ -9,10 +9,27 @@ from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import selectors
 from fakecluster.rules.nft.datatypes import Datatype
 from fakecluster.rules.nft.expressions import (
-    Const, Ct, Exthdr, Fib, Hash, Meta, Numgen, Payload, Rt, Selector, Socket, TcpOption,
+    Const,
+    Ct,
+    Exthdr,
+    Fib,
+    Hash,
+    Meta,
+    Numgen,
+    Payload,
+    Rt,
+    Selector,
+    Socket,
+    TcpOption,
 )  # fmt: skip
 from fakecluster.rules.nft.headers import (
-    HEADERS, ICMP_TYPES_WITH, RAW_BASES, extension_header, named, raw_payload, tcp_option,
+    HEADERS,
+    ICMP_TYPES_WITH,
+    RAW_BASES,
+    extension_header,
+    named,
+    raw_payload,
+    tcp_option,
 )  # fmt: skip
 from fakecluster.rules.nft.scope import RuleContext
 from fakecluster.rules.nft.statements import Match

@@ -16,7 +16,12 @@ from fakecluster.rules.nft.expressions import Concat, Const, Element, Expression
 from fakecluster.rules.nft.objects import SetSpec, TableName
 from fakecluster.rules.nft.parse_action import counter_values, limit_values, quota_values, time_value
 from fakecluster.rules.nft.parse_expression import (
-    concatenation_words, is_interval, joined_value, left_hand_side, types_of, value,
+    concatenation_words,
+    is_interval,
+    joined_value,
+    left_hand_side,
+    types_of,
+    value,
 )  # fmt: skip
 from fakecluster.rules.nft.parse_verdict import PLAIN, verdict
 from fakecluster.rules.nft.scope import RuleContext, Scope
@@ -103,7 +108,7 @@ def _type_names(cursor: Cursor) -> tuple[Datatype, ...]:
                 cursor.unexpected(expecting="string")
             cursor.fail_at(f"unknown datatype {cursor.word}", cursor.at, cursor.at)
         if not datatype.bits and datatype is not datatypes.VERDICT:
-            cursor.fail_at("unqualified key type %s in set definition" % datatype.name, cursor.at, cursor.at)
+            cursor.fail_at(f"unqualified key type {datatype.name} in set definition", cursor.at, cursor.at)
         cursor.take()
         found.append(datatype)
         if not cursor.accept("."):
@@ -271,9 +276,7 @@ def _element(rule: RuleContext, spec: SetSpec, memories: Memories) -> Element:
             key = joined_value(rule, list(zip(spec.key, spec.key_bits, strict=True)))
             _check_interval(rule, spec, key, first)
     word = cursor.word
-    if word == "," or word == "}" or word == "\n":
-        element = Element(key)
-    elif word == ":":
+    if word == "," or word == "}" or word == "\n" or word == ":":
         element = Element(key)
     else:
         element = _with_extras(rule, key)
@@ -292,7 +295,7 @@ def _plain_key(rule: RuleContext, memories: Memories) -> Expression | None:
     """The short way: values joined with single dots, then something that ends them. None when it is not that."""
     cursor = rule.cursor
     words, at = cursor.words, cursor.at
-    parts = []
+    parts: list[Const] = []
     for memory, datatype, bits in memories:
         if parts:
             if words[at] != ".":
@@ -314,9 +317,7 @@ def _plain_key(rule: RuleContext, memories: Memories) -> Expression | None:
 _AFTER_PLAIN = frozenset((",", "}", "\n", ":", "comment", "timeout"))
 
 
-def _read_plain(
-    rule: RuleContext, word: str, datatype: Datatype, bits: int, memory: dict[str, Const]
-) -> Const | None:
+def _read_plain(rule: RuleContext, word: str, datatype: Datatype, bits: int, memory: dict[str, Const]) -> Const | None:
     if datatype is datatypes.IFINDEX or word[:1] in '"[(' or word[-1:] == "*":
         return None
     try:

@@ -3,8 +3,10 @@
     table ip t { chain c { ... } }      a file, or what `nft list ruleset` printed
     add rule ip t c tcp dport 80 drop   commands, one a line
 
-A table block becomes the commands that nft sends for it: the table, its chains, named objects, sets, elements, rules; in
-that order, so that a rule may use a set that stands below it. Values are typed while they are read: what comes out needs
+A table block becomes the commands that nft sends for it: the table, its chains, named objects, sets, elements,
+rules; in
+that order,
+so that a rule may use a set that stands below it. Values are typed while they are read: what comes out needs
 no further look at the text, except for errors, which point back into it.
 """
 
@@ -17,13 +19,20 @@ import attrs
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft.definitions import expand
 from fakecluster.rules.nft.objects import (
-    ChainSpec, Command, ObjectSpec, Place, Rule, TableName, TableSpec,
+    ChainSpec,
+    Command,
+    ObjectSpec,
+    Place,
+    Rule,
+    TableName,
+    TableSpec,
 )  # fmt: skip
 from fakecluster.rules.nft.parse_action import counter_values, limit_values, quota_values
 from fakecluster.rules.nft.parse_chain import ChainReader, chain_property, end_of_line
 from fakecluster.rules.nft.parse_rule import rule
 from fakecluster.rules.nft.parse_set import OBJECT_KINDS, element_block, set_block, skip_braces
 from fakecluster.rules.nft.scope import Known, Nothing, RuleContext, Scope
+from fakecluster.rules.nft.statements import Counter, Limit, Quota
 from fakecluster.rules.nft.tokens import SEPARATORS, Cursor
 
 FAMILIES = ("ip", "ip6", "inet")
@@ -362,7 +371,11 @@ class TableBlock:
             cursor.unexpected()
 
 
-_STATES = {"counter": counter_values, "quota": quota_values, "limit": limit_values}
+_STATES: Mapping[str, Callable[[Cursor], Counter | Quota | Limit]] = {
+    "counter": counter_values,
+    "quota": quota_values,
+    "limit": limit_values,
+}
 _REFUSED_NOUNS = frozenset(("flowtable", "ct", "secmark", "synproxy", "meter", "tunnel"))
 _LISTED_WITH_NAME = frozenset(("chain", "set", "map", "counter", "quota", "limit"))
 _LISTED = _LISTED_WITH_NAME | frozenset(

@@ -7,8 +7,28 @@ from typing import Any
 
 from fakecluster.rules.nft.datatypes import Datatype, Raw, show, show_time_ms
 from fakecluster.rules.nft.expressions import (
-    AnonymousSet, Bitwise, Concat, Const, Ct, Element, Exthdr, Fib, Hash, MapLookup, Meta, Numgen, Payload, Prefix, Range,
-    Rt, SetRef, Shift, Socket, TcpOption, Verdict, width,
+    AnonymousSet,
+    Bitwise,
+    Concat,
+    Const,
+    Ct,
+    Element,
+    Exthdr,
+    Fib,
+    Hash,
+    MapLookup,
+    Meta,
+    Numgen,
+    Payload,
+    Prefix,
+    Range,
+    Rt,
+    SetRef,
+    Shift,
+    Socket,
+    TcpOption,
+    Verdict,
+    width,
 )  # fmt: skip
 from fakecluster.rules.nft.selectors import UNQUALIFIED
 

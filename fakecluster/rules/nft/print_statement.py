@@ -11,7 +11,21 @@ from fakecluster.rules.nft.expressions import Bitwise, Concat, Const, Element, E
 from fakecluster.rules.nft.objects import Rule
 from fakecluster.rules.nft.print_expression import expression, verdict
 from fakecluster.rules.nft.statements import (
-    Assign, ConnLimit, Counter, Limit, Log, MapName, Match, Named, Nat, Notrack, Quota, Reject, SetUpdate, Tproxy, Vmap,
+    Assign,
+    ConnLimit,
+    Counter,
+    Limit,
+    Log,
+    MapName,
+    Match,
+    Named,
+    Nat,
+    Notrack,
+    Quota,
+    Reject,
+    SetUpdate,
+    Tproxy,
+    Vmap,
 )  # fmt: skip
 
 _DEFAULT_PACKET_BURST = 5
@@ -19,9 +33,7 @@ _DEFAULT_PACKET_BURST = 5
 
 def rule(value: Rule, family: str) -> str:
     """One rule on one line, without its handle."""
-    parts = [
-        statement(each, family) for each in value.statements if not (isinstance(each, Match) and each.implicit)
-    ]
+    parts = [statement(each, family) for each in value.statements if not (isinstance(each, Match) and each.implicit)]
     if value.comment:
         parts.append(f'comment "{value.comment}"')
     return " ".join(parts)
@@ -116,7 +128,11 @@ def _log(value: Log) -> str:
     parts = ["log"]
     if value.prefix:
         parts.append(f'prefix "{value.prefix}"')
-    for word, number in (("group", value.group), ("snaplen", value.snaplen), ("queue-threshold", value.queue_threshold)):
+    for word, number in (
+        ("group", value.group),
+        ("snaplen", value.snaplen),
+        ("queue-threshold", value.queue_threshold),
+    ):
         if number is not None:
             parts.append(f"{word} {number}")
     if value.level:

@@ -13,7 +13,7 @@ from fakecluster.rules.nft.objects import ChainSpec, ObjectSpec, Rule, SetSpec, 
 from fakecluster.rules.nft.parse_set import FLAGS
 from fakecluster.rules.nft.print_expression import element, expression
 from fakecluster.rules.nft.print_statement import limit, quota, rule, statement
-from fakecluster.rules.nft.statements import Counter, Limit, Quota
+from fakecluster.rules.nft.statements import Counter, Limit, Quota, Statement
 
 #: Elements that stand on one line, by the name of the key's type (nft's calculate_delim); one for all other types.
 _PER_LINE = {
@@ -46,7 +46,7 @@ class TableView:
     """A table and all that is in it, in the order in which nft lists it."""
 
     name: TableName
-    spec: TableSpec = TableSpec()
+    spec: TableSpec = attrs.field(factory=TableSpec)
     objects: Sequence[ObjectSpec] = ()
     sets: Sequence[SetView] = ()
     chains: Sequence[ChainView] = ()
@@ -62,12 +62,12 @@ class Options:
     terse: bool = False
 
 
-def ruleset(tables: Iterable[TableView], options: Options = Options()) -> str:  # noqa: B008
+def ruleset(tables: Iterable[TableView], options: Options = Options()) -> str:
     """The text of several tables."""
     return "".join(table(view, options) for view in tables)
 
 
-def table(view: TableView, options: Options = Options()) -> str:  # noqa: B008
+def table(view: TableView, options: Options = Options()) -> str:
     """``table FAMILY NAME { ... }``."""
     lines = [f"table {view.name} {{{_handle(view.handle, options)}"]
     if view.spec.comment:
@@ -98,11 +98,13 @@ def _object(view: ObjectSpec, options: Options) -> str:
 def _state(state: Counter | Quota | Limit, options: Options) -> str:
     if isinstance(state, Counter):
         return "" if options.stateless else f"packets {state.packets} bytes {state.bytes}"
-    text = limit(state) if isinstance(state, Limit) else quota(attrs.evolve(state, used=0) if options.stateless else state)
+    text = (
+        limit(state) if isinstance(state, Limit) else quota(attrs.evolve(state, used=0) if options.stateless else state)
+    )
     return text.partition(" ")[2]
 
 
-def set_block(view: SetView, options: Options = Options()) -> str:  # noqa: B008
+def set_block(view: SetView, options: Options = Options()) -> str:
     """``set NAME { ... }`` or ``map NAME { ... }``."""
     spec = view.spec
     lines = [f"\t{spec.word} {spec.name} {{{_handle(view.handle, options)}", f"\t\t{_type_line(spec)}"]
@@ -157,7 +159,7 @@ def _per_line(spec: SetSpec) -> int:
     return 1 if len(spec.key) > 1 else _PER_LINE.get(spec.key[0].name, 1)
 
 
-def chain_block(view: ChainView, family: str, options: Options = Options()) -> str:  # noqa: B008
+def chain_block(view: ChainView, family: str, options: Options = Options()) -> str:
     """``chain NAME { ... }``."""
     lines = [f"\tchain {view.spec.name} {{{_handle(view.handle, options)}"]
     if view.spec.comment:
@@ -181,7 +183,7 @@ def rule_text(each: Rule, family: str, options: Options) -> str:
     return text + _handle(each.handle, options)
 
 
-def _without_state(each: object) -> object:
+def _without_state(each: Statement) -> Statement:
     if isinstance(each, Counter):
         return Counter()
     if isinstance(each, Quota):

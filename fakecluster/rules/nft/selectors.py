@@ -5,8 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fakecluster.rules.nft.datatypes import (
-    BOOLEAN, CT_DIR, CT_STATE, CT_STATUS, DEVGROUP, ETHER_TYPE, FIB_ADDRTYPE, GID, IFINDEX, IFNAME, INET_PROTO,
-    INET_SERVICE, IPV4_ADDR, IPV6_ADDR, MARK, NFPROTO, PKTTYPE, REALM, STRING, TIME, UID, Datatype, host_integer,
+    BOOLEAN,
+    CT_DIR,
+    CT_STATE,
+    CT_STATUS,
+    DEVGROUP,
+    ETHER_TYPE,
+    FIB_ADDRTYPE,
+    GID,
+    IFINDEX,
+    IFNAME,
+    INET_PROTO,
+    INET_SERVICE,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    MARK,
+    NFPROTO,
+    PKTTYPE,
+    REALM,
+    STRING,
+    TIME,
+    UID,
+    Datatype,
+    host_integer,
 )  # fmt: skip
 from fakecluster.rules.nft.expressions import Ct, Fib, Meta, Rt, Socket
 
@@ -15,7 +36,8 @@ META: Mapping[str, Meta] = {
     for name, datatype in {
         "length": host_integer(32), "protocol": ETHER_TYPE, "priority": host_integer(32), "mark": MARK, "iif": IFINDEX,
         "iifname": IFNAME, "iiftype": host_integer(16), "oif": IFINDEX, "oifname": IFNAME, "skuid": UID, "skgid": GID,
-        "nftrace": host_integer(1), "rtclassid": REALM, "pkttype": PKTTYPE, "cpu": host_integer(32), "iifgroup": DEVGROUP,
+        "nftrace": host_integer(1), "rtclassid": REALM, "pkttype": PKTTYPE, "cpu": host_integer(32),
+        "iifgroup": DEVGROUP,
         "oifgroup": DEVGROUP, "cgroup": host_integer(32), "nfproto": NFPROTO, "l4proto": INET_PROTO,
         "random": host_integer(32),
     }.items()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Union
-
 import attrs
 
 from fakecluster.rules.nft.expressions import AnonymousSet, Ct, Element, Expression, Meta, Payload, SetRef, TcpOption
@@ -146,6 +144,20 @@ class Tproxy:
     port: Expression | None
 
 
-Statement = Union[
-    Match, Vmap, Verdict, Counter, Limit, Quota, ConnLimit, Named, Log, Reject, Nat, Assign, Notrack, SetUpdate, Tproxy
-]
+Statement = (
+    Match
+    | Vmap
+    | Verdict
+    | Counter
+    | Limit
+    | Quota
+    | ConnLimit
+    | Named
+    | Log
+    | Reject
+    | Nat
+    | Assign
+    | Notrack
+    | SetUpdate
+    | Tproxy
+)

@@ -41,7 +41,8 @@ PKTTYPE = _table("host=0 unicast=0 broadcast=1 multicast=2 other=3")
 FIB_TYPE = _table("unspec=0 unicast=1 local=2 broadcast=3 anycast=4 multicast=5 blackhole=6 unreachable=7 prohibit=8")
 DSCP = _table(
     "cs0=0x00 cs1=0x08 cs2=0x10 cs3=0x18 cs4=0x20 cs5=0x28 cs6=0x30 cs7=0x38 df=0 be=0 lephb=0x01 af11=0x0a af12=0x0c "
-    "af13=0x0e af21=0x12 af22=0x14 af23=0x16 af31=0x1a af32=0x1c af33=0x1e af41=0x22 af42=0x24 af43=0x26 va=0x2c ef=0x2e"
+    "af13=0x0e af21=0x12 af22=0x14 af23=0x16 af31=0x1a af32=0x1c af33=0x1e af41=0x22 af42=0x24 af43=0x26 "
+    "va=0x2c ef=0x2e"
 )
 ECN = _table("not-ect=0 ect1=1 ect0=2 ce=3")
 ICMP_TYPE = _table(
@@ -59,9 +60,7 @@ ICMP_CODE = _table(
     "net-unreachable=0 host-unreachable=1 prot-unreachable=2 port-unreachable=3 frag-needed=4 net-prohibited=9 "
     "host-prohibited=10 admin-prohibited=13"
 )
-ICMPV6_CODE = _table(
-    "no-route=0 admin-prohibited=1 addr-unreachable=3 port-unreachable=4 policy-fail=5 reject-route=6"
-)
+ICMPV6_CODE = _table("no-route=0 admin-prohibited=1 addr-unreachable=3 port-unreachable=4 policy-fail=5 reject-route=6")
 ICMPX_CODE = _table("port-unreachable=1 admin-prohibited=3 no-route=0 host-unreachable=2")
 LOG_LEVELS = _table("emerg=0 alert=1 crit=2 err=3 warn=4 notice=5 info=6 debug=7 audit=8")
 BOOLEAN = _table("missing=0 exists=1")

@@ -168,15 +168,22 @@ def shown(word: str) -> str:
         return "quoted string"
     if word[0].isdigit():
         return "number" if word.isdigit() or word.startswith("0x") else "string"
-    return word if word[0].isalpha() and word in KEYWORDS else ("string" if word[0].isalpha() else _PUNCTUATION.get(word, f"'{word}'"))
+    return (
+        word
+        if word[0].isalpha() and word in KEYWORDS
+        else ("string" if word[0].isalpha() else _PUNCTUATION.get(word, f"'{word}'"))
+    )
 
 
 _PUNCTUATION = {"{": "'{'", "}": "'}'", ",": "comma", ":": "colon", ".": ".", "@": "@", "!": "!", "$": "$", "*": "*"}
 KEYWORDS = frozenset(
     (
-        "table", "chain", "rule", "set", "map", "element", "add", "create", "delete", "flush", "insert", "replace", "list",
-        "accept", "drop", "jump", "goto", "return", "continue", "ip", "ip6", "inet", "tcp", "udp", "meta", "ct", "counter",
-        "limit", "log", "reject", "dnat", "snat", "masquerade", "redirect", "type", "hook", "priority", "policy", "vmap",
+        "table", "chain", "rule", "set", "map", "element", "add", "create", "delete", "flush", "insert", "replace",
+        "list",
+        "accept", "drop", "jump", "goto", "return", "continue", "ip", "ip6", "inet", "tcp", "udp", "meta", "ct",
+        "counter",
+        "limit", "log", "reject", "dnat", "snat", "masquerade", "redirect", "type", "hook", "priority", "policy",
+        "vmap",
         "comment", "to", "mark", "sport", "dport", "saddr", "daddr", "protocol", "length", "flags", "timeout", "size",
     )
 )  # fmt: skip
