@@ -1,0 +1,277 @@
+"""The structure of every kind, compiled into functions that check, clean and copy an object in one pass.
+
+The schemas are those of a 1.36 server's OpenAPI documents. What Go's types do to an object on its way through the server is
+done here as well: nulls and unknown fields vanish, so do empty optional values (`omitempty`), and structures that are not
+pointers appear even when they are empty. The fast pass notes only *that* something is wrong; diagnose.py then finds the words.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import lzma
+from collections.abc import Callable
+from importlib import resources as package_files
+from typing import Any, Final
+
+import attrs
+
+from fakecluster.api.pointers import keeps_zero
+from fakecluster.api.status import JsonObject
+
+Schema = dict[str, Any]
+PREFIX = "#/components/schemas/"
+META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+
+
+@attrs.define(slots=True)
+class Pass:
+    """What one decoding pass met: `bad` values of a wrong type, `unknown` fields."""
+
+    bad: bool = False
+    unknown: bool = False
+
+
+Decode = Callable[[Any, Pass], Any]
+WRONG: Final = object()
+
+
+@functools.cache
+def definitions() -> dict[str, Schema]:
+    """Every definition by its full name."""
+    packed = package_files.files("fakecluster.api").joinpath("data/schemas-1.36.json.xz").read_bytes()
+    found: dict[str, Schema] = json.loads(lzma.decompress(packed))
+    return found
+
+
+@functools.cache
+def _names() -> dict[tuple[str, str], str]:
+    names = {}
+    for name, schema in definitions().items():
+        for gvk in schema.get("x-kubernetes-group-version-kind", ()):
+            api_version = f"{gvk['group']}/{gvk['version']}" if gvk["group"] else gvk["version"]
+            names.setdefault((api_version, gvk["kind"]), name)
+    return names
+
+
+def definition_name(api_version: str, kind: str) -> str | None:
+    """The full name of a kind's definition; None when the schema has none."""
+    return _names().get((api_version, kind))
+
+
+def resolve(schema: Schema) -> Schema:
+    """Follow `$ref` and the one-element `allOf` that carries a reference beside a default."""
+    while True:
+        if "$ref" in schema:
+            schema = definitions()[schema["$ref"].removeprefix(PREFIX)]
+        elif "allOf" in schema and "properties" not in schema:
+            schema = schema["allOf"][0]
+        else:
+            return schema
+
+
+def reference(schema: Schema) -> str:
+    """The name of the definition that a property refers to; empty for inline types."""
+    target = schema["allOf"][0] if "allOf" in schema else schema
+    ref: str = target.get("$ref", "")
+    return ref.removeprefix(PREFIX)
+
+
+@functools.cache
+def decoder(name: str) -> Decode:
+    """The compiled pass of a definition."""
+    special = SPECIAL.get(name)
+    return special if special is not None else _compile(definitions()[name], name)
+
+
+def decode(api_version: str, kind: str, obj: JsonObject) -> tuple[JsonObject, Pass]:
+    """A clean copy of an object of a kind, and what the pass met."""
+    name = definition_name(api_version, kind)
+    found = Pass()
+    decoded = (decoder(name) if name else _free_form)(obj, found)
+    return decoded, found
+
+
+def empty_status(resource: Any) -> Any:
+    """What the status of a new object of a kind looks like; None when it has none until somebody writes one."""
+    name = definition_name(resource.api_version, resource.kind)
+    prop = definitions()[name]["properties"].get("status") if name else None
+    if prop is None or "default" not in prop:
+        return None
+    return _compile(prop, "")({}, Pass())
+
+
+def _compile(schema: Schema, owner: str) -> Decode:
+    ref = reference(schema)
+    if ref:
+        return _late(ref)
+    if "x-kubernetes-int-or-string" in schema or "oneOf" in schema:
+        return _anything
+    kind = schema.get("type")
+    if kind == "object":
+        if "properties" in schema:
+            return _struct(schema, owner)
+        if "additionalProperties" in schema:
+            return _map(_compile(schema["additionalProperties"], owner))
+        return _raw_object
+    if kind == "array":
+        return _list(_compile(schema["items"], owner))
+    return SCALARS.get((kind or "", schema.get("format", "")), SCALARS.get((kind or "", ""), _anything))
+
+
+def _late(name: str) -> Decode:
+    """A reference, compiled at its first use (some definitions refer to themselves)."""
+
+    def run(value: Any, found: Pass) -> Any:
+        return decoder(name)(value, found)
+
+    return run
+
+
+def _struct(schema: Schema, owner: str) -> Decode:
+    fields: dict[str, tuple[Decode, bool]] = {}
+    always: list[tuple[str, Callable[[], Any]]] = []
+    for key, prop in schema["properties"].items():
+        run = _compile(prop, f"{owner}.{key}")
+        fields[key] = (run, _omits_zero(owner, key, prop))
+        if "default" in prop and prop["default"] in ({}, "", 0, False):
+            always.append((key, _zero_maker(prop, run)))
+        elif key in schema.get("required", ()) and prop.get("type") == "array":
+            always.append((key, lambda: None))
+
+    def run_struct(value: Any, found: Pass) -> Any:
+        if value.__class__ is not dict:
+            found.bad = True
+            return {}
+        out = {}
+        for key, item in value.items():
+            field = fields.get(key)
+            if field is None:
+                found.unknown = True
+            elif item is not None:
+                item = field[0](item, found)
+                if item or not field[1]:
+                    out[key] = item
+        for key, make in always:
+            if key not in out:
+                out[key] = make()
+        return out
+
+    return run_struct
+
+
+def _omits_zero(owner: str, key: str, prop: Schema) -> bool:
+    if "default" in prop or (reference(prop) and "properties" in resolve(prop)):
+        return False
+    return not keeps_zero(owner, key, resolve(prop))
+
+
+def _zero_maker(prop: Schema, run: Decode) -> Callable[[], Any]:
+    if reference(prop) and "properties" in resolve(prop):
+        return lambda: run({}, Pass())
+    zero = prop["default"]
+    return lambda: zero
+
+
+def _map(each: Decode) -> Decode:
+    def run(value: Any, found: Pass) -> Any:
+        if value.__class__ is not dict:
+            found.bad = True
+            return {}
+        return {key: "" if item is None else each(item, found) for key, item in value.items()}
+
+    return run
+
+
+def _list(each: Decode) -> Decode:
+    def run(value: Any, found: Pass) -> Any:
+        if value.__class__ is not list:
+            found.bad = True
+            return []
+        return [each(item, found) for item in value]
+
+    return run
+
+
+def _string(value: Any, found: Pass) -> Any:
+    if value.__class__ is not str:
+        found.bad = True
+        return ""
+    return value
+
+
+def _boolean(value: Any, found: Pass) -> Any:
+    if value.__class__ is not bool:
+        found.bad = True
+        return False
+    return value
+
+
+def _integer(bits: int) -> Decode:
+    limit = 1 << (bits - 1)
+
+    def run(value: Any, found: Pass) -> Any:
+        if value.__class__ is not int or not -limit <= value < limit:
+            found.bad = True
+            return 0
+        return value
+
+    return run
+
+
+def _number(value: Any, found: Pass) -> Any:
+    if value.__class__ is not float and value.__class__ is not int:
+        found.bad = True
+        return 0
+    return value
+
+
+def _anything(value: Any, found: Pass) -> Any:
+    return copied(value)
+
+
+def _raw_object(value: Any, found: Pass) -> Any:
+    if value.__class__ is not dict:
+        found.bad = True
+        return {}
+    return copied(value)
+
+
+def _int_or_string(value: Any, found: Pass) -> Any:
+    if value.__class__ is not str and (value.__class__ is not int or not -(1 << 31) <= value < 1 << 31):
+        found.bad = True
+        return 0
+    return value
+
+
+def _free_form(obj: Any, found: Pass) -> Any:
+    """A kind that the schema does not have: only its metadata is checked."""
+    if obj.__class__ is not dict:
+        found.bad = True
+        return {}
+    out: JsonObject = copied(obj)
+    out["metadata"] = decoder(META + "ObjectMeta")(obj.get("metadata") or {}, found)
+    return out
+
+
+def copied(value: Any) -> Any:
+    """A deep copy of plain JSON."""
+    if value.__class__ is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if value.__class__ is list:
+        return [copied(item) for item in value]
+    return value
+
+
+SCALARS: dict[tuple[str, str], Decode] = {
+    ("string", ""): _string,
+    ("boolean", ""): _boolean,
+    ("integer", ""): _integer(64),
+    ("integer", "int32"): _integer(32),
+    ("integer", "int64"): _integer(64),
+    ("number", ""): _number,
+}
+SPECIAL: dict[str, Decode] = {
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
+    META + "FieldsV1": _raw_object,
+}

@@ -1,0 +1,60 @@
+"""The API server: one object that holds the state; verbs are functions in writes.py, deletes.py and reads.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fakecluster.api import kinds_network, resources
+from fakecluster.api.resources import Registry
+from fakecluster.api.store import Inbox, Store
+from fakecluster.sim import Choices, Clock
+
+#: The namespaces that a server makes for itself.
+SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class ApiServer:
+    """A Kubernetes 1.36 API server without processes: `request` answers HTTP, `client.Client` is the way from inside."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        choices: Choices,
+        *,
+        service_cidrs: Sequence[str] = ("10.96.0.0/16",),
+        advertise_address: str = "172.18.0.2",
+        service_account_admission: bool = False,
+    ) -> None:
+        self.clock, self.choices = clock, choices
+        self.service_cidrs = tuple(service_cidrs)
+        self.advertise_address = advertise_address
+        self.service_account_admission = service_account_admission
+        self.store = Store(clock)
+        self.registry: Registry = resources.built_in()
+        self.allocators: Any = kinds_network.new_allocators(self.service_cidrs)
+        self._start()
+
+    def _start(self) -> None:
+        from fakecluster.api.client import Client
+
+        client = Client(self, user="system:apiserver", agent="kube-apiserver")
+        for name in SYSTEM_NAMESPACES:
+            client.create("namespaces", {"metadata": {"name": name}})
+
+    def watch(self, target: str, resources: Iterable[str]) -> Inbox:
+        """Open an inbox for a component; its target is woken through the clock (bind it there)."""
+        return self.store.watch(target, resources)
+
+    def inbox(self, target: str) -> Inbox:
+        """The inbox of a target; after a fork, the copied one."""
+        return self.store.inboxes[target]
+
+    def fork(self, clock: Clock, choices: Choices) -> ApiServer:
+        """A server with the same objects whose later changes are its own."""
+        copy = object.__new__(ApiServer)
+        copy.__dict__.update(self.__dict__)
+        copy.clock, copy.choices = clock, choices
+        copy.store = self.store.fork(clock)
+        copy.allocators = self.allocators.fork()
+        return copy

@@ -1,0 +1,225 @@
+"""The server's memory: objects by resource, namespace and name; one revision counter; the window of past changes.
+
+Objects are plain JSON and immutable once stored, so forks and watchers share them. Buckets (one per resource and
+namespace) are copied when a fork first writes to them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from fakecluster.api.managed import Managed
+from fakecluster.api.status import JsonObject
+from fakecluster.sim import Clock
+
+#: Changes that watchers can still read from the past; the real server keeps about five minutes' worth.
+WINDOW = 20_000
+
+
+@attrs.frozen(slots=True)
+class Stored:
+    """An object and who manages which of its fields."""
+
+    object: JsonObject
+    managed: Managed | None
+
+
+@attrs.frozen(slots=True)
+class WatchEvent:
+    """One change: `object` is the state after it (for DELETED the last one), `previous` the state before."""
+
+    type: str  # ADDED MODIFIED DELETED
+    resource: str
+    object: JsonObject
+    previous: JsonObject | None
+    revision: int
+    managed: Managed | None = None
+
+
+class Inbox:
+    """One watcher inside the process: events wait here until `take`; the clock wakes its target once for all of them."""
+
+    def __init__(self, target: str, resources: frozenset[str], clock: Clock) -> None:
+        self.target = target
+        self.resources = resources
+        self._clock = clock
+        self._pending: list[WatchEvent] = []
+
+    def take(self) -> list[WatchEvent]:
+        """Every event since the last take, in order."""
+        events, self._pending = self._pending, []
+        return events
+
+    def add(self, event: WatchEvent) -> None:
+        if not self._pending:
+            self._clock.schedule(self.target, "watch")
+        self._pending.append(event)
+
+    def fork(self, clock: Clock) -> Inbox:
+        copy = Inbox(self.target, self.resources, clock)
+        copy._pending = self._pending.copy()
+        return copy
+
+
+Bucket = dict[str, Stored]
+
+
+class Store:
+    """Objects, revisions and watchers of one server."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.revision = 1
+        self.compacted = 0  # changes up to this revision cannot be watched any more
+        self.history: deque[WatchEvent] = deque()
+        self.inboxes: dict[str, Inbox] = {}
+        self._clock = clock
+        self._buckets: dict[str, dict[str, Bucket]] = {}
+        self._owned: set[tuple[str, str]] = set()
+        self._watchers: dict[str, list[Inbox]] = {}
+
+    def get(self, resource: str, namespace: str, name: str) -> JsonObject | None:
+        """The object, or None; never to be changed."""
+        stored = self.stored(resource, namespace, name)
+        return None if stored is None else stored.object
+
+    def stored(self, resource: str, namespace: str, name: str) -> Stored | None:
+        bucket = self._buckets.get(resource, {}).get(namespace)
+        return None if bucket is None else bucket.get(name)
+
+    def list(self, resource: str, namespace: str = "") -> list[JsonObject]:
+        """Every object of a resource (in one namespace), in the order of their keys."""
+        return [stored.object for stored in self.stored_list(resource, namespace)]
+
+    def stored_list(self, resource: str, namespace: str = "") -> list[Stored]:
+        spaces = self._buckets.get(resource, {})
+        if namespace:
+            bucket = spaces.get(namespace, {})
+            return [bucket[name] for name in sorted(bucket)]
+        # etcd sorts whole keys, so "a-b/x" comes before "a/x"
+        return [
+            bucket[name]
+            for space in sorted(spaces, key=lambda s: s + "/")
+            for bucket in (spaces[space],)
+            for name in sorted(bucket)
+        ]
+
+    def count(self, resource: str) -> int:
+        return sum(len(bucket) for bucket in self._buckets.get(resource, {}).values())
+
+    def resources(self) -> Iterator[str]:
+        """Every resource that has objects."""
+        return (resource for resource, spaces in self._buckets.items() if any(spaces.values()))
+
+    def put(self, resource: str, obj: JsonObject, managed: Managed | None = None) -> WatchEvent:
+        """Store a new or changed object under the next revision, which is stamped into it; tells the watchers."""
+        meta = obj["metadata"]
+        bucket = self._bucket(resource, meta.get("namespace", ""))
+        previous = bucket.get(meta["name"])
+        self.revision += 1
+        meta["resourceVersion"] = str(self.revision)
+        bucket[meta["name"]] = Stored(obj, managed)
+        kind = "ADDED" if previous is None else "MODIFIED"
+        return self._publish(kind, resource, obj, previous.object if previous else None, managed)
+
+    def remove(self, resource: str, namespace: str, name: str, final: JsonObject | None = None) -> WatchEvent:
+        """Delete an object; the event shows it (or its `final` state) with the revision of the deletion."""
+        stored = self._bucket(resource, namespace).pop(name)
+        self.revision += 1
+        last = final or stored.object
+        gone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
+        return self._publish("DELETED", resource, gone, stored.object, stored.managed)
+
+    def watch(self, target: str, resources: Iterable[str]) -> Inbox:
+        """Open the inbox of `target`; the objects that exist are its first events."""
+        inbox = Inbox(target, frozenset(resources), self._clock)
+        self.inboxes[target] = inbox
+        for resource in sorted(inbox.resources):
+            self._watchers.setdefault(resource, []).append(inbox)
+            for stored in self.stored_list(resource):
+                revision = int(stored.object["metadata"]["resourceVersion"])
+                inbox.add(WatchEvent("ADDED", resource, stored.object, None, revision, stored.managed))
+        return inbox
+
+    def unwatch(self, target: str) -> None:
+        """Close the inbox of `target`."""
+        inbox = self.inboxes.pop(target, None)
+        for watchers in self._watchers.values():
+            if inbox in watchers:
+                watchers.remove(inbox)
+
+    def since(self, revision: int) -> list[WatchEvent]:
+        """Every change after `revision`, oldest first."""
+        events: list[WatchEvent] = []
+        for event in reversed(self.history):
+            if event.revision <= revision:
+                break
+            events.append(event)
+        events.reverse()
+        return events
+
+    def snapshot(self, resource: str, namespace: str, revision: int) -> list[Stored]:
+        """The list as it was at a past revision inside the window (for paging and exact versions)."""
+        found: dict[tuple[str, str], Stored] = {
+            (s.object["metadata"].get("namespace", ""), s.object["metadata"]["name"]): s
+            for s in self.stored_list(resource, namespace)
+        }
+        for event in reversed(self.history):
+            if event.revision <= revision:
+                break
+            meta = event.object["metadata"]
+            key = (meta.get("namespace", ""), meta["name"])
+            if event.resource != resource or (namespace and key[0] != namespace):
+                continue
+            if event.previous is None:
+                found.pop(key, None)
+            else:
+                found[key] = Stored(event.previous, event.managed)
+        return [found[key] for key in sorted(found, key=lambda key: f"{key[0]}/{key[1]}")]
+
+    def compact(self, revision: int) -> None:
+        """Forget the changes up to `revision`: watches and lists from before it get 410."""
+        while self.history and self.history[0].revision <= revision:
+            self.history.popleft()
+        self.compacted = max(self.compacted, revision)
+
+    def fork(self, clock: Clock) -> Store:
+        """A store with the same objects, window and waiting events, whose later changes are its own."""
+        copy = Store(clock)
+        copy.revision, copy.compacted = self.revision, self.compacted
+        copy.history = self.history.copy()
+        copy._buckets = {resource: spaces.copy() for resource, spaces in self._buckets.items()}
+        self._owned.clear()  # both sides share every bucket now
+        copy.inboxes = {target: inbox.fork(clock) for target, inbox in self.inboxes.items()}
+        copy._watchers = {
+            resource: [copy.inboxes[inbox.target] for inbox in watchers]
+            for resource, watchers in self._watchers.items()
+        }
+        return copy
+
+    def _bucket(self, resource: str, namespace: str) -> Bucket:
+        spaces = self._buckets.setdefault(resource, {})
+        if (resource, namespace) not in self._owned:
+            spaces[namespace] = spaces.get(namespace, {}).copy()
+            self._owned.add((resource, namespace))
+        return spaces[namespace]
+
+    def _publish(
+        self, kind: str, resource: str, obj: JsonObject, previous: JsonObject | None, managed: Managed | None
+    ) -> WatchEvent:
+        event = WatchEvent(kind, resource, obj, previous, self.revision, managed)
+        self.history.append(event)
+        if len(self.history) > WINDOW:
+            self.compacted = self.history.popleft().revision
+        for inbox in self._watchers.get(resource, ()):
+            inbox.add(event)
+        return event
+
+
+def object_key(obj: JsonObject) -> tuple[str, str]:
+    """(namespace, name) of an object."""
+    meta: dict[str, Any] = obj["metadata"]
+    return meta.get("namespace", ""), meta["name"]
