@@ -1,0 +1,51 @@
+"""Conditions in a status: list entries by type, stamped when their status changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from fakecluster.controllers.timestamps import timestamp
+
+if TYPE_CHECKING:
+    from fakecluster.sim import Clock
+
+Json = dict[str, Any]
+
+
+def condition(obj: Json, kind: str) -> Json | None:
+    """The condition of one type, or None."""
+    for found in (obj.get("status") or {}).get("conditions") or ():
+        if found["type"] == kind:
+            return dict(found)
+    return None
+
+
+def is_true(obj: Json, kind: str) -> bool:
+    found = condition(obj, kind)
+    return found is not None and found["status"] == "True"
+
+
+def merged(old: Iterable[Json], new: Json, now: str) -> list[Json]:
+    """`old` with the condition of `new`'s type replaced, or `new` at the end.
+
+    lastTransitionTime is kept while the status stays; an equal condition is kept as it was.
+    """
+    found = []
+    pending: Json | None = new
+    for one in old:
+        if pending is not None and one["type"] == new["type"]:
+            same = one["status"] == new["status"] and one.get("lastTransitionTime")
+            one = {"lastProbeTime": one.get("lastProbeTime"), **new} if "lastProbeTime" in one else dict(new)
+            one["lastTransitionTime"] = same or now
+            pending = None
+        found.append(one)
+    return found if pending is None else [*found, {**pending, "lastTransitionTime": now}]
+
+
+def with_condition(obj: Json, new: Json, clock: Clock) -> Json:
+    """A copy of the object with one condition set; the object itself when nothing changes."""
+    status = obj.get("status") or {}
+    old = status.get("conditions") or []
+    changed = merged(old, new, timestamp(clock))
+    return obj if changed == old else {**obj, "status": {**status, "conditions": changed}}

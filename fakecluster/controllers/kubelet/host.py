@@ -1,0 +1,86 @@
+"""What every part of a kubelet works with: its node's name, the API, the clock, the runtime, and the Pods it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fakecluster.api.client import ApiError, Client
+from fakecluster.controllers.kubelet.run import ContainerRun, PodRun
+from fakecluster.controllers.kubelet.status import pod_status
+from fakecluster.controllers.timestamps import timestamp
+
+if TYPE_CHECKING:
+    from fakecluster.controllers.events import EventRecorder
+    from fakecluster.controllers.runtime import PodRuntime
+    from fakecluster.sim import Clock
+
+Json = dict[str, Any]
+
+
+def target(node_name: str) -> str:
+    """The clock target of a node's kubelet."""
+    return f"kubelet@{node_name}"
+
+
+@attrs.define
+class Host:
+    """One node, seen by its kubelet; `pods` (by uid) is all that changes."""
+
+    node_name: str
+    client: Client
+    clock: Clock
+    runtime: PodRuntime
+    events: EventRecorder
+    pods: dict[str, PodRun]
+
+    def after(self, delay_s: float, *payload: object) -> None:
+        """Let the kubelet handle `payload` in a while."""
+        self.clock.schedule(target(self.node_name), payload, delay_s=delay_s)
+
+    def keep(self, run: PodRun) -> PodRun:
+        self.pods[run.uid] = run
+        return run
+
+    def container(self, uid: str, name: str) -> ContainerRun | None:
+        """A container of a Pod that this kubelet still knows."""
+        run = self.pods.get(uid)
+        return None if run is None else run.containers.get(name)
+
+    def keep_container(self, uid: str, container: ContainerRun) -> PodRun:
+        return self.keep(self.pods[uid].with_container(container))
+
+    @property
+    def ips(self) -> list[str]:
+        """The node's InternalIP addresses, as its Node object says; at most one of each family."""
+        try:
+            node = self.client.get("nodes", self.node_name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return []
+        addresses = (node.get("status") or {}).get("addresses") or []
+        internal = [one["address"] for one in addresses if one["type"] == "InternalIP"]
+        by_family = {":" in address: address for address in reversed(internal)}
+        return sorted(by_family.values(), key=internal.index)
+
+    def publish(self, uid: str) -> None:
+        """Write a Pod's status if it says anything new."""
+        run = self.pods[uid]
+        status = pod_status(run, self.ips, timestamp(self.clock))
+        if status == run.pod.get("status"):
+            return
+        meta = run.pod["metadata"]
+        try:
+            stored = self.client.get("pods", meta["name"], meta["namespace"])
+            if stored["metadata"]["uid"] != uid:
+                return
+            run = self.keep(attrs.evolve(run, pod=stored))
+            status = pod_status(run, self.ips, timestamp(self.clock))
+            if status != stored.get("status"):
+                stored = self.client.update_status("pods", {**stored, "status": status})
+                self.keep(attrs.evolve(run, pod=stored))
+        except ApiError as error:
+            if error.code != 404:
+                raise

@@ -1,0 +1,128 @@
+"""The kubelet's loop: what happens to it, and which part of it that concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fakecluster.api.client import Client
+from fakecluster.controllers.events import EventRecorder
+from fakecluster.controllers.kubelet import containers, probing, termination
+from fakecluster.controllers.kubelet.host import Host, target
+from fakecluster.controllers.kubelet.run import new_run
+from fakecluster.controllers.timestamps import timestamp
+
+if TYPE_CHECKING:
+    from fakecluster.api.server import ApiServer
+    from fakecluster.api.store import WatchEvent
+    from fakecluster.controllers.runtime import PodRuntime
+    from fakecluster.sim import Clock
+
+Json = dict[str, Any]
+
+
+class Kubelet:
+    """Runs the Pods of one node through `runtime`; the clock target is `kubelet@<node>`.
+
+    `start_delay_s` is what passes between a Pod's binding and its sandbox (images, volumes).
+    """
+
+    def __init__(
+        self, node_name: str, api: ApiServer, clock: Clock, runtime: PodRuntime, *, start_delay_s: float = 0.0
+    ) -> None:
+        self.node_name, self._start_delay_s = node_name, start_delay_s
+        client = Client(api, user=f"system:node:{node_name}", agent="kubelet")
+        events = EventRecorder(client, clock, "kubelet", host=node_name)
+        self._host = Host(node_name, client, clock, runtime, events, {})
+        self._inbox = api.watch(target(node_name), {"pods"})
+        clock.bind(target(node_name), self.handle)
+
+    def fork(self, api: ApiServer, clock: Clock, runtime: PodRuntime) -> Kubelet:
+        """The kubelet of a copied cluster, with the same Pods running, bound to the copied clock."""
+        copy = Kubelet.__new__(Kubelet)
+        copy.node_name, copy._start_delay_s = self.node_name, self._start_delay_s
+        client = Client(api, user=f"system:node:{self.node_name}", agent="kubelet")
+        events = self._host.events.fork(client, clock)
+        copy._host = Host(self.node_name, client, clock, runtime, events, self._host.pods.copy())
+        copy._inbox = api.inbox(target(self.node_name))
+        clock.bind(target(self.node_name), copy.handle)
+        return copy
+
+    def handle(self, payload: Any) -> None:
+        """Take in changed Pods, an answer of the runtime, or a timer of the kubelet's own."""
+        if payload == "watch":
+            for event in self._inbox.take():
+                self._notice(event)
+        else:
+            what, *details = payload
+            HANDLERS[what](self._host, *details)
+
+    def _notice(self, event: WatchEvent) -> None:
+        pod = event.object
+        if pod["spec"].get("nodeName") != self.node_name:
+            return
+        uid = pod["metadata"]["uid"]
+        if event.type == "DELETED":
+            termination.forget(self._host, uid)
+        elif uid not in self._host.pods:
+            self._admit(pod)
+        else:
+            self._update(pod)
+
+    def _admit(self, pod: Json) -> None:
+        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            return
+        run = self._host.keep(new_run(pod, timestamp(self._host.clock)))
+        if "deletionTimestamp" in pod["metadata"]:
+            termination.terminate(self._host, run.uid)
+        elif self._start_delay_s:
+            self._host.publish(run.uid)
+            self._host.after(self._start_delay_s, "start", run.uid)
+        else:
+            start(self._host, run.uid)
+
+    def _update(self, pod: Json) -> None:
+        uid = pod["metadata"]["uid"]
+        run = self._host.pods[uid]
+        if int(pod["metadata"]["resourceVersion"]) < int(run.pod["metadata"]["resourceVersion"]):
+            return  # our own write was later than this event
+        self._host.keep(attrs.evolve(run, pod=pod))
+        if "deletionTimestamp" in pod["metadata"]:
+            termination.terminate(self._host, uid)
+        else:
+            self._host.publish(uid)  # readiness gates may have changed
+
+
+def start(host: Host, uid: str) -> None:
+    """Run a Pod whose start was waited for; nothing when it is gone or going."""
+    if uid in host.pods:
+        containers.advance_pod(host, uid)
+
+
+def exited(host: Host, uid: str, name: str, exit_code: int) -> None:
+    """A program ended by itself."""
+    container = host.container(uid, name)
+    if container is not None and container.running:
+        termination.over(host, uid, name, exit_code)
+
+
+def answered(host: Host, uid: str, name: str, kind: str, passed: bool, message: str) -> None:
+    """A probe, or a preStop hook, has its answer."""
+    if kind == "preStop":
+        termination.pre_stop_answered(host, uid, name, passed, message)
+    else:
+        probing.answered(host, uid, name, kind, passed, message)
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "start": start,
+    "retry": start,
+    "exited": exited,
+    "probe": answered,
+    "probe-due": probing.due,
+    "restart": containers.restart,
+    "stop": termination.stop,
+    "kill": termination.kill,
+}

@@ -1,0 +1,154 @@
+"""Ending containers: preStop hook, SIGTERM, and the Pod's last report.
+
+A program ends when it is told to (SIGTERM); what delays it is its preStop hook, for at most the grace period. Sources:
+kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go (killContainer), pkg/kubelet/pod_workers.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from fakecluster.api.client import ApiError
+from fakecluster.controllers.kubelet.containers import ended, finish
+from fakecluster.controllers.kubelet.host import Host
+from fakecluster.controllers.kubelet.run import APP, SIDECAR, ContainerRun, PodRun
+
+Json = dict[str, Any]
+SIGTERM_EXIT, SIGKILL_EXIT = 143, 137
+#: what a program still gets when its preStop hook used up the grace period
+MINIMUM_GRACE_S = 2.0
+DEFAULT_GRACE_S = 30.0
+
+
+def stop_container(host: Host, uid: str, name: str, message: str, grace_s: float | None) -> None:
+    """Stop one running container: its preStop hook first, then its program."""
+    run = host.pods[uid]
+    container = run.containers[name]
+    if container.stopping or not container.running:
+        return
+    field = f"spec.{'containers' if container.role == APP else 'initContainers'}{{{name}}}"
+    host.events.normal(run.pod, "Killing", message, field=field)
+    container = attrs.evolve(container, stopping=True)
+    host.keep_container(uid, container)
+    if grace_s is None:
+        grace_s = run.pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
+    _pre_stop(host, run, container, grace_s)
+
+
+def _pre_stop(host: Host, run: PodRun, container: ContainerRun, grace_s: float) -> None:
+    """Run the hook; when it is over, or the grace period is, the program gets its signal."""
+    hook = (container.spec.get("lifecycle") or {}).get("preStop") or {}
+    what = (run.uid, container.name, container.attempt)
+    if "sleep" in hook and grace_s > 0:
+        seconds = hook["sleep"]["seconds"]
+        if seconds > grace_s:
+            host.after(grace_s + MINIMUM_GRACE_S, "stop", *what, SIGKILL_EXIT)
+        else:
+            host.after(seconds, "stop", *what, SIGTERM_EXIT)
+    elif "httpGet" in hook and grace_s > 0:
+        host.runtime.probe(host.node_name, run.pod, container.name, "preStop", hook, grace_s)
+        host.after(grace_s + MINIMUM_GRACE_S, "stop", *what, SIGKILL_EXIT)
+    else:
+        stop(host, *what, SIGTERM_EXIT)
+
+
+def pre_stop_answered(host: Host, uid: str, name: str, passed: bool, message: str) -> None:
+    """The hook's request was answered, well or not: either way the program's turn has come."""
+    container = host.container(uid, name)
+    if container is None or not container.stopping:
+        return
+    if not passed:
+        field = f"spec.{'containers' if container.role == APP else 'initContainers'}{{{name}}}"
+        host.events.warning(host.pods[uid].pod, "FailedPreStopHook", f"PreStopHook failed: {message}", field=field)
+    stop(host, uid, name, container.attempt, SIGTERM_EXIT)
+
+
+def stop(host: Host, uid: str, name: str, attempt: int, exit_code: int) -> None:
+    """End a container's program; nothing when that run of it is over already."""
+    container = host.container(uid, name)
+    if container is None or container.attempt != attempt or not container.running:
+        return
+    host.runtime.stop_container(host.node_name, host.pods[uid].pod, name)
+    over(host, uid, name, exit_code)
+
+
+def over(host: Host, uid: str, name: str, exit_code: int) -> None:
+    """A program ended; in a terminating Pod that may have been the last."""
+    ended(host, uid, name, exit_code)
+    run = host.pods.get(uid)
+    if run is not None and run.terminating:
+        progress(host, uid)
+
+
+def terminate(host: Host, uid: str) -> None:
+    """Begin to end a Pod that got a deletionTimestamp, or hurry when its grace period was cut."""
+    run = host.pods[uid]
+    grace_s = float(run.pod["metadata"].get("deletionGracePeriodSeconds", DEFAULT_GRACE_S))
+    deadline_ns = host.clock.now_ns + round(grace_s * 1e9)
+    if run.terminating:
+        if run.kill_ns is not None and deadline_ns < run.kill_ns:
+            host.keep(attrs.evolve(run, kill_ns=deadline_ns))
+            host.after(grace_s, "kill", uid)
+        return
+    host.keep(attrs.evolve(run, terminating=True, kill_ns=deadline_ns))
+    for container in list(run.of_role(APP)):
+        stop_container(host, uid, container.name, f"Stopping container {container.name}", grace_s)
+    if uid in host.pods:
+        progress(host, uid)
+
+
+def progress(host: Host, uid: str) -> None:
+    """Once the app containers are over, stop the init containers and sidecars, last first; then let go of the Pod."""
+    run = host.pods.get(uid)
+    if run is None or any(c.running for c in run.of_role(APP)):
+        return
+    for container in reversed(list(run.containers.values())):
+        current = host.container(uid, container.name)
+        if current is None:
+            return
+        if current.running:
+            message = f"Stopping container {container.name}"
+            if current.role == SIDECAR or not current.stopping:
+                stop_container(host, uid, container.name, message, _left_s(host, run))
+            return
+    finish(host, uid)
+    host.publish(uid)
+    _delete(host, uid)
+
+
+def _left_s(host: Host, run: PodRun) -> float:
+    return max(0.0, ((run.kill_ns or 0) - host.clock.now_ns) / 1e9)
+
+
+def kill(host: Host, uid: str) -> None:
+    """The (shortened) grace period is over: end whatever still runs."""
+    run = host.pods.get(uid)
+    if run is None or run.kill_ns is None or host.clock.now_ns < run.kill_ns:
+        return
+    for container in list(run.containers.values()):
+        stop(host, uid, container.name, container.attempt, SIGKILL_EXIT)
+
+
+def _delete(host: Host, uid: str) -> None:
+    meta = host.pods[uid].pod["metadata"]
+    if "deletionTimestamp" not in meta:
+        return
+    try:
+        host.client.delete("pods", meta["name"], meta["namespace"], grace_period_s=0, uid=uid)
+    except ApiError as error:
+        if error.code not in (404, 409):
+            raise
+
+
+def forget(host: Host, uid: str) -> None:
+    """The Pod object is gone: end everything at once and drop it."""
+    if uid in host.pods:
+        run = host.pods[uid]
+        host.keep(attrs.evolve(run, terminating=True))
+        for container in run.containers.values():
+            if container.running:
+                host.runtime.stop_container(host.node_name, run.pod, container.name)
+        finish(host, uid)
+        del host.pods[uid]
