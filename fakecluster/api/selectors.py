@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from fakecluster.api import names
-from fakecluster.api.quoting import quoted, value_text
+from fakecluster.api.go_values import go_json, go_quote
 
 Labels = Mapping[str, str]
 
@@ -107,7 +107,7 @@ def requirement(key: str, operator: str, values: Sequence[str]) -> Requirement:
         found.append("values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty")
     if operator in _BARE_OPERATORS and values:
         found.append(
-            f"values: Invalid value: {value_text(list(values))}: values set must be empty for exists and does not exist"
+            f"values: Invalid value: {go_json(list(values))}: values set must be empty for exists and does not exist"
         )
     if operator in _NUMBER_OPERATORS:
         for number, value in enumerate(values):
@@ -123,7 +123,7 @@ def requirement(key: str, operator: str, values: Sequence[str]) -> Requirement:
 
 
 def _complaint(place: str, value: str, found: list[str]) -> list[str]:
-    return [f"{place}: Invalid value: {quoted(value)}: {'; '.join(found)}"] if found else []
+    return [f"{place}: Invalid value: {go_quote(value)}: {'; '.join(found)}"] if found else []
 
 
 # --- the JSON form
@@ -140,7 +140,7 @@ def from_label_selector(selector: Mapping[str, Any] | None) -> Selector:
     for expression in selector.get("matchExpressions") or ():
         operator = JSON_OPERATORS.get(expression.get("operator", ""))
         if operator is None:
-            raise SelectorError(f"{quoted(expression.get('operator', ''))} is not a valid label selector operator")
+            raise SelectorError(f"{go_quote(expression.get('operator', ''))} is not a valid label selector operator")
         found.append(requirement(expression.get("key", ""), operator, expression.get("values") or []))
     return _selector(found)
 
@@ -234,7 +234,7 @@ class _Parser:
         if kind != _WORD:
             raise SelectorError(f"found '{key}', expected: identifier")
         if found := names.qualified_name(key):
-            raise SelectorError(f"<nil>: Invalid value: {quoted(key)}: {'; '.join(found)}")
+            raise SelectorError(f"<nil>: Invalid value: {go_quote(key)}: {'; '.join(found)}")
         if absent:
             return requirement(key, ABSENT, [])
         if self._peek()[0] in (_END, ","):

@@ -1,21 +1,6 @@
-"""The networking kinds: Service, Endpoints, EndpointSlice, Namespace, Node, NetworkPolicy, Ingress and their neighbours."""
+"""The networking kinds: what they get by default, what they may not say, what is allocated for them."""
 
-from __future__ import annotations
+from fakecluster.api.allocators import new_allocators
+from fakecluster.api.kinds_network.strategies import STRATEGIES
 
-from collections.abc import Sequence
-
-from fakecluster.api.strategy import Strategy
-
-STRATEGIES: dict[str, Strategy] = {}
-
-
-class NoAllocators:
-    """A server that hands out nothing."""
-
-    def fork(self) -> NoAllocators:
-        return self
-
-
-def new_allocators(service_cidrs: Sequence[str]) -> NoAllocators:
-    """The allocators of a new server."""
-    return NoAllocators()
+__all__ = ["STRATEGIES", "new_allocators"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fakecluster.api import names, selectors
+from fakecluster.api import label_rules, names, selectors
 from replay.result import Difference, Recording
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ def _label_selector(given: Row) -> Row:
     given_selector = given["labelSelector"]
     found: Row = {"formatted": selectors.format_label_selector(given_selector)}
     if given_selector is not None:
-        complaints = selectors.validate_label_selector(given_selector, "spec.selector")
+        complaints = label_rules.validate_label_selector(given_selector, "spec.selector")
         found["validation"] = [f"{complaint.field}: {complaint.message}" for complaint in complaints]
     try:
         return {**found, **_matched(selectors.from_label_selector(given_selector), given)}

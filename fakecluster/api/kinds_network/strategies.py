@@ -1,0 +1,7 @@
+"""Which networking kind behaves how, by resource."""
+
+from __future__ import annotations
+
+from fakecluster.api.strategy import Strategy
+
+STRATEGIES: dict[str, Strategy] = {}
