@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fakecluster.errors import Unsupported
-from fakecluster.proxy import iptables, nftables
-from fakecluster.proxy.config import ConntrackConfiguration
+from fakecluster.proxy import iptables, ipvs, nftables
+from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.proxier import WriterFactory
 
 WRITERS: Mapping[str, WriterFactory] = {
     "iptables": iptables.iptables_writer,
+    "ipvs": ipvs.ipvs_writer,
     "nftables": nftables.nftables_writer,
 }
 #: Removes a mode's rules from a node where another mode starts.
@@ -19,6 +20,8 @@ CLEAN_UPS: Mapping[str, Callable[[NodeKernel], None]] = {
     "iptables": iptables.clean_up,
     "nftables": nftables.clean_up,
 }
+#: Whether a node can do a mode at all: raises CommandError when it cannot.
+CHECKS: Mapping[str, Callable[[NodeKernel, KubeProxyConfiguration], None]] = {"ipvs": ipvs.check_usable}
 
 
 def writer_of(mode: str) -> WriterFactory:

@@ -10,7 +10,7 @@ from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addres
 from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.versions import CURRENT, Behaviours
 from fakecluster.proxy.view import Family, JsonObject, canonical_ip, family_of
-from fakecluster.sim.clock import Clock
+from fakecluster.sim import Choices, Clock, Seeded
 
 _UNSPECIFIED = ("0.0.0.0", "::")
 _LOOPBACK: dict[Family, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -29,6 +29,8 @@ class ProxyNode:
     clock: Clock
     pod_cidrs: tuple[str, ...] = ()
     behaviours: Behaviours = CURRENT
+    #: what the order of a Go set is left to
+    choices: Choices = attrs.field(factory=Seeded)
 
     @property
     def detector(self) -> LocalDetector:
@@ -41,9 +43,9 @@ class ProxyNode:
             entries = (NODE_PORT_ADDRESSES_PRIMARY,)  # this mode's own default (server_linux.go, platformApplyDefaults)
         return node_port_addresses(entries, self.family, self.ip)
 
-    def on(self, kernel: NodeKernel, clock: Clock) -> ProxyNode:
+    def on(self, kernel: NodeKernel, clock: Clock, choices: Choices) -> ProxyNode:
         """The same node, copied: reached through `kernel`, at the time of `clock`."""
-        return attrs.evolve(self, kernel=kernel, clock=clock)
+        return attrs.evolve(self, kernel=kernel, clock=clock, choices=choices)
 
 
 def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:

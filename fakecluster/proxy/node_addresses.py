@@ -19,14 +19,23 @@ _ZERO_CIDR = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
 _WORD = {"IPv4": "inet", "IPv6": "inet6"}
 
 
-def node_addresses(kernel: NodeKernel, family: Family) -> tuple[str, ...]:
-    """Every address of the family on any interface of the node, loopback included."""
-    found = []
+def addresses_by_device(kernel: NodeKernel, family: Family) -> dict[str, list[str]]:
+    """Every address of the family on each of the node's devices, loopback included."""
+    found: dict[str, list[str]] = {}
+    device = ""
     for line in kernel.run(["ip", "address", "show"]).splitlines():
         word, _, rest = line.strip().partition(" ")
-        if word == _WORD[family]:
-            found.append(canonical_ip(rest.partition(" ")[0].partition("/")[0]))
-    return tuple(found)
+        if not line.startswith(" "):
+            device = rest.partition(":")[0].partition("@")[0]
+            found[device] = []
+        elif word == _WORD[family]:
+            found[device].append(canonical_ip(rest.partition(" ")[0].partition("/")[0]))
+    return found
+
+
+def node_addresses(kernel: NodeKernel, family: Family) -> tuple[str, ...]:
+    """Every address of the family on any interface of the node, in the order of the interfaces."""
+    return tuple(ip for addresses in addresses_by_device(kernel, family).values() for ip in addresses)
 
 
 @attrs.frozen

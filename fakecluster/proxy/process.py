@@ -12,14 +12,14 @@ from fakecluster.errors import CommandError
 from fakecluster.proxy import healthz
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.metrics import Metrics
-from fakecluster.proxy.modes import CLEAN_UPS, sysctls_of, writer_of
+from fakecluster.proxy.modes import CHECKS, CLEAN_UPS, sysctls_of, writer_of
 from fakecluster.proxy.node import ProxyNode, node_ip
 from fakecluster.proxy.program import NodeKernel, NodePorts, NoPorts
 from fakecluster.proxy.proxier import Proxier
 from fakecluster.proxy.service_health import HttpAnswer
 from fakecluster.proxy.versions import DEFAULT_VERSION, behaviours
 from fakecluster.proxy.view import FAMILIES, Family, JsonObject, family_of
-from fakecluster.sim.clock import Clock
+from fakecluster.sim import Choices, Clock, Seeded
 
 #: What kube-proxy watches, by resource.
 RESOURCES = ("services", "endpointslices.discovery.k8s.io", "nodes", "servicecidrs.networking.k8s.io")
@@ -39,11 +39,13 @@ class KubeProxy:
         clock: Clock,
         *,
         ports: NodePorts | None = None,
+        choices: Choices | None = None,
         kubernetes: str = DEFAULT_VERSION,
     ) -> None:
         self.node_name = (config.hostname_override or node_name).strip().lower()
         self.config, self.kernel, self.clock = config, kernel, clock
         self.ports: NodePorts = ports if ports is not None else NoPorts()
+        self.choices: Choices = choices if choices is not None else Seeded()
         self.behaviours = behaviours(kubernetes)
         self.metrics = Metrics()
         self.proxiers: dict[Family, Proxier] = {}
@@ -89,7 +91,11 @@ class KubeProxy:
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Read the node's own object, remove other modes' rules, tune conntrack, and begin to sync."""
+        """Read the node's own object, remove other modes' rules, tune conntrack, and begin to sync.
+
+        Raises CommandError, in kube-proxy's words and with nothing changed, when the node cannot do the mode.
+        """
+        CHECKS.get(self.config.mode, _anything_goes)(self.kernel, self.config)
         for mode, clean_up in CLEAN_UPS.items():
             if self.config.mode not in (mode, *_SHARED_RULES.get(mode, ())):
                 clean_up(self.kernel)
@@ -115,6 +121,7 @@ class KubeProxy:
             clock=self.clock,
             pod_cidrs=tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ())),
             behaviours=self.behaviours,
+            choices=self.choices,
         )
 
     def _deliver_backlog(self) -> None:
@@ -166,16 +173,19 @@ class KubeProxy:
 
     # -- copies ----------------------------------------------------------------------------------------------------
 
-    def fork(self, kernel: NodeKernel, clock: Clock, *, ports: NodePorts | None = None) -> KubeProxy:
+    def fork(
+        self, kernel: NodeKernel, clock: Clock, *, ports: NodePorts | None = None, choices: Choices | None = None
+    ) -> KubeProxy:
         """The same process on a copy of its node and clock."""
         copy = KubeProxy.__new__(KubeProxy)
         copy.__dict__.update(self.__dict__)
         copy.kernel, copy.clock = kernel, clock
         copy.ports = ports if ports is not None else NoPorts()
+        copy.choices = choices if choices is not None else self.choices.fork()
         copy.metrics, copy.objects = self.metrics.fork(), self.objects.copy()
         copy.proxiers = {}
         for family, proxier in self.proxiers.items():
-            node = proxier.node.on(kernel, clock)
+            node = proxier.node.on(kernel, clock, copy.choices)
             copy.proxiers[family] = proxier.fork(node, copy.metrics, copy.ports)
         return copy
 
@@ -183,7 +193,11 @@ class KubeProxy:
 #: Resources whose objects are kept after the start, because one change is read together with the others.
 _KEPT = ("nodes", "servicecidrs.networking.k8s.io")
 #: Modes that use another mode's rules: those are not removed when it starts.
-_SHARED_RULES: Mapping[str, tuple[str, ...]] = {"iptables": ("ipvs",)}
+_SHARED_RULES: Mapping[str, tuple[str, ...]] = {"iptables": ("ipvs",), "ipvs": ("iptables",)}
+
+
+def _anything_goes(_kernel: NodeKernel, _config: KubeProxyConfiguration) -> None:
+    return None
 
 
 def _is_bound(bind_address: str, address: str, port: int) -> bool:

@@ -34,11 +34,12 @@ TOPOLOGY_LABELS = (ZONE_LABEL,)
 class RulesWriter(Protocol):
     """What a proxy mode is: turns the view of one family into commands on the node.
 
-    `longest_interval_s`: a sync happens at least this often even if nothing changes. `large_cluster`: the hourly full
-    sync is left out.
+    `longest_interval_s`: a sync happens at least this often even if nothing changes. `check_interval_s`: how often
+    `is_intact` is asked. `large_cluster`: the hourly full sync is left out.
     """
 
     longest_interval_s: float
+    check_interval_s: float
     large_cluster: bool
 
     def start(self) -> None:
@@ -50,7 +51,7 @@ class RulesWriter(Protocol):
         ...
 
     def is_intact(self) -> bool:
-        """The periodic check: False when someone wiped the rules, so that a full sync is due."""
+        """The periodic work: False when someone wiped the rules, so that a full sync is due."""
         ...
 
     def refresh_metrics(self) -> None:
@@ -152,7 +153,7 @@ class Proxier:
             self._check_later()
 
     def _check_later(self) -> None:
-        self.node.clock.schedule(self.target, "check", delay_s=self.sync_period_s)
+        self.node.clock.schedule(self.target, "check", delay_s=self.writer.check_interval_s)
 
     # -- the sync itself -------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from fakecluster.proxy.chains import Jump, chain_line, chain_lines, mark_text
 from fakecluster.proxy.node import ProxyNode
 
 CANARY = "KUBE-PROXY-CANARY"
@@ -22,22 +23,6 @@ INVALID_DROPPED = "ct_state_invalid_dropped_pkts"
 LOCALHOST_ACCEPTED = "localhost_nps_accepted_pkts"
 
 _NEW = ("-m", "conntrack", "--ctstate", "NEW")
-
-
-@attrs.frozen
-class Jump:
-    """A rule that sends a built-in chain's packets through one of kube-proxy's chains."""
-
-    table: str
-    chain: str
-    source: str
-    comment: str = ""
-    matches: tuple[str, ...] = ()
-
-    @property
-    def rule(self) -> tuple[str, ...]:
-        comment = ("-m", "comment", "--comment", self.comment) if self.comment else ()
-        return (*self.matches, *comment, "-j", self.chain)
 
 
 #: In order of creation; each is prepended, so built-in chains show them in reverse.
@@ -59,15 +44,6 @@ JUMPS = (
 KUBELET_JUMPS = (Jump("filter", KUBELET_FIREWALL, "INPUT"), Jump("filter", KUBELET_FIREWALL, "OUTPUT"))
 
 
-def chain_line(chain: str) -> str:
-    """Declares a chain in iptables-restore's input, emptying it when it exists."""
-    return f":{chain} - [0:0]\n"
-
-
-def chain_lines(chains: Iterable[str]) -> str:
-    return "".join(map(chain_line, chains))
-
-
 @attrs.frozen
 class FixedRules:
     """The lines of one table that frame those of the Services."""
@@ -79,11 +55,6 @@ class FixedRules:
     @property
     def count(self) -> int:
         return self.head.count("\n") + self.tail.count("\n")
-
-
-def mark_text(bit: int) -> str:
-    """The masquerade mark as kube-proxy writes it: at least eight characters."""
-    return f"{1 << bit:#08x}"
 
 
 def guards_localhost(node: ProxyNode) -> bool:

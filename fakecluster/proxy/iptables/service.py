@@ -16,8 +16,9 @@ from ipaddress import ip_address, ip_network
 
 import attrs
 
+from fakecluster.proxy.chains import chain_lines
 from fakecluster.proxy.detect_local import LocalDetector
-from fakecluster.proxy.iptables.chains import LOCALHOST_ACCEPTED, chain_lines
+from fakecluster.proxy.iptables.chains import LOCALHOST_ACCEPTED
 from fakecluster.proxy.names import endpoint_chains, service_hash
 from fakecluster.proxy.topology import UsableEndpoints
 from fakecluster.proxy.view import Endpoint, ServicePort

@@ -8,6 +8,7 @@ renders only what changed. Source: Kubernetes pkg/proxy/iptables/proxier.go and 
 from __future__ import annotations
 
 from fakecluster.errors import CommandError
+from fakecluster.proxy.chains import TOOL, WAIT, chain_line, ensure_chain, ensure_jump
 from fakecluster.proxy.changes import Changes
 from fakecluster.proxy.iptables.chains import (
     CANARY,
@@ -17,8 +18,6 @@ from fakecluster.proxy.iptables.chains import (
     KUBELET_JUMPS,
     LOCALHOST_ACCEPTED,
     FixedRules,
-    Jump,
-    chain_line,
     fixed_filter,
     fixed_nat,
     guards_localhost,
@@ -34,9 +33,6 @@ from fakecluster.sim.clock import NS_PER_S
 
 #: A cluster with more endpoints than this is large: no comments on endpoint rules, rarer clean-up.
 LARGE_CLUSTER_ENDPOINTS = 1000
-#: The tools wait this many seconds for each other's lock.
-WAIT = ("-w", "5")
-TOOL = {"IPv4": "iptables", "IPv6": "ip6tables"}
 _COUNTER_METRICS = {
     INVALID_DROPPED: "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
     LOCALHOST_ACCEPTED: "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
@@ -50,6 +46,7 @@ class IptablesWriter:
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics
+        self.check_interval_s = node.config.sync_periods_s[1]
         self.tool = TOOL[node.family]
         self.large_cluster = False
         self._rules: dict[ServicePortName, ServiceRules] = {}
@@ -81,24 +78,7 @@ class IptablesWriter:
 
     def _ensure_canaries(self) -> None:
         for table in CANARY_TABLES:
-            self._ensure_chain(table, CANARY)
-
-    def _ensure_chain(self, table: str, chain: str) -> None:
-        try:
-            self.node.kernel.run([self.tool, *WAIT, "-t", table, "-N", chain])
-        except CommandError as error:
-            if error.status != 1:  # 1: it exists
-                raise
-
-    def _ensure_jump(self, jump: Jump) -> None:
-        self._ensure_chain(jump.table, jump.chain)
-        start = [self.tool, *WAIT, "-t", jump.table]
-        try:
-            self.node.kernel.run([*start, "-C", jump.source, *jump.rule])
-        except CommandError as error:
-            if error.status != 1:  # 1: no such rule
-                raise
-            self.node.kernel.run([*start, "-I", jump.source, *jump.rule])
+            ensure_chain(self.node.kernel, self.tool, table, CANARY)
 
     def _ensure_counters(self) -> None:
         for name in (INVALID_DROPPED, LOCALHOST_ACCEPTED) if guards_localhost(self.node) else (INVALID_DROPPED,):
@@ -113,7 +93,7 @@ class IptablesWriter:
     def sync(self, view: NodeView, changes: Changes, *, full: bool) -> None:
         if full:
             for jump in (*JUMPS, *KUBELET_JUMPS):
-                self._ensure_jump(jump)
+                ensure_jump(self.node.kernel, self.tool, jump)
             self._ensure_counters()
         self.large_cluster = view.total_endpoints > LARGE_CLUSTER_ENDPOINTS
         written = self._render_all(view) if full else self._render_touched(view, changes)

@@ -79,7 +79,10 @@ NO_ENDPOINT_SERVICES = Container(
     "no-endpoint-services", _SERVICE_KEY, "vmap to drop or reject packets to services with no endpoints", True
 )
 NO_ENDPOINT_NODE_PORTS = Container(
-    "no-endpoint-nodeports", _NODE_PORT_KEY, "vmap to drop or reject packets to service nodeports with no endpoints", True
+    "no-endpoint-nodeports",
+    _NODE_PORT_KEY,
+    "vmap to drop or reject packets to service nodeports with no endpoints",
+    True,
 )
 FIREWALL_IPS = Container(
     "firewall-ips", _SERVICE_KEY, "destinations that are subject to LoadBalancerSourceRanges", True

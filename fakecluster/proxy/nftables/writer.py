@@ -37,6 +37,7 @@ class NftablesWriter:
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics
+        self.check_interval_s = node.config.sync_periods_s[1]
         self.words = Words.of(node)
         self.elements = SharedElements()
         self._rules: dict[ServicePortName, ServiceRules] = {}
