@@ -155,6 +155,9 @@ class Strategy:
     """The behaviour of one kind; every part may be left out. Functions get the working copy, never a stored object."""
 
     default: Callable[[JsonObject], None] | None = None
+    #: mutating admission, (new, old or None, request): the object with what plugins add to its spec, `new` itself left
+    #: as it is (what is added on create is nobody's in managedFields); may raise ApiError
+    admit: Callable[[JsonObject, JsonObject | None, Request], JsonObject] | None = None
     #: after decoding and defaulting: clear what clients may not set, allocate; may raise ApiError
     prepare_create: Callable[[JsonObject, Request], None] | None = None
     prepare_update: Callable[[JsonObject, JsonObject, Request], None] | None = None

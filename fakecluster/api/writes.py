@@ -37,6 +37,9 @@ def create(request: Request, obj: JsonObject) -> Stored:
         if strategy.default:
             strategy.default(obj)
         admit_create(request, obj)
+        spec = obj.get("spec")
+        if strategy.admit:
+            obj = strategy.admit(obj, None, request)
         _fill_system_meta(request, obj)
         _prepare_create(strategy, request, obj)
         errors = object_meta.validate_object_meta(
@@ -47,7 +50,7 @@ def create(request: Request, obj: JsonObject) -> Stored:
             raise invalid_object(resource, obj["metadata"].get("name", ""), errors)
         if strategy.warnings:
             request.warnings += strategy.warnings(obj, None)
-        return _insert(strategy, request, obj)
+        return _insert(strategy, request, obj, {**obj, "spec": spec} if strategy.admit else obj)
     except ApiError:
         undo(request)
         raise
@@ -119,7 +122,7 @@ def reset_status(resource: Resource, obj: JsonObject) -> None:
         obj["status"] = empty
 
 
-def _insert(strategy: Strategy, request: Request, obj: JsonObject) -> Stored:
+def _insert(strategy: Strategy, request: Request, obj: JsonObject, asked: JsonObject) -> Stored:
     resource, meta = request.resource, obj["metadata"]
     generated = not request.name and "generateName" in meta
     tries = 0
@@ -128,7 +131,7 @@ def _insert(strategy: Strategy, request: Request, obj: JsonObject) -> Stored:
         if not generated or tries > NAME_TRIES:
             raise status.already_exists(resource.plural, resource.group, meta["name"])
         meta["name"] = object_meta.generate_name(meta["generateName"], request.choices)
-    record = managed.written(None, writer(request), request.clock.unix_s, None, obj)
+    record = managed.written(None, writer(request), request.clock.unix_s, None, asked)
     return _store(request, obj, record, strategy.created)
 
 
@@ -168,6 +171,10 @@ def update(
     try:
         new, old = change(before), before.object
         _check_identity(request, strategy, new, old)
+        if strategy.default:
+            strategy.default(new)
+        if strategy.admit and not request.subresource:
+            new = strategy.admit(new, old, request)
         _prepare_update(strategy, request, new, old)
         errors = _validate_update(strategy, request, new, old)
         if errors:
@@ -243,8 +250,6 @@ def _check_identity(request: Request, strategy: Strategy, new: JsonObject, old: 
 
 
 def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: JsonObject) -> None:
-    if strategy.default:
-        strategy.default(new)
     if request.subresource == "status":
         for key in [key for key in {**new, **old} if key not in ("metadata", "status", "kind", "apiVersion")]:
             new.pop(key, None)

@@ -1,0 +1,124 @@
+"""Validation of the security contexts of Pods and containers (pkg/apis/core/validation)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fakecluster.api.kinds_workload.field_checks import MAX_INT32, Errors, between, descending_path, one_of
+from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required
+
+Json = dict[str, Any]
+
+_PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
+_SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SYSCTL = rf"({_SYSCTL_SEGMENT}[\./])*{_SYSCTL_SEGMENT}"
+_SYSCTL_LENGTH = 253
+_IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "fs.mqueue.")
+
+
+def validate_pod_security(context: Json, spec: Json, field: str) -> Errors:
+    """`spec.securityContext`; `spec` carries the host namespaces that some settings clash with."""
+    errors = _user_and_groups(context, field, ("fsGroup", "runAsUser", "runAsGroup"))
+    for number, group in enumerate(context.get("supplementalGroups") or ()):
+        errors += between(f"{field}.supplementalGroups[{number}]", group, 0, MAX_INT32)
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        why = "ShareProcessNamespace and HostPID cannot both be enabled"
+        errors.append(invalid(f"{field}.shareProcessNamespace", True, why))
+    errors += _sysctls(context.get("sysctls") or [], spec, f"{field}.sysctls")
+    for name, allowed in _POD_WORDS.items():
+        if context.get(name) is not None and context[name] not in allowed:
+            errors.append(not_supported(f"{field}.{name}", context[name], allowed))
+    errors += _profiles(context, field)
+    return errors
+
+
+_POD_WORDS = {
+    "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
+    "supplementalGroupsPolicy": ("Merge", "Strict"),
+    "seLinuxChangePolicy": ("MountOption", "Recursive"),
+}
+
+
+def validate_container_security(context: Json, field: str, *, host_users: bool) -> Errors:
+    """`securityContext` of one container."""
+    errors = _user_and_groups(context, field, ("runAsUser", "runAsGroup"))
+    mount = context.get("procMount")
+    if mount is not None:
+        errors += one_of(f"{field}.procMount", mount, ("Default", "Unmasked"))
+        if host_users and mount == "Unmasked":
+            errors.append(invalid(f"{field}.procMount", mount, "`hostUsers` must be false to use `Unmasked`"))
+    errors += _profiles(context, field)
+    if context.get("allowPrivilegeEscalation") is False:
+        if context.get("privileged"):
+            why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+            errors.append(invalid(field, context, why))
+        if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
+            why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            errors.append(invalid(field, context, why))
+    return errors
+
+
+def validate_host_users(spec: Json, field: str) -> Errors:
+    """A Pod with a user namespace of its own shares no other namespace with its node (KEP-127)."""
+    if spec.get("hostUsers") is not False:
+        return []
+    shared = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
+    return [forbidden(f"{field}.{name}", "when `hostUsers` is false") for name in shared]
+
+
+def _user_and_groups(context: Json, field: str, ids: tuple[str, ...]) -> Errors:
+    errors: Errors = []
+    for name in ids:
+        errors += between(f"{field}.{name}", context.get(name), 0, MAX_INT32)
+    return errors
+
+
+def _profiles(context: Json, field: str) -> Errors:
+    errors: Errors = []
+    for name, program in (("seccompProfile", "seccomp"), ("appArmorProfile", "AppArmor")):
+        if context.get(name) is not None:
+            errors += _profile(context[name], f"{field}.{name}", name, program)
+    return errors
+
+
+def _profile(profile: Json, field: str, name: str, program: str) -> Errors:
+    kind, path = profile.get("type", ""), profile.get("localhostProfile")
+    errors: Errors = []
+    if not kind:
+        errors.append(required(f"{field}.type", f"type is required when {name} is set"))
+    elif kind not in _PROFILES:
+        errors.append(not_supported(f"{field}.type", kind, _PROFILES))
+    where = f"{field}.localhostProfile"
+    if kind == "Localhost":
+        if path is None or (program == "AppArmor" and not path):
+            errors.append(required(where, f"must be set when {program} type is Localhost"))
+        elif program == "seccomp":
+            errors += descending_path(where, path)
+        elif path != path.strip():
+            errors.append(invalid(where, path, "must not be padded with whitespace"))
+    elif path is not None:
+        value = profile if program == "seccomp" else path
+        errors.append(invalid(where, value, f"can only be set when {program} type is Localhost"))
+    return errors
+
+
+def _sysctls(settings: list[Json], spec: Json, field: str) -> Errors:
+    errors: Errors = []
+    seen: set[str] = set()
+    for number, setting in enumerate(settings):
+        name, where = setting.get("name", ""), f"{field}[{number}].name"
+        if not name:
+            errors.append(required(where))
+        elif len(name) > _SYSCTL_LENGTH or not re.fullmatch(_SYSCTL, name):
+            why = f"must have at most {_SYSCTL_LENGTH} characters and match regex ^{_SYSCTL}$"
+            errors.append(invalid(where, name, why))
+        elif name in seen:
+            errors.append(duplicate(where, name))
+        dotted = name.replace("/", ".")
+        if spec.get("hostNetwork") and dotted.startswith("net."):
+            errors.append(invalid(where, name, "may not be specified when 'hostNetwork' is true"))
+        elif spec.get("hostIPC") and dotted.startswith(_IPC_SYSCTLS):
+            errors.append(invalid(where, name, "may not be specified when 'hostIPC' is true"))
+        seen.add(name)
+    return errors
