@@ -156,14 +156,15 @@ def port_number(port: int) -> list[str]:
     return [] if 1 <= port <= 65535 else ["must be between 1 and 65535, inclusive"]
 
 
-def prefix_of(check: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """The check of a generateName: as `check`, but a hyphen may end it since more letters will follow.
+def with_prefix(check: Callable[[str], list[str]]) -> Callable[[str, bool], list[str]]:
+    """The same check for whole names and, when its second argument is true, for a generateName.
 
-    The server looks at the text with its last *two* characters replaced (names.go, maskTrailingDash).
+    A generateName may end with a hyphen since letters will follow; the server looks at it with its last *two*
+    characters replaced (api/validation/generic.go, maskTrailingDash).
     """
 
-    def checked(text: str) -> list[str]:
-        return check(text[:-2] + "a" if text.endswith("-") and len(text) > 1 else text)
+    def checked(text: str, is_prefix: bool) -> list[str]:
+        return check(text[:-2] + "a" if is_prefix and text.endswith("-") and len(text) > 1 else text)
 
     return checked
 

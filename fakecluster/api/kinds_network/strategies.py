@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fakecluster.api.kinds_network.service import SERVICE
 from fakecluster.api.strategy import Strategy
 
-STRATEGIES: dict[str, Strategy] = {}
+STRATEGIES: dict[str, Strategy] = {
+    "services": SERVICE,
+}
