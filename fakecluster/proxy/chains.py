@@ -6,7 +6,7 @@ Source: Kubernetes pkg/util/iptables/iptables.go (EnsureChain, EnsureRule, Delet
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -76,13 +76,21 @@ def delete_jump(kernel: NodeKernel, tool: str, jump: Jump) -> None:
         kernel.run([tool, *WAIT, "-t", jump.table, "-D", jump.source, *jump.rule])
 
 
-def delete_chains(kernel: NodeKernel, tool: str, table: str, is_doomed: Callable[[str], bool]) -> None:
-    """Empty and delete those chains of a table that are there and doomed."""
-    dump = kernel.run([f"{tool}-save", "-t", table])
-    existing = [line[1:].partition(" ")[0] for line in dump.splitlines() if line.startswith(":")]
+def delete_chains(kernel: NodeKernel, tool: str, table: str, is_doomed: Callable[[str], bool]) -> Iterator[str]:
+    """Empty and delete those chains of a table that are there and doomed: all or, with a complaint, none."""
+    existing = chains_in(kernel, tool, table)
     doomed = [chain for chain in existing if is_doomed(chain)]
     if not doomed:
         return
     deletions = "".join(f"-X {chain}\n" for chain in doomed)
     text = f"*{table}\n{chain_lines(doomed)}{deletions}COMMIT\n"
-    kernel.run([f"{tool}-restore", *WAIT, "--noflush", "--counters"], text)
+    try:
+        kernel.run([f"{tool}-restore", *WAIT, "--noflush", "--counters"], text)
+    except CommandError as error:
+        yield str(error)
+
+
+def chains_in(kernel: NodeKernel, tool: str, table: str) -> list[str]:
+    """The names of a table's chains."""
+    dump = kernel.run([f"{tool}-save", "-t", table])
+    return [line[1:].partition(" ")[0] for line in dump.splitlines() if line.startswith(":")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from fakecluster.errors import Unsupported
 from fakecluster.proxy import iptables, ipvs, nftables
@@ -15,8 +15,8 @@ WRITERS: Mapping[str, WriterFactory] = {
     "ipvs": ipvs.ipvs_writer,
     "nftables": nftables.nftables_writer,
 }
-#: Removes a mode's rules from a node where another mode starts.
-CLEAN_UPS: Mapping[str, Callable[[NodeKernel], None]] = {
+#: Removes a mode's rules from a node where another mode starts; yields complaints.
+CLEAN_UPS: Mapping[str, Callable[[NodeKernel], Iterator[str]]] = {
     "iptables": iptables.clean_up,
     "nftables": nftables.clean_up,
 }

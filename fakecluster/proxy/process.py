@@ -6,9 +6,8 @@ in, and let the clock run. Source: Kubernetes cmd/kube-proxy/app/server.go and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
-from fakecluster.errors import CommandError
 from fakecluster.proxy import healthz
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.metrics import Metrics
@@ -52,6 +51,8 @@ class KubeProxy:
         self.node: JsonObject | None = None
         #: everything watched, as it is now; before the start this is the backlog
         self.objects: dict[ObjectKey, JsonObject] = {}
+        #: what could not be removed of other modes' rules at the start
+        self.complaints: list[str] = []
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class KubeProxy:
         CHECKS.get(self.config.mode, _anything_goes)(self.kernel, self.config)
         for mode, clean_up in CLEAN_UPS.items():
             if self.config.mode not in (mode, *_SHARED_RULES.get(mode, ())):
-                clean_up(self.kernel)
+                self.complaints += clean_up(self.kernel)
         self._tune_conntrack(self.config.conntrack)
         for family in FAMILIES:
             node = self._proxy_node(family)
@@ -183,6 +184,7 @@ class KubeProxy:
         copy.ports = ports if ports is not None else NoPorts()
         copy.choices = choices if choices is not None else self.choices.fork()
         copy.metrics, copy.objects = self.metrics.fork(), self.objects.copy()
+        copy.complaints = self.complaints.copy()
         copy.proxiers = {}
         for family, proxier in self.proxiers.items():
             node = proxier.node.on(kernel, clock, copy.choices)
@@ -207,12 +209,4 @@ def _is_bound(bind_address: str, address: str, port: int) -> bool:
 
 def clean_up(kernel: NodeKernel) -> list[str]:
     """`kube-proxy --cleanup`: remove the rules of every mode; returns complaints."""
-    return list(_complaints(kernel, CLEAN_UPS.values()))
-
-
-def _complaints(kernel: NodeKernel, clean_ups: Iterable[Callable[[NodeKernel], None]]) -> Iterable[str]:
-    for remove in clean_ups:
-        try:
-            remove(kernel)
-        except CommandError as error:
-            yield str(error)
+    return [complaint for remove in CLEAN_UPS.values() for complaint in remove(kernel)]

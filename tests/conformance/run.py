@@ -31,7 +31,7 @@ AREAS = {
     "ipvs": "ipvs",
     "kubeproxy/iptables": "kubeproxy",
     "kubeproxy/nftables": "kubeproxy",
-    "kubeproxy/ipvs": "kubeproxy",
+    "kubeproxy/ipvs": "kubeproxy_ipvs",
     "api": "api",
     "controllers": "controllers",
     "kubectl": "kubectl",

@@ -6,6 +6,7 @@ Source: Kubernetes pkg/proxy/iptables/cleanup.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from fakecluster.proxy.chains import TOOL, delete_chains, delete_jump
@@ -18,14 +19,14 @@ from fakecluster.proxy.view import FAMILIES
 _FIXED_CHAINS = {"nat": (*NAT_CHAINS, CANARY), "filter": (*FILTER_CHAINS, CANARY), "mangle": (CANARY,)}
 
 
-def clean_up(kernel: NodeKernel) -> None:
-    """Unhook and delete the chains of both families; what is not there is no error."""
+def clean_up(kernel: NodeKernel) -> Iterator[str]:
+    """Unhook and delete the chains of both families, as far as nothing else uses them; yields complaints."""
     for family in FAMILIES:
         tool = TOOL[family]
         for jump in JUMPS:
             delete_jump(kernel, tool, jump)
         for table in _FIXED_CHAINS:
-            delete_chains(kernel, tool, table, partial(_is_ours, table))
+            yield from delete_chains(kernel, tool, table, partial(_is_ours, table))
 
 
 def _is_ours(table: str, chain: str) -> bool:

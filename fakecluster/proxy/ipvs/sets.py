@@ -45,7 +45,7 @@ Entries = dict[str, dict[str, None]]
 
 def set_name(name: str, family: Family) -> str:
     """`KUBE-CLUSTER-IP`, or `KUBE-6-CLUSTER-IP` cut to what ipset takes."""
-    return ("KUBE-" if family == "IPv4" else "KUBE-6-") + name[: _NAME_LENGTH - len("KUBE-6-")]
+    return (("KUBE-" if family == "IPv4" else "KUBE-6-") + name)[:_NAME_LENGTH]
 
 
 def no_entries() -> Entries:

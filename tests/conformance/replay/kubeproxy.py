@@ -9,7 +9,7 @@ from fakecluster.errors import Unsupported
 from fakecluster.proxy import config
 from fakecluster.proxy.process import KubeProxy, clean_up
 from fakecluster.proxy.view import FAMILIES
-from fakecluster.sim import Clock, Seeded
+from fakecluster.sim import Choices, Clock, Seeded
 from replay.kubeproxy_large import threshold_differences, threshold_events
 from replay.kubeproxy_node import Node, addresses_in
 from replay.kubeproxy_objects import Objects, node_of
@@ -47,6 +47,7 @@ class Scenario:
         self.objects = Objects()
         self.proxy: KubeProxy | None = None
         self.numbers = Seeded(0)
+        self.choices: Choices = self.numbers
         self.rules: dict[str, str] = {}
         self.syncs: dict[str, float] = {}
         self.listings = ConntrackListings()
@@ -115,11 +116,15 @@ class Scenario:
     def _start(self, document: Json) -> None:
         self._stop()
         self.syncs = {}
-        self.proxy = KubeProxy("kp-node", config.parse(document), self.node, self.clock)
+        self.proxy = KubeProxy("kp-node", config.parse(document), self.node, self.clock, choices=self.choices)
         for resource, obj in self.watched.values():
             self.proxy.on_object(resource, obj)
         self.proxy.start()
+        self._before_settling()
         self.clock.settle()
+
+    def _before_settling(self) -> None:
+        """What a mode's replay does to the process before its first sync."""
 
     def _stop(self) -> None:
         if self.proxy is not None:

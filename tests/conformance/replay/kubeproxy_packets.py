@@ -155,21 +155,21 @@ class _Probe:
         first_packet = self._packet(0)
         possible = start = self.injector.possibilities(first_packet)
         for group in self.groups:
-            if _outcome(group) not in possible.probability and not self._depends_on_history():
+            if outcome_of(group) not in possible.probability and not self._depends_on_history():
                 possible = start = self._after_pause(first_packet)
-                if _outcome(group) not in possible.probability:
-                    yield f"outcome {list(_outcome(group))} is not possible; possible: {_names(possible)}"
+                if outcome_of(group) not in possible.probability:
+                    yield f"outcome {list(outcome_of(group))} is not possible; possible: {_names(possible)}"
                     return
         for number in range(self.probe["tries"]):
             group = self._group_for(number)
             packet = self._packet(number)
-            if _outcome(group) not in possible.script:
+            if outcome_of(group) not in possible.script:
                 possible = self.injector.possibilities(packet)
-            seen = self.injector.send_for_real(packet, possible.script.get(_outcome(group), ()))
-            if seen.outcome != _outcome(group):
+            seen = self.injector.send_for_real(packet, possible.script.get(outcome_of(group), ()))
+            if seen.outcome != outcome_of(group):
                 other = self._other_group(seen.outcome)
                 if other is None or self.first_try.get(number) is group:
-                    yield f"try {number}: {list(seen.outcome)} instead of {list(_outcome(group))}"
+                    yield f"try {number}: {list(seen.outcome)} instead of {list(outcome_of(group))}"
                     return
                 group = other
             self.left[id(group)] -= 1
@@ -207,7 +207,7 @@ class _Probe:
         return fits[0] if fits and self.left[id(fits[0])] > 0 else None
 
     def _other_group(self, outcome: Outcome) -> Json | None:
-        return next((g for g in self.groups if _outcome(g) == outcome and self.left[id(g)] > 0), None)
+        return next((g for g in self.groups if outcome_of(g) == outcome and self.left[id(g)] > 0), None)
 
     def _packet(self, number: int) -> bytes:
         if number in self.first_try:
@@ -223,8 +223,8 @@ class _Probe:
         kept = (out for out in group["out"] if "ICMPv6 type 137 " not in out["text"])
         expected = [(out["iface"], bytes.fromhex(out["hex"])) for out in kept]
         client_port = ports_of(packet)[0]
-        ports = _changed_port(expected, client_port), _changed_port(seen.packets, client_port)
-        yield from _packet_differences("out", expected, seen.packets, ports)
+        ports = changed_port(expected, client_port), changed_port(seen.packets, client_port)
+        yield from packet_differences("out", expected, seen.packets, ports)
         reply = group.get("reply")
         if reply is None:
             return
@@ -248,7 +248,7 @@ class _Probe:
             effects = error.effects
         actual = tuple(captured(self.injector.node, effects, iface))
         expected = [(out["iface"], bytes.fromhex(out["hex"])) for out in recorded["out"] if out["hex"]]
-        yield from _packet_differences(what, expected, actual, ports)
+        yield from packet_differences(what, expected, actual, ports)
 
     # -- counts ----------------------------------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class _Probe:
         if self.probe["sameSport"] or after.probability != start.probability:
             return
         for outcome, probability in start.probability.items():
-            count = sum(group["count"] for group in self.groups if _outcome(group) == outcome)
+            count = sum(group["count"] for group in self.groups if outcome_of(group) == outcome)
             if _tail(count, tries, float(probability)) < BELIEVABLE:
                 yield f"{list(outcome)} seen {count} times in {tries}, probability {float(probability):.4f}"
 
@@ -268,7 +268,7 @@ class _Probe:
         return patched_ports(template, sport=(self.probe["sportBase"] + self.probe["tries"] + 1) & 0xFFFF)
 
 
-def _outcome(group: Json) -> Outcome:
+def outcome_of(group: Json) -> Outcome:
     return tuple(sorted(text for text in group["outcome"] if not _is_redirect(text)))
 
 
@@ -281,7 +281,7 @@ def _names(possible: Possibilities) -> str:
     return "; ".join(f"{list(outcome)} p={probability}" for outcome, probability in possible.probability.items())
 
 
-def _changed_port(packets: Sequence[tuple[str, bytes]], client_port: int) -> int | None:
+def changed_port(packets: Sequence[tuple[str, bytes]], client_port: int) -> int | None:
     """The source port after masquerade: that of the first packet sent on, when it is not the client's."""
     for _, packet in packets:
         sport = ports_of(packet)[0]
@@ -290,7 +290,7 @@ def _changed_port(packets: Sequence[tuple[str, bytes]], client_port: int) -> int
     return None
 
 
-def _packet_differences(
+def packet_differences(
     what: str,
     expected: Sequence[tuple[str, bytes]],
     actual: Sequence[tuple[str, bytes]],

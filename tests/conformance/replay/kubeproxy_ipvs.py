@@ -1,0 +1,157 @@
+"""Area `kubeproxy/ipvs`: as the other modes, but every choice is the kernel's, and time-outs need recorded times.
+
+Two things are the recorder's: the slot at which Go began to read a set (read back from the kernel's list of real
+servers), and when periodic syncs came (the recording machine needed seconds for each, so that the model's own period
+would not meet them: the recorded counts say when).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from fakecluster.errors import CommandError, Unsupported
+from fakecluster.proxy.process import clean_up
+from fakecluster.sim import Choices
+from fakecluster.sim.clock import NS_PER_S
+from replay.kubeproxy import Json, Scenario
+from replay.kubeproxy_ipvs_packets import IpvsProbe
+from replay.kubeproxy_ipvs_rules import after_packets_differences, rule_differences, server_lists
+from replay.kubeproxy_node import Node
+from replay.result import Difference, Recording
+
+#: A step's changes were made this long before its dump, at least.
+BEFORE_DUMP_S = 4.0
+NEVER_S = 10.0**9
+_NOT_READY = "kube-proxy did not become ready"
+
+
+def replay(recording: Recording) -> Iterator[Difference]:
+    scenario = IpvsScenario(recording)
+    for step in recording.data["steps"]:
+        yield from scenario.step(step)
+
+
+def _split(operations: list[Any]) -> tuple[list[str], list[Any]]:
+    """What was done before the first change of an object, when that is not about kube-proxy or labels; and the rest."""
+    count = next((n for n, operation in enumerate(operations) if not _is_shell(operation)), len(operations))
+    return operations[:count], operations[count:]
+
+
+def _is_shell(operation: Any) -> bool:
+    return isinstance(operation, str) and operation.startswith(("shell: ", "sysctl "))
+
+
+class RecordedOrder:
+    """Starts to read the set of real servers where the recorded list says that the real kube-proxy did."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.lists: dict[str, list[tuple[str, int]]] = {}
+        self.taken: list[Any] = []
+
+    def pick(self, weights: Sequence[int], why: str) -> int:
+        key = why.rpartition(" added to ")[2]
+        recorded = self.lists.get(key, [])
+        wanted = [real for real, weight in recorded if weight]
+        if len(wanted) != len(weights):
+            return 0
+        present = server_lists(self.node.run(["ipvsadm", "-Ln", "--nosort"])).get(key, [])
+        starts = range(len(weights))
+        return next((start for start in starts if _list_after(sorted(wanted), start, present) == wanted), 0)
+
+    def draw(self, below: int, why: str) -> int:
+        raise Unsupported(f"the recorded {why}")
+
+    def fork(self) -> Choices:
+        return self
+
+
+def _list_after(names: list[str], start: int, present: list[tuple[str, int]]) -> list[str]:
+    """The kernel's list of wanted real servers after they were added in order from `start` on."""
+    weights = dict(present)
+    found = [real for real, _ in present if real in names]
+    for real in (*names[start:], *names[:start]):
+        if not weights.get(real):
+            found = [real, *(other for other in found if other != real)]
+    return found
+
+
+class IpvsScenario(Scenario):
+    """One recording being replayed with its times."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self.between_steps_s = 0.0
+        self.order = RecordedOrder(self.node)
+        self.choices = self.order
+        self.ordered = self.data.get("ipvsadmOrder") == "kernel"
+
+    def step(self, step: Json) -> Iterator[Difference]:
+        if "start kube-proxy" not in step["operations"]:
+            self._until(step["t"] - BEFORE_DUMP_S)
+        self.order.lists = server_lists(step["rules"].get("ipvsadm_Ln", "")) if self.ordered else {}
+        early, late = _split(step["operations"])
+        for operation in early:
+            self._operate(operation, step)
+        yield from super().step({**step, "operations": late})
+        yield from self._named(step, after_packets_differences(step, self.node, ordered=self.ordered))
+
+    def _until(self, time_s: float) -> None:
+        self.clock.advance(max(0.0, time_s - self.clock.now_ns / NS_PER_S))
+
+    def _operate(self, operation: str, step: Json) -> None:
+        if operation.startswith("sysctl "):
+            key, _, value = operation.removeprefix("sysctl ").partition("=")
+            self.node.run(["sysctl", "-w", f"net.{key.removeprefix('net/').replace('/', '.')}={value}"])
+        elif operation.startswith(_NOT_READY):
+            if self.failure not in operation:
+                raise AssertionError(f"kube-proxy said {self.failure!r}")
+        elif operation.startswith("node process listens on "):
+            where, _, protocol = operation.removeprefix("node process listens on ").partition("/")
+            self.node.netns.sockets.bind(protocol.lower(), int(where.rpartition(":")[2]))
+        elif operation == "kube-proxy --cleanup (exit 1)":
+            clean_up(self.node)
+        elif operation.startswith("shell: "):
+            with suppress(CommandError):  # a set that rules use is not destroyed
+                self.node.run(operation.removeprefix("shell: ").split())
+        else:
+            super()._operate(operation, step)
+
+    def _start(self, document: Json) -> None:
+        self.failure = ""
+        try:
+            super()._start(document)
+        except CommandError as error:
+            self.failure, self.proxy = error.stderr, None
+
+    def _before_settling(self) -> None:
+        assert self.proxy is not None
+        for proxier in self.proxy.proxiers.values():
+            proxier.runner.max_interval_s = NEVER_S
+
+    def _wait(self, step: Json) -> None:
+        if self.proxy is not None:
+            self.clock.advance(self.proxy.config.sync_periods_s[0])
+        self._until(step["t"])
+        if self.proxy is None:
+            return
+        for family, count in self._recorded_counts(step).items():
+            news = count - self.syncs.get(family, 0)
+            for _ in range(int(news) if not step["operations"] else 1):
+                if self._counts()[family] - self.syncs.get(f"model {family}", 0) < news:
+                    self.proxy.proxiers[family].request_sync()
+                    self.clock.advance(self.proxy.config.sync_periods_s[0])
+
+    def _rule_differences(self, step: Json) -> Iterator[str]:
+        for name, recorded in step["rules"].items():
+            found = rule_differences(name, recorded, self.node, ordered=self.ordered)
+            yield from (f"{name}: {text}" for text in found)
+
+    def _packets(self, step: Json) -> Iterator[Difference]:
+        for probe in step.get("packets", ()):
+            self._until(probe.get("t", 0.0))
+            self.node.know_neighbours({probe["src"], probe["dst"]})
+            for text in IpvsProbe(self.node, probe, self.numbers).run():
+                yield Difference(f"{step['step']}: {probe['name']}", text)
