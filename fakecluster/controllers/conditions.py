@@ -29,18 +29,22 @@ def is_true(obj: Json, kind: str) -> bool:
 def merged(old: Iterable[Json], new: Json, now: str) -> list[Json]:
     """`old` with the condition of `new`'s type replaced, or `new` at the end.
 
-    lastTransitionTime is kept while the status stays; an equal condition is kept as it was.
+    lastTransitionTime is kept while the status stays; a condition that says nothing new is kept as it was.
     """
     found = []
-    pending: Json | None = new
+    known = False
     for one in old:
-        if pending is not None and one["type"] == new["type"]:
-            same = one["status"] == new["status"] and one.get("lastTransitionTime")
-            one = {"lastProbeTime": one.get("lastProbeTime"), **new} if "lastProbeTime" in one else dict(new)
-            one["lastTransitionTime"] = same or now
-            pending = None
+        if one["type"] == new["type"]:
+            known = True
+            since = one.get("lastTransitionTime") if one["status"] == new["status"] else None
+            stamped = {**new, "lastTransitionTime": since or now}
+            one = one if _said(one) == _said(stamped) else stamped
         found.append(one)
-    return found if pending is None else [*found, {**pending, "lastTransitionTime": now}]
+    return found if known else [*found, {**new, "lastTransitionTime": now}]
+
+
+def _said(condition: Json) -> Json:
+    return {key: value for key, value in condition.items() if value is not None}
 
 
 def with_condition(obj: Json, new: Json, clock: Clock) -> Json:

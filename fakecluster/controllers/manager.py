@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from fakecluster.controllers import deployments, replicasets
+from fakecluster.controllers.loop import Duty, Loop
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
@@ -34,8 +36,15 @@ class Flags:
     load_balancer_pool: str = "198.51.100.0/24"
 
 
+def _loop(duty: Duty) -> Callable[[ApiServer, Clock, Choices, Flags], Controller]:
+    return lambda api, clock, choices, flags: Loop(duty, api, clock)
+
+
 #: name of a controller (as in `kube-controller-manager --controllers`) -> how it is made
-CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]] = {}
+CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]] = {
+    "deployment-controller": _loop(deployments.DUTY),
+    "replicaset-controller": _loop(replicasets.DUTY),
+}
 
 
 class Manager:
