@@ -1,1 +1,5 @@
 """A Kubernetes cluster's network inside one Python process."""
+
+from fakecluster.cluster import Cluster
+
+__all__ = ["Cluster"]

@@ -11,11 +11,12 @@ class ManifestError(FakeclusterError):
     """Your manifest is wrong.
 
     ``place`` names file, document and field path as far as they are known; ``reason`` is what the real
-    API server (or the YAML reader) says about it.
+    API server (or the YAML reader) says about it; ``applied`` is what had been applied before it (``pod/web created``).
     """
 
     def __init__(self, reason: str, *, place: str = "") -> None:
         self.reason, self.place = reason, place
+        self.applied: tuple[str, ...] = ()
         super().__init__(f"{place}: {reason}" if place else reason)
 
 

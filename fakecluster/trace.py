@@ -150,6 +150,11 @@ class Trace:
         """How many rules the real kernels on the way would have evaluated."""
         return sum(hop.rules_walked for hop in self.hops)
 
+    @property
+    def way(self) -> tuple[Hop, ...]:
+        """The hops that the first packet itself made, without what it caused."""
+        return way_of(self.hops)
+
     def lines(self) -> Iterator[str]:
         yield self.headline
         for number, hop in enumerate(self.hops, 1):
@@ -158,14 +163,22 @@ class Trace:
 
 def fate(hops: tuple[Hop, ...]) -> str:
     """How a walk ended, in words: the verdict of the last hop that the first packet itself made."""
-    last = hops[0]
-    for hop in hops[1:]:
-        if last.verdict.what != "transmitted" or hop.packet_in != last.packet_out:
-            break
-        last = hop
+    last = way_of(hops)[-1]
     verdict = last.verdict
     where = f" {'to' if verdict.what == 'delivered' else 'at'} {verdict.where}" if verdict.where else ""
     return f"{verdict.what} in {last.namespace}{where}" + (f" ({verdict.reason})" if verdict.reason else "")
+
+
+def way_of(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    """Follow the first packet: each hop takes in what the one before it sent out."""
+    way = list(hops[:1])
+    for hop in hops[1:]:
+        last = way[-1]
+        if last.verdict.what != "transmitted":
+            break
+        if hop.packet_in == last.packet_out and hop is not last:
+            way.append(hop)
+    return tuple(way)
 
 
 def hop_lines(number: int, hop: Hop) -> Iterator[str]:

@@ -19,6 +19,8 @@ from fakecluster.cni import hostports, nodes
 from fakecluster.cni.addressing import AddressPlan, HostLocal, NodeAddresses
 from fakecluster.cni.nodes import family_of, namespace_of_node
 from fakecluster.cni.probing import http_request, probe_address, probed_ports
+from fakecluster.discovery.hostname import Hostname, hosts_file, pod_hostname
+from fakecluster.discovery.resolvconf import ResolvConf, pod_dns
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
 from fakecluster.kernel.effects import SendError
@@ -53,6 +55,10 @@ class Runtime:
         self.sandboxes: dict[str, Sandbox] = {}  # by Pod uid
         #: what exec probes answer, by (Pod uid, container); True unless a test says otherwise
         self.exec_results: dict[tuple[str, str], bool] = {}
+        #: what each container was started with, by (Pod uid, container)
+        self.environments: dict[tuple[str, str], Mapping[str, str]] = {}
+        #: name servers that Pods of policy ClusterFirst are given
+        self.cluster_dns: tuple[str, ...] = ()
         self._pools: dict[tuple[str, int], HostLocal] = {}
         self._next_node = 0
         self._next_veth = 0
@@ -132,6 +138,7 @@ class Runtime:
     def start_container(self, node: str, pod: JsonObject, container: JsonObject, env: Mapping[str, str]) -> None:
         uid, name = pod["metadata"]["uid"], container["name"]
         sandbox = self.sandboxes[uid]
+        self.environments[uid, name] = env
         netns = self.network.namespaces[sandbox.namespace]
         program = self._program(pod, container)
         try:
@@ -168,6 +175,20 @@ class Runtime:
         for sock in [sock for sock in netns.sockets if sock.context.get("container") == (uid, container)]:
             sock.close()
 
+    # --- files that the kubelet writes into a Pod
+
+    def resolv_conf(self, pod: JsonObject) -> ResolvConf:
+        """The Pod's /etc/resolv.conf."""
+        return pod_dns(pod, cluster_dns=self.cluster_dns).resolv_conf
+
+    def hostname(self, pod: JsonObject) -> Hostname:
+        return pod_hostname(pod)
+
+    def hosts_file(self, pod: JsonObject) -> str:
+        """The Pod's /etc/hosts."""
+        sandbox = self.sandboxes.get(pod["metadata"]["uid"])
+        return hosts_file(pod, sandbox.ips if sandbox else (), self.hostname(pod))
+
     # --- probes
 
     def probe(self, node: str, pod: JsonObject, container: str, kind: str, probe: JsonObject, timeout_s: float) -> None:
@@ -202,8 +223,10 @@ class Runtime:
 
     # --- copies
 
-    def fork(self, network: Network) -> Runtime:
-        copy = Runtime(network, self.plan, programs=self.programs)
+    def fork(self, network: Network, *, programs: Programs | None = None) -> Runtime:
+        """The runtime of a copied network; `programs` replaces the programs of containers started from now on."""
+        copy = Runtime(network, self.plan, programs=self.programs if programs is None else programs)
+        copy.environments, copy.cluster_dns = self.environments.copy(), self.cluster_dns
         copy.nodes, copy.sandboxes = self.nodes.copy(), self.sandboxes.copy()
         copy.exec_results = self.exec_results.copy()
         copy._pools = {key: pool.fork() for key, pool in self._pools.items()}

@@ -20,7 +20,7 @@ class Port:
 
 @attrs.frozen
 class Segment:
-    """A broadcast domain. `delay_s` is one way; `loss` the probability that a packet is lost; `cut` the severed pairs."""
+    """A broadcast domain: `delay_s` one way, `loss` the probability that a packet is lost, `cut` the severed pairs."""
 
     name: str
     ports: tuple[Port, ...]

@@ -2,8 +2,8 @@
 
     namespace --Transmit--> queue --(clock, when the segment has a delay)--> namespace.receive
 
-Packets on segments without delay wait in a queue in the order in which they were sent. `run` empties it; the clock, when
-it is settled or stepped instead, moves one packet an event.
+Packets on segments without delay wait in a queue in the order in which they were sent. `run` empties it; the clock,
+when it is settled or stepped instead, moves one packet an event.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fakecluster.trace import Hop, Trace, Verdict, summary
 
 #: The network's target on the clock.
 TARGET = "network"
-#: Packets that one `run` may move before it is called a loop (an echo between two programs, a routing loop without TTL).
+#: Packets that one `run` may move before it is called a loop (two programs that echo each other).
 RUN_LIMIT = 200_000
 #: Journeys that are kept to be looked at; older ones are forgotten.
 JOURNEYS_KEPT = 64
@@ -201,7 +201,7 @@ class Network:
             hops.append(Hop(place, "", "", sent.packet, b"", (), verdict, 0, self.clock.now_ns))
 
     def _receivers(self, segment: Segment, port: Port, sent: Transmit) -> list[Port]:
-        """Who takes a frame: the only other end, everyone for a group address, else whoever answers for the next hop."""
+        """Who takes a frame: the only other end, all for a group address, else whoever answers for the next hop."""
         others = segment.others(port)
         if len(segment.ports) == 2 or _is_group(sent.family, sent.next_hop):
             return others
@@ -213,12 +213,16 @@ class Network:
     # --- records
 
     @contextmanager
-    def recorded(self, netns: Netns | None = None) -> Iterator[int]:
-        """Record every walk that is caused inside the block; gives the journey's number, to be read with `trace`."""
+    def recorded(self, netns: Netns | None = None, journey: int = 0) -> Iterator[int]:
+        """Record every walk that is caused inside the block, also those of `netns`' own sockets.
+
+        Gives the number of the journey (a new one, unless `journey` continues an old one), to be read with `trace`.
+        """
         outer = self._journey
-        self._last_journey += 1
-        number = self._journey = self._last_journey
-        self.journeys[number] = []
+        if not journey:
+            self._last_journey += 1
+        number = self._journey = journey or self._last_journey
+        self.journeys.setdefault(number, [])
         while len(self.journeys) > JOURNEYS_KEPT:
             del self.journeys[next(iter(self.journeys))]
         if netns is not None:

@@ -1,0 +1,209 @@
+"""`Cluster`: manifests in, packets through, answers out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from fakecluster.api.client import Client
+from fakecluster.cluster.applying import Applied, apply
+from fakecluster.cluster.components import template
+from fakecluster.cluster.hosts import host_of
+from fakecluster.cluster.spec import ClusterSpec, NodeSpec
+from fakecluster.cluster.twin import Twin
+from fakecluster.cni import Runtime
+from fakecluster.fabric.network import Network
+from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod, Service
+from fakecluster.sim import Choices, Clock, Seeded
+
+JsonObject = dict[str, Any]
+
+
+class Cluster:
+    """A Kubernetes cluster's network in this process.
+
+    `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
+    (iptables, ipvs, nftables, userspace); `ip_family` ipv4, ipv6, dual or dual-ipv6; `proxy_config` fields of a
+    KubeProxyConfiguration; `seed` (or a driver, `choices`) decides what chance would. Raises ValueError for arguments
+    that make no cluster, `Unsupported` for what is not modelled.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: int | Iterable[str | Mapping[str, Any] | NodeSpec] = 1,
+        proxy: str = "iptables",
+        ip_family: str = "ipv4",
+        proxy_config: Mapping[str, Any] | None = None,
+        dns: bool = True,
+        seed: int = 0,
+        choices: Choices | None = None,
+    ) -> None:
+        overrides = json.dumps(proxy_config, sort_keys=True) if proxy_config else ""
+        spec = ClusterSpec.of(nodes, proxy=proxy, ip_family=ip_family, proxy_config=overrides, dns=dns)
+        self.parts = template(spec).fork(choices if choices is not None else Seeded(seed))
+        self.traces: list[PacketTrace] = []
+
+    # --- the parts
+
+    @property
+    def spec(self) -> ClusterSpec:
+        return self.parts.spec
+
+    @property
+    def clock(self) -> Clock:
+        return self.parts.clock
+
+    @property
+    def choices(self) -> Choices:
+        return self.parts.choices
+
+    @property
+    def network(self) -> Network:
+        return self.parts.network
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.parts.runtime
+
+    @property
+    def api(self) -> Client:
+        """The API: `api.get("services", "web", "default")`, create, update, patch, delete, list."""
+        return self.parts.client
+
+    @property
+    def relays(self) -> bool:
+        return self.spec.proxy == "userspace"
+
+    # --- manifests
+
+    def apply(
+        self, source: str | Path | Mapping[str, Any] | list[Any], *, namespace: str = "default", settle: bool = True
+    ) -> list[Applied]:
+        """Apply manifests (a path, YAML text, an object, a list) as `kubectl apply --server-side` and settle.
+
+        Raises `ManifestError` for the first object that is refused; what was applied before it stays (its `applied`).
+        """
+        done: list[Applied] = []
+        from fakecluster.errors import ManifestError
+
+        try:
+            done.extend(apply(self.api, source, namespace=namespace))
+        except ManifestError as refused:
+            refused.applied = tuple(str(one) for one in done)
+            raise
+        finally:
+            if settle:
+                self.settle()
+        return done
+
+    def delete(self, resource: str, name: str, namespace: str = "default", *, settle: bool = True) -> None:
+        """Delete an object (`delete("pods", "web-1")`) and settle. Raises `ApiError`."""
+        namespaced = self.parts.server.registry.by_key(resource).namespaced
+        self.api.delete(resource, name, namespace if namespaced else "")
+        if settle:
+            self.settle()
+
+    # --- time
+
+    def settle(self) -> None:
+        """Run everything that is due now to a fixed point; no time passes. Raises `SettleError` for a loop."""
+        self.clock.settle()
+
+    def step(self) -> str | None:
+        """Run one event that is due now; returns its target (`kubelet@a`, `network`...), None when nothing is due."""
+        event = self.clock.step()
+        return event.target if event else None
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass; timers run in order."""
+        self.clock.advance(seconds)
+
+    def hold(self, target: str) -> None:
+        """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
+        if target not in self.clock.targets:
+            raise ValueError(f"no component {target!r}; there are {', '.join(sorted(self.clock.targets))}")
+        self.clock.hold(target)
+
+    def release(self, target: str) -> None:
+        """Let a held component run again; what waited for it runs at the next `settle`."""
+        self.clock.release(target)
+
+    # --- what is in it
+
+    def pod(self, name: str, namespace: str = "default") -> Pod:
+        return Pod(self, name, namespace)
+
+    def service(self, name: str, namespace: str = "default") -> Service:
+        return Service(self, name, namespace)
+
+    def node(self, name: str) -> Node:
+        """A node by name. Raises LookupError with the names that there are."""
+        if name not in self.runtime.nodes:
+            raise LookupError(f"no node {name!r}; there are {', '.join(self.runtime.nodes)}")
+        return Node(self, name)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [Node(self, name) for name in self.runtime.nodes]
+
+    @property
+    def pods(self) -> list[Pod]:
+        """Every Pod of every namespace but those of the cluster itself (kube-system)."""
+        found = (pod["metadata"] for pod in self.api.list("pods"))
+        return [Pod(self, meta["name"], meta["namespace"]) for meta in found if meta["namespace"] != "kube-system"]
+
+    @property
+    def services(self) -> list[Service]:
+        """Every Service but those of the cluster itself."""
+        found = (service["metadata"] for service in self.api.list("services"))
+        return [
+            Service(self, meta["name"], meta["namespace"])
+            for meta in found
+            if meta["namespace"] != "kube-system" and (meta["namespace"], meta["name"]) != ("default", "kubernetes")
+        ]
+
+    @property
+    def outside(self) -> Outside:
+        """A host beyond the node network."""
+        return Outside(self)
+
+    def host_of(self, namespace: str) -> Host:
+        return host_of(self, namespace)
+
+    def add_node(self, node: str | Mapping[str, Any] | NodeSpec) -> Node:
+        """One more node, Ready. Raises ValueError for a name that is taken."""
+        spec = NodeSpec.of(node)
+        if spec.name in self.runtime.nodes:
+            raise ValueError(f"node {spec.name} exists")
+        self.parts.add_node(spec)
+        self.parts.spec = attrs.evolve(self.spec, nodes=(*self.spec.nodes, spec))
+        self.settle()
+        return Node(self, spec.name)
+
+    # --- copies and outcomes
+
+    def fork(self, *, proxy: str = "", choices: Choices | None = None) -> Cluster:
+        """An independent copy; with `proxy`, its kube-proxies are restarted in that mode."""
+        copy = Cluster.__new__(Cluster)
+        copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
+        copy.traces = []
+        if proxy and proxy != self.spec.proxy:
+            copy.parts.set_proxy(proxy)
+        return copy
+
+    def twin(self, choices: Choices) -> Twin | Cluster:
+        """A copy to try packets out in: of everything in userspace mode, else of the network alone."""
+        return self.fork(choices=choices) if self.relays else Twin.of(self.parts, choices)
+
+    def outcomes(self, what: Any, *, source: str = "outside", explain: bool = False) -> Outcomes:
+        """Exact outcomes of a packet or connection from a host named as in traces (`pod/client`, `node/a`)."""
+        return self.host_of(source).outcomes(what, explain=explain)
+
+    def __repr__(self) -> str:
+        nodes = [node.name for node in self.spec.nodes]
+        return f"Cluster(nodes={nodes!r}, proxy={self.spec.proxy!r}, ip_family={self.spec.ip_family!r})"

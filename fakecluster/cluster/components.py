@@ -1,0 +1,140 @@
+"""The parts of one cluster, wired together; copied as a whole by `fork`."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+import attrs
+
+from fakecluster.api.client import Client
+from fakecluster.api.server import ApiServer
+from fakecluster.cluster import dns, proxies, system
+from fakecluster.cluster.spec import ClusterSpec, NodeSpec
+from fakecluster.cni import AddressPlan, Runtime
+from fakecluster.cni.nodes import add_outside, namespace_of_node
+from fakecluster.controllers.kubelet import Kubelet
+from fakecluster.controllers.manager import Manager
+from fakecluster.controllers.scheduler import Scheduler
+from fakecluster.controllers.timestamps import timestamp
+from fakecluster.fabric.network import Network
+from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.sim import Choices, Clock, Seeded
+
+#: Templates of clusters that are kept ready; a test suite uses a handful.
+TEMPLATES_KEPT = 16
+
+
+@attrs.define
+class Components:
+    """One cluster's simulation: clock and chance, API server, controllers, nodes and their kube-proxies, the network."""
+
+    spec: ClusterSpec
+    clock: Clock
+    choices: Choices
+    network: Network
+    runtime: Runtime
+    server: ApiServer
+    manager: Manager
+    scheduler: Scheduler
+    proxy_config: KubeProxyConfiguration
+    dns: dns.ClusterDns | None = None
+    kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
+    proxies: dict[str, proxies.ProxyComponent] = attrs.field(factory=dict)
+
+    @classmethod
+    def build(cls, spec: ClusterSpec, choices: Choices) -> Components:
+        """A new, settled cluster."""
+        clock = Clock()
+        network = Network(clock, choices)
+        plan = AddressPlan(families=spec.families)
+        server = ApiServer(clock, choices, service_cidrs=plan.service_cidrs)
+        overrides = json.loads(spec.proxy_config) if spec.proxy_config else {}
+        cluster = cls(
+            spec=spec,
+            clock=clock,
+            choices=choices,
+            network=network,
+            runtime=Runtime(network, plan),
+            server=server,
+            manager=Manager(server, clock, choices),
+            scheduler=Scheduler(server, clock),
+            proxy_config=proxies.configuration(spec.proxy, plan.pod_cidrs, overrides),
+        )
+        add_outside(network, plan)
+        if spec.dns:
+            cluster.add_dns()
+        for node in spec.nodes:
+            cluster.add_node(node)
+        clock.settle()
+        return cluster
+
+    @property
+    def client(self) -> Client:
+        return Client(self.server)
+
+    def add_dns(self) -> None:
+        """Cluster DNS, before the first Pod, so that kubelets can name its address."""
+        self.dns = dns.ClusterDns(self.server, self.clock, self.choices)
+        self.runtime.programs = {system.DNS_IMAGE: dns.program_of(self.dns)}
+        self.runtime.cluster_dns = (system.dns_address(self.runtime.plan),)
+        for obj in system.dns_objects(self.runtime.plan):
+            self.client.create("services" if obj["kind"] == "Service" else "pods", obj)
+
+    def add_node(self, node: NodeSpec) -> None:
+        """One more node, registered and Ready, with its kubelet and kube-proxy."""
+        own = self.runtime.add_node(node.name)
+        kubelet = Client(self.server, user=f"system:node:{node.name}", agent="kubelet")
+        created = kubelet.create("nodes", system.node_object(node, own))
+        status = system.node_status(node, own, self.clock, timestamp(self.clock))
+        kubelet.update_status("nodes", {**created, "status": status})
+        self.kubelets[node.name] = Kubelet(node.name, self.server, self.clock, self.runtime)
+        self.start_proxy(node.name)
+
+    def start_proxy(self, node: str) -> None:
+        netns = self.network.namespaces[namespace_of_node(node)]
+        self.proxies[node] = proxies.ProxyComponent(node, self.server, self.clock, netns, self.proxy_config)
+
+    def set_proxy(self, mode: str) -> None:
+        """Restart every kube-proxy in another mode, which removes what the old one wrote."""
+        self.spec = attrs.evolve(self.spec, proxy=mode)
+        overrides = json.loads(self.spec.proxy_config) if self.spec.proxy_config else {}
+        self.proxy_config = proxies.configuration(mode, self.runtime.plan.pod_cidrs, overrides)
+        for node in list(self.proxies):
+            self.proxies.pop(node).stop()
+            self.start_proxy(node)
+        self.clock.settle()
+
+    def fork(self, choices: Choices) -> Components:
+        """An independent copy at the same virtual time, drawing its chance from `choices`."""
+        clock = self.clock.fork()
+        network = self.network.fork(clock, choices)
+        server = self.server.fork(clock, choices)
+        copied_dns = self.dns.fork(server, clock, choices) if self.dns else None
+        programs = {system.DNS_IMAGE: dns.program_of(copied_dns)} if copied_dns else {}
+        if copied_dns:
+            copied_dns.adopt(network)
+        runtime = self.runtime.fork(network, programs={**self.runtime.programs, **programs})
+        return Components(
+            spec=self.spec,
+            clock=clock,
+            choices=choices,
+            network=network,
+            runtime=runtime,
+            server=server,
+            manager=self.manager.fork(server, clock, choices),
+            scheduler=self.scheduler.fork(server, clock),
+            proxy_config=self.proxy_config,
+            dns=copied_dns,
+            kubelets={name: kubelet.fork(server, clock, runtime) for name, kubelet in self.kubelets.items()},
+            proxies={
+                name: proxy.fork(server, clock, network.namespaces[namespace_of_node(name)])
+                for name, proxy in self.proxies.items()
+            },
+        )
+
+
+@lru_cache(maxsize=TEMPLATES_KEPT)
+def template(spec: ClusterSpec) -> Components:
+    """A settled cluster of this kind, to be forked and never to be changed."""
+    return Components.build(spec, Seeded(0))

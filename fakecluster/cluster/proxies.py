@@ -1,0 +1,147 @@
+"""The kube-proxies of a cluster: one process a node, fed by a watch, started when its node's first list is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from fakecluster.errors import CommandError
+from fakecluster.kernel.effects import SendError
+from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.sockets import Socket
+from fakecluster.kernel.tcp_socket import TcpConnection
+from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.proxy.process import RESOURCES, KubeProxy
+from fakecluster.sim import Clock
+
+if TYPE_CHECKING:
+    from fakecluster.api.server import ApiServer
+
+JsonObject = dict[str, Any]
+
+
+def target(node: str) -> str:
+    """The clock target at which a node's kube-proxy takes in what it watches."""
+    return f"kube-proxy@{node}"
+
+
+class ProxyComponent:
+    """One node's kube-proxy with its watch and its HTTP ports."""
+
+    def __init__(self, node: str, api: ApiServer, clock: Clock, netns: Netns, config: KubeProxyConfiguration) -> None:
+        self.node, self._api, self._clock = node, api, clock
+        self.process = KubeProxy(node, config, netns, clock, ports=HttpPorts(netns, self))
+        self._started = False
+        self._inbox = api.watch(target(node), RESOURCES)
+        clock.bind(target(node), self.handle)
+
+    def handle(self, payload: object) -> None:
+        """Take in what has changed; the first time, start."""
+        for event in self._inbox.take():
+            self.process.on_object(event.resource, event.object, deleted=event.type == "DELETED")
+        if not self._started:
+            self._started = True
+            self.process.start()
+
+    def stop(self) -> None:
+        """End the process; its rules stay."""
+        if self._started:
+            self.process.stop()
+        self._clock.unbind(target(self.node))
+        self._api.store.unwatch(target(self.node))
+
+    def fork(self, api: ApiServer, clock: Clock, netns: Netns) -> ProxyComponent:
+        copy = ProxyComponent.__new__(ProxyComponent)
+        copy.node, copy._api, copy._clock, copy._started = self.node, api, clock, self._started
+        copy.process = self.process.fork(netns, clock, ports=HttpPorts(netns, copy))
+        copy._inbox = api.inbox(target(self.node))
+        clock.bind(target(self.node), copy.handle)
+        program = ProxyHttp(copy)
+        for sock in netns.sockets:
+            if isinstance(sock.program, ProxyHttp):
+                sock.program = program
+        return copy
+
+
+@attrs.frozen(eq=False)
+class HttpPorts:
+    """Opens kube-proxy's own ports on its node (implements `proxy.program.NodePorts`)."""
+
+    netns: Netns
+    component: ProxyComponent
+
+    def listen(self, address: str, port: int, target: str) -> None:
+        from ipaddress import ip_address
+
+        parsed = ip_address(address or "0.0.0.0")
+        family, number = parsed.version, int(parsed)
+        try:
+            sock = self.netns.sockets.bind(
+                "tcp", port, ProxyHttp(self.component), family=family, address=number, name=f"kube-proxy (tcp:{port})"
+            )
+        except SendError as refused:
+            place = f"{address}:{port}"
+            raise CommandError(("listen", place), 1, f"listen tcp {place}: bind: {refused.args[0].lower()}") from None
+        sock.context["bind"] = address
+
+    def close(self, address: str, port: int) -> None:
+        for sock in list(self.netns.sockets):
+            listening = isinstance(sock.program, ProxyHttp) and not isinstance(sock, TcpConnection)
+            if listening and sock.port == port and sock.context.get("bind") == address:
+                sock.close()
+
+
+@attrs.frozen(eq=False)
+class ProxyHttp:
+    """Answers GET on kube-proxy's ports: /healthz, /livez, /metrics, a Service's health check."""
+
+    component: ProxyComponent
+
+    def on_accept(self, connection: TcpConnection) -> None:
+        return None
+
+    def on_data(self, connection: TcpConnection, data: bytes) -> None:
+        from ipaddress import IPv4Address, IPv6Address
+
+        words = data.split(b"\r\n", 1)[0].decode("latin-1").split()
+        path = words[1] if len(words) > 1 else "/"
+        address = IPv4Address(connection.address) if connection.family == 4 else IPv6Address(connection.address)
+        answer = self.component.process.http(str(address), connection.port, path)
+        if answer is None:
+            connection.reset()
+            return
+        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+        body = answer.body.encode()
+        connection.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    def on_close(self, connection: TcpConnection) -> None:
+        connection.close()
+
+    def on_error(self, connection: TcpConnection, error: str) -> None:
+        return None
+
+    def on_datagram(self, sock: Socket, data: bytes, source: tuple[int, int], target: int) -> None:
+        return None
+
+
+def configuration(mode: str, pod_cidrs: tuple[str, ...], overrides: Mapping[str, Any]) -> KubeProxyConfiguration:
+    """The KubeProxyConfiguration of a cluster's nodes.
+
+    minSyncPeriod is 0 unless it is set, so that a change is in force without time passing. Raises `ManifestError`.
+    """
+    from fakecluster.proxy.config import API_VERSION, KIND, parse
+
+    document: JsonObject = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "mode": mode,
+        "clusterCIDR": ",".join(pod_cidrs),
+        **overrides,
+    }
+    if mode in ("iptables", "ipvs", "nftables"):
+        document[mode] = {"minSyncPeriod": "0s", **(overrides.get(mode) or {})}
+    return parse(document)

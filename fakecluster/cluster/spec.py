@@ -1,0 +1,87 @@
+"""What a cluster is made of: its nodes, its addresses, how its kube-proxies run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from string import ascii_lowercase
+from typing import Any
+
+import attrs
+
+from fakecluster.cni.addressing import FAMILIES
+from fakecluster.proxy.config import MODES
+
+JsonObject = dict[str, Any]
+#: Nodes that one cluster may have: the Pod range has 256 node ranges of /24.
+MAX_NODES = 256
+
+
+@attrs.frozen
+class NodeSpec:
+    """A node: name, labels (`topology.kubernetes.io/zone`...), taints (`{key, value, effect}`) and its limit of Pods."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[tuple[str, str], ...], ...] = ()
+    pods: int = 110
+
+    @classmethod
+    def of(cls, spec: str | Mapping[str, Any] | NodeSpec) -> NodeSpec:
+        """From a name, or from `{"name": ..., "labels": {...}, "taints": [...], "zone": ...}`. Raises ValueError."""
+        if isinstance(spec, NodeSpec):
+            return spec
+        if isinstance(spec, str):
+            return cls(spec)
+        unknown = set(spec) - {"name", "labels", "taints", "zone", "pods"}
+        if unknown or not isinstance(spec.get("name"), str):
+            problem = f"unknown keys {', '.join(sorted(unknown))}" if unknown else "a name is needed"
+            raise ValueError(f"node {dict(spec)!r}: {problem} (known: name, labels, taints, zone, pods)")
+        labels = dict(spec.get("labels") or {})
+        if "zone" in spec:
+            labels["topology.kubernetes.io/zone"] = spec["zone"]
+        taints = tuple(tuple(sorted(taint.items())) for taint in spec.get("taints") or ())
+        return cls(spec["name"], tuple(sorted(labels.items())), taints, spec.get("pods", 110))
+
+    @property
+    def taint_objects(self) -> list[JsonObject]:
+        return [dict(taint) for taint in self.taints]
+
+
+@attrs.frozen
+class ClusterSpec:
+    """Everything that a new cluster depends on but its seed; equal specs share one prepared template."""
+
+    nodes: tuple[NodeSpec, ...]
+    proxy: str = "iptables"
+    ip_family: str = "ipv4"
+    proxy_config: str = ""  # YAML or JSON of a KubeProxyConfiguration's fields, over the cluster's own
+    dns: bool = True
+    kubernetes: str = "1.36"
+
+    @classmethod
+    def of(cls, nodes: int | Iterable[str | Mapping[str, Any] | NodeSpec], **options: Any) -> ClusterSpec:
+        """Check the arguments of `Cluster`. Raises ValueError saying what is allowed."""
+        spec = cls(tuple(NodeSpec.of(node) for node in node_names(nodes)), **options)
+        names = [node.name for node in spec.nodes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"node names must differ: {', '.join(names)}")
+        if spec.proxy not in MODES:
+            raise ValueError(f"proxy={spec.proxy!r}: expected one of {', '.join(MODES)}")
+        if spec.ip_family not in FAMILIES:
+            raise ValueError(f"ip_family={spec.ip_family!r}: expected one of {', '.join(FAMILIES)}")
+        return spec
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        return FAMILIES[self.ip_family]
+
+
+def node_names(nodes: int | Iterable[Any]) -> list[Any]:
+    """A number of nodes gives the names a, b, c... (then n27, n28...)."""
+    if not isinstance(nodes, int):
+        if isinstance(nodes, str | Mapping):
+            raise ValueError(f"nodes={nodes!r}: expected a number or a list")
+        return list(nodes)
+    if isinstance(nodes, bool) or not 0 <= nodes <= MAX_NODES:
+        raise ValueError(f"nodes={nodes}: expected 0 to {MAX_NODES}")
+    return [ascii_lowercase[index] if index < 26 else f"n{index + 1}" for index in range(nodes)]

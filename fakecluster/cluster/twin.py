@@ -1,0 +1,47 @@
+"""A copy of a cluster's network only, for trying a packet out: the control plane is shared and stands still."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.cluster.hosts import host_of
+from fakecluster.sim import Choices, Clock
+
+if TYPE_CHECKING:
+    from fakecluster.api.client import Client
+    from fakecluster.cluster.components import Components
+    from fakecluster.cni import Runtime
+    from fakecluster.fabric.network import Network
+    from fakecluster.handles import Host, PacketTrace
+
+
+@attrs.define
+class Twin:
+    """The part of a `World` that packets need."""
+
+    api: Client
+    runtime: Runtime
+    clock: Clock
+    choices: Choices
+    network: Network
+    relays: bool
+    traces: list[PacketTrace] = attrs.field(factory=list)
+
+    @classmethod
+    def of(cls, parts: Components, choices: Choices) -> Twin:
+        clock = parts.clock.fork()
+        network = parts.network.fork(clock, choices)
+        return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy == "userspace")
+
+    def host_of(self, namespace: str) -> Host:
+        return host_of(self, namespace)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def twin(self, choices: Choices) -> Twin:
+        clock = self.clock.fork()
+        network = self.network.fork(clock, choices)
+        return Twin(self.api, self.runtime, clock, choices, network, self.relays)

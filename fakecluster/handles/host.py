@@ -1,0 +1,219 @@
+"""Anything with a network namespace that can send: a Pod, a Node, the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fakecluster.discovery.resolvconf import ResolvConf
+from fakecluster.discovery.resolver import Exchange, Lookup, lookup
+from fakecluster.handles.outcomes import Outcomes, connection_outcomes, packet_outcomes
+from fakecluster.handles.packets import PacketTrace
+from fakecluster.handles.places import Place, locate
+from fakecluster.handles.sending import finished, quiet_port
+from fakecluster.handles.talk import ConnectFailed, Connection, Reach, ResolveFailed, open_connection
+from fakecluster.handles.targets import Target, TargetError, parse_target
+from fakecluster.kernel.effects import SendError
+from fakecluster.kernel.netns import Netns
+
+if TYPE_CHECKING:
+    from fakecluster.handles.service import Service
+    from fakecluster.handles.world import World
+
+#: Traces that a cluster remembers for failure reports.
+TRACES_KEPT = 32
+DNS_PORT = 53
+
+
+class Host:
+    """A namespace of the cluster, by name (`pod/web-1`, `node/a`, `outside`)."""
+
+    #: where names without a namespace are looked for
+    kubernetes_namespace = "default"
+
+    @property
+    def target(self) -> str:
+        """How this host is named as a target (`pod/default/web-1`); "" when it cannot be."""
+        return ""
+
+    def __init__(self, world: World, namespace: str) -> None:
+        self.world, self.namespace = world, namespace
+
+    @property
+    def netns(self) -> Netns:
+        """The model of this host's kernel. Raises LookupError when it does not exist (any more)."""
+        netns = self.world.network.namespaces.get(self.namespace)
+        if netns is None:
+            raise LookupError(f"{self.namespace} has no network namespace")
+        return netns
+
+    @property
+    def ips(self) -> list[str]:
+        """Every address of this host, loopback left out."""
+        return [
+            str(ip_address(own.address))
+            for interface in self.netns.interfaces.values()
+            for own in interface.addresses
+            if own.scope != "host"
+        ]
+
+    @property
+    def resolv_conf(self) -> ResolvConf:
+        """/etc/resolv.conf; hosts that are no Pods use no cluster DNS."""
+        return ResolvConf()
+
+    # --- commands
+
+    def run(self, command: str | Sequence[str], stdin: str | Path = "") -> str:
+        """Run a command (iptables-save, nft, ip, conntrack, ...) on this host; returns what it prints.
+
+        Raises `CommandError` in the tool's own words.
+        """
+        text = stdin.read_text() if isinstance(stdin, Path) else stdin
+        return self.netns.run(command, text)
+
+    # --- packets
+
+    def send(self, packet: Any) -> PacketTrace:
+        """Send one L3 packet (Scapy or bytes) and follow it as far as it gets now.
+
+        An unset source address, and an unset source port of TCP or UDP, are chosen as the kernel would; answers to that
+        port are taken silently. A packet that the kernel refuses to send has a trace that ends there.
+        """
+        journey = self.new_journey()
+        netns = self.netns
+        data = finished(netns, packet)
+        with quiet_port(netns, data), self.recorded(journey):
+            try:
+                self.world.network.record(netns, netns.send_local(data, trace=True))
+            except SendError as refused:
+                self.world.network.record(netns, refused.effects)
+            self.world.network.run()
+        return self.trace_of(journey)
+
+    # --- conversations
+
+    def locate(self, target: str | Service | Host, port: int | str | None = None, *, protocol: str = "") -> Place:
+        """The address and port that a target means for this host. Raises `TargetError`, `ResolveFailed`."""
+        parsed = target_of(target, port)
+        if protocol:
+            parsed = Target(parsed.host, parsed.port, protocol, parsed.kind, parsed.namespace)
+        return locate(self, parsed)
+
+    def connect(
+        self, target: str | Service | Host, port: int | str | None = None, *, protocol: str = "", timeout_s: float = 0.0
+    ) -> Connection:
+        """Open a connection: `connect("web", 80)`, `connect("svc/web:http")`, `connect("udp://10.96.0.10:53")`.
+
+        When nothing comes back now, up to `timeout_s` of virtual time passes (retransmissions, delays). Raises
+        `ConnectFailed` (its text is the trace), `TargetError`, `ResolveFailed`.
+        """
+        return open_connection(self, self.locate(target, port, protocol=protocol), timeout_s=timeout_s)
+
+    def can_reach(
+        self, target: str | Service | Host, port: int | str | None = None, *, timeout_s: float = 0.0
+    ) -> Reach:
+        """Whether a connection opens (TCP) or an answer comes back (UDP); the result says why not."""
+        words = str(target_of(target, port))
+        try:
+            connection = self.connect(target, port, timeout_s=timeout_s)
+            if connection.place.protocol != "tcp":
+                connection.request(b"reach", timeout_s=timeout_s)
+        except ConnectFailed as failed:
+            return Reach(False, words, failed.outcome, str(failed.trace or ""))
+        except ResolveFailed as failed:
+            return Reach(False, words, str(failed))
+        connection.close()
+        return Reach(True, words, "reached")
+
+    def outcomes(self, what: Any, port: int | str | None = None, *, explain: bool = False) -> Outcomes:
+        """Every possible end of a packet or of a connection (`"tcp://web:80"`), with its exact probability.
+
+        `explain` keeps each branch's trace. Raises `OutcomesError` above the bound of branches.
+        """
+        if isinstance(what, (str, Host)) or hasattr(what, "cluster_ip"):
+            return connection_outcomes(self, self.locate(what, port), explain=explain)
+        return packet_outcomes(self, finished(self.netns, what), explain=explain)
+
+    # --- names
+
+    def resolve(self, name: str, rtype: str = "A") -> list[str]:
+        """The data of a name's records, by this host's resolv.conf and DNS packets. Raises `ResolveFailed`."""
+        found = self.lookup(name, types=(rtype,))
+        if not found.records:
+            raise ResolveFailed(name, found.status, (found.name,) if found.name else ())
+        return [record.data for record in found.records]
+
+    def lookup(self, name: str, *, types: tuple[str, ...] = ("A",), flavour: str = "glibc") -> Lookup:
+        """Look a name up as a program in this host would; every question is a packet."""
+        conf = self.resolv_conf
+        if not conf.nameservers:
+            return Lookup("SERVFAIL")
+        steps = lookup(
+            name, conf, lambda: self.world.choices.draw(65536, "DNS message id"), types=types, flavour=flavour
+        )
+        reply: bytes | None = None
+        try:
+            exchange = next(steps)
+            while True:
+                reply = self._ask(exchange)
+                exchange = steps.send(reply)
+        except StopIteration as end:
+            result: Lookup = end.value
+            return result
+
+    def _ask(self, exchange: Exchange) -> bytes | None:
+        """One DNS message to one server; None when nothing comes back now."""
+        server = ip_address(exchange.server)
+        place = Place("tcp" if exchange.tcp else "udp", server.version, int(server), DNS_PORT, "")
+        try:
+            connection = open_connection(self, place)
+            message = exchange.message
+            answer = connection.request(len(message).to_bytes(2) + message if exchange.tcp else message).raw
+            connection.close()
+        except ConnectFailed:
+            return None
+        return answer[2:] if exchange.tcp else answer
+
+    # --- records
+
+    def new_journey(self) -> int:
+        """Begin a record, which the cluster remembers for failure reports."""
+        with self.world.network.recorded() as journey:
+            pass
+        traces = self.world.traces
+        traces.append(self.trace_of(journey))
+        del traces[:-TRACES_KEPT]
+        return journey
+
+    @contextmanager
+    def recorded(self, journey: int) -> Iterator[None]:
+        """Record what is caused inside the block, and move packets until none is in flight now."""
+        with self.world.network.recorded(self.netns, journey):
+            yield
+            self.world.network.run()
+
+    def trace_of(self, journey: int) -> PacketTrace:
+        return PacketTrace(self.world, journey, self.namespace)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Host) and other.namespace == self.namespace
+
+    def __hash__(self) -> int:
+        return hash(self.namespace)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.namespace}>"
+
+
+def target_of(target: str | Service | Host, port: int | str | None) -> Target:
+    """Read whatever names a target: text, a Service, a Pod or a Node."""
+    if isinstance(target, str):
+        return parse_target(target, port=port)
+    words = target.target
+    if not words:
+        raise TargetError(f"{target!r} is not something to connect to")
+    return parse_target(words, port=port)

@@ -1,0 +1,29 @@
+"""The world outside the cluster: the router of the node network, which is also a client of the internet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.cni.nodes import OUTSIDE
+from fakecluster.handles.host import Host
+from fakecluster.kernel.sockets import Program
+
+if TYPE_CHECKING:
+    from fakecluster.handles.world import World
+
+
+class Outside(Host):
+    """A host beyond the nodes' network."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, OUTSIDE)
+
+    @property
+    def ip(self) -> str:
+        """Its own address on the internet."""
+        plan = self.world.runtime.plan
+        return plan.outside[plan.families[0]]
+
+    def serve(self, port: int, program: Program, *, protocol: str = "tcp") -> None:
+        """Let a program listen here. Raises `SendError` (EADDRINUSE)."""
+        self.world.runtime.listen(self.netns, protocol, port, program, owner=("", "outside"), name="outside")

@@ -1,0 +1,53 @@
+"""What a handle needs from the cluster that it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fakecluster.sim import Choices, Clock
+
+if TYPE_CHECKING:
+    from fakecluster.api.client import Client
+    from fakecluster.cni import Runtime
+    from fakecluster.fabric.network import Network
+    from fakecluster.handles.host import Host
+    from fakecluster.handles.packets import PacketTrace
+
+JsonObject = dict[str, Any]
+
+
+class World(Protocol):
+    """The cluster, seen by its handles."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def choices(self) -> Choices: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    @property
+    def api(self) -> Client: ...
+
+    @property
+    def traces(self) -> list[PacketTrace]: ...
+
+    @property
+    def relays(self) -> bool:
+        """Whether kube-proxy itself answers connections and passes them on (userspace mode)."""
+        ...
+
+    def advance(self, seconds: float) -> None: ...
+
+    def host_of(self, namespace: str) -> Host:
+        """The Pod, Node or Outside whose network namespace this is."""
+        ...
+
+    def twin(self, choices: Choices) -> World:
+        """A copy whose packets go their own way, for trying something out."""
+        ...
