@@ -31,11 +31,10 @@ from fakecluster.controllers.endpointslices.hints import (
 )
 from fakecluster.controllers.endpointslices.topology import Counts, hint_by_zone
 from fakecluster.controllers.publishing import HEADLESS_LABEL, Json, has_cluster_ip, is_published
+from fakecluster.controllers.sliceindex import MANAGED_BY, SERVICE_NAME
 
 MAX_ENDPOINTS = 100
 CONTROLLER_NAME = "endpointslice-controller.k8s.io"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-SERVICE_NAME = "kubernetes.io/service-name"
 _RESERVED_LABELS = frozenset({MANAGED_BY, SERVICE_NAME, HEADLESS_LABEL})
 
 Endpoints = dict[EndpointKey, Json]
