@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api import names
-from fakecluster.api.kinds_workload.field_checks import Errors, label_selector, named, one_of
+from fakecluster.api.kinds_workload.field_checks import Errors, named, one_of
+from fakecluster.api.label_rules import validate_label_selector
 from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -137,8 +138,8 @@ def _weight(weighted: Json, field: str) -> Errors:
 
 
 def _pod_term(term: Json, field: str) -> Errors:
-    errors = label_selector(f"{field}.labelSelector", term.get("labelSelector"))
-    errors += label_selector(f"{field}.namespaceSelector", term.get("namespaceSelector"))
+    errors = validate_label_selector(term.get("labelSelector"), f"{field}.labelSelector")
+    errors += validate_label_selector(term.get("namespaceSelector"), f"{field}.namespaceSelector")
     for namespace in term.get("namespaces") or ():
         errors += named(f"{field}.namespace", namespace, names.dns_label)
     errors += _match_label_keys(term, field)
@@ -195,4 +196,4 @@ def _spread_constraint(constraint: Json, field: str) -> Errors:
         if constraint.get(name) is not None:
             errors += one_of(f"{field}.{name}", constraint[name], _POLICIES)
     errors += _match_label_keys(constraint, field)
-    return errors + label_selector(f"{field}.labelSelector", constraint.get("labelSelector"))
+    return errors + validate_label_selector(constraint.get("labelSelector"), f"{field}.labelSelector")
