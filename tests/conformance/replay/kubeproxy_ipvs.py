@@ -15,7 +15,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.proxy.process import clean_up
 from fakecluster.sim import Choices
 from fakecluster.sim.clock import NS_PER_S
-from replay.kubeproxy import Json, Scenario
+from replay.kubeproxy import Json, Scenario, is_shell
 from replay.kubeproxy_ipvs_packets import IpvsProbe
 from replay.kubeproxy_ipvs_rules import after_packets_differences, rule_differences, server_lists
 from replay.kubeproxy_node import Node
@@ -31,16 +31,6 @@ def replay(recording: Recording) -> Iterator[Difference]:
     scenario = IpvsScenario(recording)
     for step in recording.data["steps"]:
         yield from scenario.step(step)
-
-
-def _split(operations: list[Any]) -> tuple[list[str], list[Any]]:
-    """What was done before the first change of an object, when that is not about kube-proxy or labels; and the rest."""
-    count = next((n for n, operation in enumerate(operations) if not _is_shell(operation)), len(operations))
-    return operations[:count], operations[count:]
-
-
-def _is_shell(operation: Any) -> bool:
-    return isinstance(operation, str) and operation.startswith(("shell: ", "sysctl "))
 
 
 class RecordedOrder:
@@ -92,10 +82,7 @@ class IpvsScenario(Scenario):
         if "start kube-proxy" not in step["operations"]:
             self._until(step["t"] - BEFORE_DUMP_S)
         self.order.lists = server_lists(step["rules"].get("ipvsadm_Ln", "")) if self.ordered else {}
-        early, late = _split(step["operations"])
-        for operation in early:
-            self._operate(operation, step)
-        yield from super().step({**step, "operations": late})
+        yield from super().step(step)
         yield from self._named(step, after_packets_differences(step, self.node, ordered=self.ordered))
 
     def _until(self, time_s: float) -> None:
@@ -137,9 +124,10 @@ class IpvsScenario(Scenario):
         self._until(step["t"])
         if self.proxy is None:
             return
+        changed = any(not is_shell(operation) for operation in step["operations"])
         for family, count in self._recorded_counts(step).items():
             news = count - self.syncs.get(family, 0)
-            for _ in range(int(news) if not step["operations"] else 1):
+            for _ in range(1 if changed else int(news)):
                 if self._counts()[family] - self.syncs.get(f"model {family}", 0) < news:
                     self.proxy.proxiers[family].request_sync()
                     self.clock.advance(self.proxy.config.sync_periods_s[0])

@@ -100,7 +100,7 @@ def _metrics(step: Json, node: Node, proxy: KubeProxy | None) -> Iterator[str]:
     types = [line for line in lines if line.startswith("#")]
     if "metricTypes" in step and types != step["metricTypes"]:
         yield from _line_differences("metric type", step["metricTypes"], types)
-    recorded = [line for line in step["metrics"] if "_bucket{" not in line]
+    recorded = [line for line in step["metrics"] if "_bucket{" not in line and line.startswith("kubeproxy_")]
     names = {line.partition("{")[0].partition(" ")[0] for line in recorded}  # the recorder kept some by name
     values = [line for line in lines if line.partition("{")[0].partition(" ")[0] in names]
     yield from _line_differences("metric", _timeless_metrics(recorded), _timeless_metrics(values))
