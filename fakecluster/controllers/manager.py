@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from fakecluster.controllers import deployments, replicasets
+from fakecluster.controllers.garbage import GarbageCollector
 from fakecluster.controllers.endpoints import EndpointsController
 from fakecluster.controllers.endpointslices import EndpointSliceController
 from fakecluster.controllers.loop import Duty, Loop
+from fakecluster.controllers.namespaces import NamespaceController
 from fakecluster.controllers.mirroring import MirroringController
 from fakecluster.sim import Choices, Clock
 
@@ -47,6 +49,8 @@ def _loop(duty: Duty) -> Callable[[ApiServer, Clock, Choices, Flags], Controller
 CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]] = {
     "deployment-controller": _loop(deployments.DUTY),
     "replicaset-controller": _loop(replicasets.DUTY),
+    "garbage-collector-controller": lambda api, clock, choices, flags: GarbageCollector(api, clock),
+    "namespace-controller": lambda api, clock, choices, flags: NamespaceController(api, clock),
     "endpoints-controller": lambda api, clock, choices, flags: EndpointsController(api, clock),
     "endpointslice-controller": lambda api, clock, choices, flags: EndpointSliceController(api, clock),
     "endpointslicemirroring-controller": lambda api, clock, choices, flags: MirroringController(api, clock),
