@@ -181,6 +181,20 @@ def way_of(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
     return tuple(way)
 
 
+def walks(hops: tuple[Hop, ...]) -> list[tuple[Hop, ...]]:
+    """The hops sorted out by packet: each walk is one packet from where it was made to where it ended."""
+    found: list[list[Hop]] = []
+    for hop in hops:
+        for walk in reversed(found):
+            last = walk[-1]
+            if last.verdict.what == "transmitted" and last.packet_out == hop.packet_in and hop.iif:
+                walk.append(hop)
+                break
+        else:
+            found.append([hop])
+    return [tuple(walk) for walk in found]
+
+
 def hop_lines(number: int, hop: Hop) -> Iterator[str]:
     """The text of one hop: a heading, its steps, its verdict."""
     way = f"{hop.iif or 'local'} -> {hop.oif or 'local'}"

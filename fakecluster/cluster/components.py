@@ -27,7 +27,7 @@ TEMPLATES_KEPT = 16
 
 @attrs.define
 class Components:
-    """One cluster's simulation: clock and chance, API server, controllers, nodes and their kube-proxies, the network."""
+    """One cluster's simulation: clock, chance, API server, controllers, nodes and their kube-proxies, the network."""
 
     spec: ClusterSpec
     clock: Clock

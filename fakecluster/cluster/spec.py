@@ -18,7 +18,7 @@ MAX_NODES = 256
 
 @attrs.frozen
 class NodeSpec:
-    """A node: name, labels (`topology.kubernetes.io/zone`...), taints (`{key, value, effect}`) and its limit of Pods."""
+    """A node: name, labels (`topology.kubernetes.io/zone`...), taints (`{key, value, effect}`) and limit of Pods."""
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()

@@ -1,7 +1,7 @@
 """The stub resolver of a C library, sans-IO: which questions a look-up sends, and what it makes of the answers.
 
-A look-up is a generator: it yields each `Exchange` (a message for one server) and is sent the bytes of the response, or
-None when none came in time. Sources: resolv.conf(5), glibc resolv/res_query.c and res_send.c, musl src/network/lookup_name.c.
+A look-up is a generator: it yields each `Exchange` (a message for one server) and is sent the response's bytes, None
+when none came in time. Sources: resolv.conf(5), glibc resolv/res_query.c and res_send.c, musl lookup_name.c.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Exchange:
 
 @attrs.frozen
 class Lookup:
-    """The end of a look-up: `status` NOERROR, NXDOMAIN, NODATA, SERVFAIL or TIMEOUT; `name` the one that had answers."""
+    """The end of a look-up: `status` NOERROR, NXDOMAIN, NODATA, SERVFAIL or TIMEOUT; `name` the one with answers."""
 
     status: str
     name: str = ""

@@ -1,4 +1,4 @@
-"""Where to connect to, as people write it: `web:80`, `udp://web:53`, `svc/web:http`, `pod/web-1:80`, `10.96.0.1:443`."""
+"""Where to connect to, as people write it: `web:80`, `udp://web:53`, `svc/web:http`, `pod/web:80`, `10.96.0.1:443`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TargetError(FakeclusterError):
 
 @attrs.frozen
 class Target:
-    """`host` is an IP address, a DNS name, or with `kind` an object's name; `port` a number or a Service port's name."""
+    """`host` is an IP address, a DNS name, or with `kind` an object's name; `port` a number or a port's name."""
 
     host: str
     port: int | str = 0

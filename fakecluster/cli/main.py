@@ -1,0 +1,47 @@
+"""The entry point: commands, and what is said when one fails.
+
+Exit codes: 0 it worked; 1 the answer is no (a connection did not open); 2 the input is wrong (a line on standard error
+says where); 3 not modelled; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from fakecluster.cli import demo, rules, trace
+from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
+
+app = typer.Typer(
+    name="fakecluster",
+    help="A Kubernetes cluster's network inside one process: apply manifests, follow packets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(trace.trace)
+app.command()(rules.rules)
+
+WRONG_INPUT, NOT_MODELLED, INTERRUPTED = 2, 3, 130
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except FakeclusterError as problem:
+        sys.exit(report(problem))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has seen enough
+
+
+def report(problem: FakeclusterError) -> int:
+    """Say what is wrong, on standard error, and give the exit code."""
+    print(f"fakecluster: {problem}", file=sys.stderr)
+    if isinstance(problem, ManifestError) and problem.applied:
+        print(f"applied before: {', '.join(problem.applied)}", file=sys.stderr)
+    return NOT_MODELLED if isinstance(problem, Unsupported) else WRONG_INPUT
