@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fakecluster.api import names
-from fakecluster.api.kinds_network.ip_text import legacy_ip
+from fakecluster.api.kinds_network.ip_text import legacy_ip, parse_ip
 from fakecluster.api.strategy import FieldError, duplicate, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -87,3 +87,9 @@ def file_mode(field: str, mode: int | None) -> Errors:
     if mode is None or 0 <= mode <= 0o777:
         return []
     return [invalid(field, mode, "must be a number between 0 and 0777 (octal), both inclusive")]
+
+
+def family(text: str) -> int:
+    """4, 6, or 0 for a text that is no address."""
+    address = parse_ip(text)
+    return address.version if address is not None else 0

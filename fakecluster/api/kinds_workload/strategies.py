@@ -10,6 +10,7 @@ from fakecluster.api.kinds_workload import pod_strategy, policy_validation
 from fakecluster.api.kinds_workload import workload_defaults as defaults
 from fakecluster.api.kinds_workload.pod_admission import admit_pod
 from fakecluster.api.kinds_workload.pod_defaults import default_pod
+from fakecluster.api.kinds_workload.pod_update import validate_pod_status, validate_pod_update
 from fakecluster.api.kinds_workload.pod_validation import validate_pod
 from fakecluster.api.kinds_workload.template_validation import validate_template
 from fakecluster.api.strategy import FieldError, Request, Strategy
@@ -56,6 +57,8 @@ STRATEGIES: dict[str, Strategy] = {
         prepare_update=pod_strategy.prepare_update,
         prepare_status=pod_strategy.prepare_status,
         validate=validate_pod,
+        validate_update=validate_pod_update,
+        validate_status=validate_pod_status,
         generation=pod_strategy.generation,
         grace_period_s=pod_strategy.grace_period_s,
     ),
