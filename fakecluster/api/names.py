@@ -151,6 +151,22 @@ def config_key(text: str) -> list[str]:
     return found
 
 
+def path_segment(text: str) -> list[str]:
+    """Complaints about `text` as one part of a URL path."""
+    if text in (".", ".."):
+        return [f"may not be '{text}'"]
+    return [f"may not contain '{bad}'" for bad in ("/", "%") if bad in text]
+
+
+def domain_path(text: str) -> list[str]:
+    """Complaints about `text` as a domain, a '/' and a path, such as `example.com/controller`."""
+    domain, slash, path = text.partition("/")
+    if not slash:
+        return ['must be a domain-prefixed path (such as "acme.io/foo")'] if text else ["must be non-empty"]
+    found = [f'must be a domain-prefixed path (such as "acme.io/foo"): {c}' for c in dns_subdomain(domain)]
+    return found if path else [*found, "must be non-empty"]
+
+
 def port_number(port: int) -> list[str]:
     """Complaints about `port` as a port number."""
     return [] if 1 <= port <= 65535 else ["must be between 1 and 65535, inclusive"]

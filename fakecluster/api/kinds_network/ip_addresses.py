@@ -1,34 +1,27 @@
-"""IPAddress objects: every cluster IP has one, made and removed with the Service that uses it (KEP-1880)."""
+"""IPAddress: every cluster IP has one, made and removed with the Service that uses it (KEP-1880)."""
 
 from __future__ import annotations
 
-from fakecluster.api import managed, object_meta
-from fakecluster.api.managed import Writer
-from fakecluster.api.status import JsonObject
-from fakecluster.api.strategy import Request
+from fakecluster.api.kinds_network.ip_text import strict_ip
+from fakecluster.api.status import ApiError, JsonObject
+from fakecluster.api.strategy import FieldError, Request, Strategy, invalid, required
 
 RESOURCE = "ipaddresses.networking.k8s.io"
-_WRITER = Writer("kube-apiserver", "Update", "networking.k8s.io/v1")
 _LABELS = "ipaddress.kubernetes.io"
 
 
 def publish_address(address: str, family: str, service: JsonObject, request: Request) -> str:
     """Store the IPAddress of a cluster IP; the answer is why the server refuses it, empty when all is well."""
+    from fakecluster.api.client import Client  # the client is made of the strategies that this one belongs to
+
     meta = service["metadata"]
-    if not meta.get("name"):
-        return f'IPAddress.networking.k8s.io "{address}" is invalid: spec.parentRef.name: Required value'
-    obj: JsonObject = {
-        "kind": "IPAddress",
-        "apiVersion": "networking.k8s.io/v1",
-        "metadata": {
-            "name": address,
-            "uid": object_meta.new_uid(request.choices),
-            "creationTimestamp": object_meta.timestamp(request.clock.unix_s),
-            "labels": {f"{_LABELS}/ip-family": family, f"{_LABELS}/managed-by": "ipallocator.k8s.io"},
-        },
-        "spec": {"parentRef": {"resource": "services", "namespace": meta["namespace"], "name": meta["name"]}},
-    }
-    request.store.put(RESOURCE, obj, managed.written(None, _WRITER, request.clock.unix_s, None, obj))
+    labels = {f"{_LABELS}/ip-family": family, f"{_LABELS}/managed-by": "ipallocator.k8s.io"}
+    parent = {"resource": "services", "namespace": meta["namespace"], "name": meta.get("name", "")}
+    client = Client(request.server, user="system:apiserver", agent="kube-apiserver")
+    try:
+        client.create(RESOURCE, {"metadata": {"name": address, "labels": labels}, "spec": {"parentRef": parent}})
+    except ApiError as refusal:
+        return refusal.message
     return ""
 
 
@@ -36,3 +29,26 @@ def withdraw_address(address: str, request: Request) -> None:
     """Remove the IPAddress of a cluster IP that is free again."""
     if request.store.stored(RESOURCE, "", address) is not None:
         request.store.remove(RESOURCE, "", address)
+
+
+def validate_ip_address(ip_address: JsonObject) -> list[FieldError]:
+    """Everything that is wrong with an IPAddress (ValidateIPAddress)."""
+    parent = (ip_address.get("spec") or {}).get("parentRef")
+    if parent is None:
+        return [required("spec.parentRef")]
+    return [required(f"spec.parentRef.{key}") for key in ("resource", "name") if not parent.get(key)]
+
+
+def _validate_update(ip_address: JsonObject, old: JsonObject) -> list[FieldError]:
+    parent = (ip_address.get("spec") or {}).get("parentRef")
+    if parent == old["spec"]["parentRef"]:
+        return []
+    return [invalid("spec.parentRef", parent, "field is immutable")]
+
+
+def _name(text: str, is_prefix: bool) -> list[str]:
+    del is_prefix
+    return ["must be a canonical format IP address"] if strict_ip(text) else []
+
+
+IP_ADDRESS = Strategy(validate=validate_ip_address, validate_update=_validate_update, name=_name)

@@ -114,7 +114,7 @@ def special_ip(text: str) -> list[str]:
     """Complaints about an address that no endpoint or external IP can have."""
     address = parse_ip(text)
     if address is None:
-        return [_NOT_AN_IP]
+        return ["must be a valid IP address"]
     if address.is_unspecified:
         return [f"may not be unspecified ({text})"]
     if address.is_loopback:

@@ -1,0 +1,212 @@
+"""Ingress and IngressClass (apis/networking/validation/validation.go, registry/networking/ingress/strategy.go)."""
+
+from __future__ import annotations
+
+from fakecluster.api import names
+from fakecluster.api.kinds_network.ip_text import legacy_ip, parse_ip
+from fakecluster.api.kinds_network.service_validation import check_balancer_host
+from fakecluster.api.status import JsonObject
+from fakecluster.api.strategy import FieldError, Strategy, invalid, not_supported, required, too_long
+
+PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+CONTROLLER_MAX = 250
+_BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
+_BAD_SUFFIXES = ("/..", "/.")
+
+
+def validate_ingress(ingress: JsonObject) -> list[FieldError]:
+    """Everything that is wrong with an Ingress (ValidateIngressSpec)."""
+    spec = ingress.get("spec") or {}
+    errors: list[FieldError] = []
+    rules, backend = spec.get("rules") or [], spec.get("defaultBackend")
+    if not rules and backend is None:
+        errors.append(invalid("spec", None, "either `defaultBackend` or `rules` must be specified"))
+    if backend is not None:
+        errors += _check_backend(backend, "spec.defaultBackend")
+    for number, rule in enumerate(rules):
+        errors += _check_rule(rule, f"spec.rules[{number}]")
+    for number, tls in enumerate(spec.get("tls") or ()):
+        errors += _check_tls(tls, f"spec.tls[{number}]")
+    name = spec.get("ingressClassName")
+    if name is not None:
+        errors += [invalid("spec.ingressClassName", name, complaint) for complaint in names.dns_subdomain(name)]
+    return errors
+
+
+def validate_new_ingress(ingress: JsonObject) -> list[FieldError]:
+    """As `validate_ingress`; a new Ingress names its class in one place only."""
+    errors = validate_ingress(ingress)
+    noted = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
+    if noted is not None and (ingress.get("spec") or {}).get("ingressClassName") is not None:
+        words = "can not be set when the class field is also set"
+        errors.append(invalid(f"annotations.{CLASS_ANNOTATION}", noted, words))
+    return errors
+
+
+def _validate_update(ingress: JsonObject, old: JsonObject) -> list[FieldError]:
+    del old
+    return validate_ingress(ingress)
+
+
+def _check_rule(rule: JsonObject, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    host, http = rule.get("host") or "", rule.get("http")
+    if host:
+        if parse_ip(host) is not None:
+            errors.append(invalid(f"{path}.host", host, "must be a DNS name, not an IP address"))
+        errors += _check_host(host, f"{path}.host")
+    if http is None:
+        return errors
+    paths = http.get("paths") or []
+    if not paths:
+        errors.append(required(f"{path}.http.paths"))
+    for number, one in enumerate(paths):
+        errors += _check_path(one, f"{path}.http.paths[{number}]")
+    return errors
+
+
+def _check_host(host: str, path: str) -> list[FieldError]:
+    found = names.wildcard_subdomain(host) if "*" in host else names.dns_subdomain(host)
+    return [invalid(path, host, complaint) for complaint in found]
+
+
+def _check_path(one: JsonObject, path: str) -> list[FieldError]:
+    kind, text = one.get("pathType"), one.get("path") or ""
+    if kind is None:
+        return [required(f"{path}.pathType", "pathType must be specified")]
+    errors: list[FieldError] = []
+    if kind not in PATH_TYPES:
+        errors.append(not_supported(f"{path}.pathType", kind, PATH_TYPES))
+    else:
+        errors += [invalid(f"{path}.path", text, complaint) for complaint in _path_complaints(kind, text)]
+    return errors + _check_backend(one.get("backend") or {}, f"{path}.backend")
+
+
+def _path_complaints(kind: str, text: str) -> list[str]:
+    if kind == "ImplementationSpecific":
+        return ["must be an absolute path"] if text and not text.startswith("/") else []
+    found = [] if text.startswith("/") else ["must be an absolute path"]
+    found += [f"must not contain '{bad}'" for bad in _BAD_SEQUENCES if bad in text]
+    return found + [f"cannot end with '{bad}'" for bad in _BAD_SUFFIXES if text.endswith(bad)]
+
+
+def _check_backend(backend: JsonObject, path: str) -> list[FieldError]:
+    resource, service = backend.get("resource"), backend.get("service")
+    if resource is not None and service is not None:
+        return [invalid(path, "", "cannot set both resource and service backends")]
+    if resource is not None:
+        return _check_reference(resource, f"{path}.resource")
+    if service is not None:
+        return _check_service(service, path)
+    return [invalid(path, "", "resource or service backend is required")]
+
+
+def _check_reference(reference: JsonObject, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    group = reference.get("apiGroup")
+    if group is not None:
+        errors += [invalid(f"{path}.apiGroup", group, complaint) for complaint in names.dns_subdomain(group)]
+    for key in ("kind", "name"):
+        value = reference.get(key) or ""
+        if value:
+            errors += [invalid(f"{path}.{key}", value, complaint) for complaint in names.path_segment(value)]
+        else:
+            errors.append(required(f"{path}.{key}", f"{key} is required"))
+    return errors
+
+
+def _check_service(service: JsonObject, path: str) -> list[FieldError]:
+    name, port = service.get("name") or "", service.get("port") or {}
+    if name:
+        errors = [invalid(f"{path}.service.name", name, complaint) for complaint in names.dns_label(name)]
+    else:
+        errors = [required(f"{path}.service.name")]
+    port_name, number, where = port.get("name") or "", port.get("number") or 0, f"{path}.service.port"
+    if port_name and number:
+        return [*errors, invalid(path, "", "cannot set both port name & port number")]
+    if port_name:
+        return errors + [invalid(f"{where}.name", port_name, complaint) for complaint in names.port_name(port_name)]
+    if number:
+        return errors + [invalid(f"{where}.number", number, complaint) for complaint in names.port_number(number)]
+    return [*errors, required(path, "port name or number is required")]
+
+
+def _check_tls(tls: JsonObject, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for number, host in enumerate(tls.get("hosts") or ()):
+        errors += _check_host(host, f"{path}.hosts[{number}]")
+    secret = tls.get("secretName") or ""
+    if secret:
+        errors += [invalid(f"{path}.secretName", secret, complaint) for complaint in names.dns_subdomain(secret)]
+    return errors
+
+
+def validate_ingress_status(ingress: JsonObject, old: JsonObject) -> list[FieldError]:
+    """Everything that is wrong with `status.loadBalancer` of an Ingress."""
+    del old
+    errors: list[FieldError] = []
+    balancer = (ingress.get("status") or {}).get("loadBalancer") or {}
+    for number, one in enumerate(balancer.get("ingress") or ()):
+        path, address, host = f"status.loadBalancer.ingress[{number}]", one.get("ip") or "", one.get("hostname") or ""
+        if address:
+            errors += [invalid(f"{path}.ip", address, complaint) for complaint in legacy_ip(address)]
+        if host:
+            errors += check_balancer_host(host, f"{path}.hostname")
+    return errors
+
+
+def ingress_warnings(ingress: JsonObject, old: JsonObject | None) -> list[str]:
+    """A new Ingress that names its class in the old way is told the new one."""
+    annotated = CLASS_ANNOTATION in (ingress["metadata"].get("annotations") or {})
+    if old is not None or not annotated or (ingress.get("spec") or {}).get("ingressClassName") is not None:
+        return []
+    return [f"annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"]
+
+
+def _spec(obj: JsonObject) -> object:
+    return obj.get("spec")
+
+
+INGRESS = Strategy(
+    validate=validate_new_ingress,
+    validate_update=_validate_update,
+    validate_status=validate_ingress_status,
+    warnings=ingress_warnings,
+    generation=_spec,
+)
+
+
+# --- IngressClass
+
+
+def default_class(ingress_class: JsonObject) -> None:
+    """Parameters are looked for in the whole cluster unless they say otherwise."""
+    parameters = (ingress_class.get("spec") or {}).get("parameters")
+    if parameters is not None and parameters.get("scope") is None:
+        parameters["scope"] = "Cluster"
+
+
+def validate_class(ingress_class: JsonObject) -> list[FieldError]:
+    """Everything that is wrong with an IngressClass."""
+    spec = ingress_class.get("spec") or {}
+    controller = spec.get("controller") or ""
+    if len(controller) > CONTROLLER_MAX:
+        return [too_long("spec.controller", CONTROLLER_MAX)]
+    errors = [invalid("spec.controller", controller, complaint) for complaint in names.domain_path(controller)]
+    parameters = spec.get("parameters")
+    return errors + (_check_reference(parameters, "spec.parameters") if parameters is not None else [])
+
+
+def validate_class_update(ingress_class: JsonObject, old: JsonObject) -> list[FieldError]:
+    """As `validate_class`; the controller never changes."""
+    errors = validate_class(ingress_class)
+    controller = (ingress_class.get("spec") or {}).get("controller") or ""
+    if controller != (old.get("spec") or {}).get("controller", ""):
+        errors.append(invalid("spec.controller", controller, "field is immutable"))
+    return errors
+
+
+INGRESS_CLASS = Strategy(
+    default=default_class, validate=validate_class, validate_update=validate_class_update, generation=_spec
+)
