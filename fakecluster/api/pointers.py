@@ -11,7 +11,7 @@ from typing import Any
 #: Numbers and booleans that are plain values: zero means "not given".
 PLAIN: dict[str, frozenset[str]] = {}
 #: Strings that are pointers: an empty one stays.
-POINTERS: dict[str, frozenset[str]] = {}
+POINTERS: dict[str, frozenset[str]] = {"EndpointAddress": frozenset({"nodeName"})}
 
 
 def keeps_zero(owner: str, key: str, schema: dict[str, Any]) -> bool:

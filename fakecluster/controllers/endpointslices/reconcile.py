@@ -162,7 +162,7 @@ class _Family:
             roomy = _fullest_with_room(unchanged, len(waiting))
             if roomy is not None:
                 unchanged.remove(roomy)
-                draft = {**roomy, "endpoints": list(roomy["endpoints"] or ())}
+                draft = {**roomy, "endpoints": list(roomy.get("endpoints") or ())}
                 changed.append(draft)
             else:
                 draft = self._new(ports)
