@@ -15,6 +15,7 @@ from fakecluster.api.client import ApiError, Client
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.ownership import Key, Owned
 from fakecluster.controllers.timestamps import timestamp
+from fakecluster.controllers.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
@@ -24,16 +25,19 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-@attrs.define
-class Desk:
-    """What a controller works with: the way to the API, the clock, and the objects it watches by their owners."""
+#: a key whose work failed is tried again after this, then after twice as long each time (DefaultControllerRateLimiter)
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.005, 1000.0
 
-    target: str
+
+@attrs.frozen
+class Desk:
+    """What a controller works with: the way to the API, the clock, its queue, and what it watches by owners."""
+
     client: Client
     clock: Clock
     events: EventRecorder
+    queue: WorkQueue
     owned: dict[str, Owned]  # by resource
-    dirty: dict[Key, None]
 
     @property
     def now(self) -> str:
@@ -45,7 +49,7 @@ class Desk:
 
     def later(self, key: Key, delay_s: float) -> None:
         """Look at a key again in a while."""
-        self.clock.schedule(self.target, key, delay_s=delay_s)
+        self.queue.add_later(key, delay_s)
 
 
 @attrs.frozen
@@ -67,7 +71,8 @@ class Loop:
         self._duty = duty
         client = Client(api, user=f"system:serviceaccount:kube-system:{duty.agent}", agent="kube-controller-manager")
         events = EventRecorder(client, clock, duty.agent)
-        self._desk = Desk(duty.target, client, clock, events, {name: Owned() for name in duty.owns}, {})
+        queue = WorkQueue(clock, duty.target, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
+        self._desk = Desk(client, clock, events, queue, {name: Owned() for name in duty.owns})
         self._inbox: Inbox = api.watch(duty.target, duty.resources)
         clock.bind(duty.target, self.handle)
 
@@ -76,30 +81,32 @@ class Loop:
         copy._duty, desk = self._duty, self._desk
         client = Client(api, user=desk.client.user, agent=desk.client.agent)
         owned = {resource: one.fork() for resource, one in desk.owned.items()}
-        copy._desk = Desk(desk.target, client, clock, desk.events.fork(client, clock), owned, desk.dirty.copy())
-        copy._inbox = api.inbox(desk.target)
-        clock.bind(desk.target, copy.handle)
+        copy._desk = Desk(client, clock, desk.events.fork(client, clock), desk.queue.fork(clock), owned)
+        copy._inbox = api.inbox(copy._duty.target)
+        clock.bind(copy._duty.target, copy.handle)
         return copy
 
     def handle(self, payload: Any) -> None:
         """Work on every key that is dirty now, once; what that makes dirty again has another turn."""
-        desk = self._desk
-        if isinstance(payload, tuple):
-            desk.dirty[payload] = None
+        queue = self._desk.queue
+        queue.wake(payload)
         self._drain()
-        for key in list(desk.dirty):
-            del desk.dirty[key]
+        for key in queue.take():
             self._sync(key)
             self._drain()  # what was just written is known before the next key
-        if desk.dirty:
-            desk.clock.schedule(desk.target, "more")
+        if queue:
+            self._desk.clock.schedule(self._duty.target, "more")
 
     def _sync(self, key: Key) -> None:
+        queue = self._desk.queue
         try:
             self._duty.sync(self._desk, key)
         except ApiError as error:
-            if error.code not in (404, 409) and error.reason != "Forbidden":
+            if error.code not in (403, 404, 409):
                 raise  # anything else would be a request that no real controller makes
+            queue.failed(key)
+        else:
+            queue.done(key)
 
     def _drain(self) -> None:
         desk = self._desk
@@ -107,4 +114,4 @@ class Loop:
             if event.resource in desk.owned:
                 desk.owned[event.resource].note(event)
             for key in self._duty.notice(desk, event):
-                desk.dirty[key] = None
+                desk.queue.add(key)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from fakecluster.controllers import deployments, replicasets
-from fakecluster.controllers.garbage import GarbageCollector
+from fakecluster.controllers import daemonsets, deployments, replicasets, statefulsets
 from fakecluster.controllers.endpoints import EndpointsController
 from fakecluster.controllers.endpointslices import EndpointSliceController
+from fakecluster.controllers.garbage import GarbageCollector
 from fakecluster.controllers.loop import Duty, Loop
-from fakecluster.controllers.namespaces import NamespaceController
 from fakecluster.controllers.mirroring import MirroringController
+from fakecluster.controllers.namespaces import NamespaceController
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def _loop(duty: Duty) -> Callable[[ApiServer, Clock, Choices, Flags], Controller
 CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]] = {
     "deployment-controller": _loop(deployments.DUTY),
     "replicaset-controller": _loop(replicasets.DUTY),
+    "statefulset-controller": _loop(statefulsets.DUTY),
+    "daemonset-controller": _loop(daemonsets.DUTY),
     "garbage-collector-controller": lambda api, clock, choices, flags: GarbageCollector(api, clock),
     "namespace-controller": lambda api, clock, choices, flags: NamespaceController(api, clock),
     "endpoints-controller": lambda api, clock, choices, flags: EndpointsController(api, clock),

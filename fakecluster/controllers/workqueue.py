@@ -31,6 +31,9 @@ class WorkQueue:
         copy._dirty, copy._failures, copy._due_ns = self._dirty.copy(), self._failures.copy(), self._due_ns.copy()
         return copy
 
+    def __bool__(self) -> bool:
+        return bool(self._dirty)
+
     def add(self, key: Key) -> None:
         self._dirty[key] = None
 

@@ -5,7 +5,6 @@ Sources: kubernetes pkg/controller/deployment/util/deployment_util.go, pkg/contr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,16 +25,6 @@ NOT_COPIED = frozenset(
         "deprecated.deployment.rollback.to",
     }
 )
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def template_hash(template: Json, collisions: int | None) -> str:
-    """A name for a template: FNV-1a over its JSON (the real one hashes Go's printing of it), in safe letters."""
-    text = json.dumps(template, sort_keys=True, separators=(",", ":")) + ("" if collisions is None else str(collisions))
-    found = 0x811C9DC5
-    for byte in text.encode():
-        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(found))
 
 
 def without_hash(template: Json) -> Json:
