@@ -42,7 +42,7 @@ def fakecluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
     try:
         cluster = Cluster(**cluster_arguments(request))
-    except TypeError as wrong:
+    except (TypeError, ValueError) as wrong:
         raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.fakecluster: {wrong}") from None
     request.node.stash[_CLUSTERS] = cluster
     yield cluster

@@ -1,0 +1,54 @@
+"""Exact outcomes over the same rules."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from fakecluster import Cluster
+
+from .conftest import pod, service
+
+
+@pytest.fixture
+def three() -> Cluster:
+    cluster = Cluster(nodes=3)
+    objects = [pod(f"web-{n}", {"app": "web"}, port=80, node=node) for n, node in enumerate("abc", 1)]
+    cluster.apply([*objects, service("web", {"app": "web"}), pod("client", node="a")])
+    return cluster
+
+
+def test_iptables_probabilities_are_those_of_the_kernels_32_bit_numbers(three: Cluster) -> None:
+    seen = three.pod("client").outcomes("tcp://svc/web:80").probabilities
+    assert set(seen) == {"web-1", "web-2", "web-3"}
+    assert sum(seen.values()) == 1
+    first = Fraction(715827883, 2**31)  # --probability 0.33333333349
+    assert sorted(seen.values()) == sorted([first, (1 - first) / 2, (1 - first) / 2])
+
+
+def test_a_packet_and_a_connection_have_the_same_outcomes(three: Cluster) -> None:
+    client = three.pod("client")
+    packet = client.outcomes(IP(dst=three.service("web").cluster_ip) / TCP(dport=80, flags="S"))
+    assert packet.probabilities == client.outcomes("tcp://svc/web:80").probabilities
+    assert packet.destinations == {"web-1", "web-2", "web-3"}
+
+
+def test_the_cluster_is_not_changed_by_asking(three: Cluster) -> None:
+    before = three.node("a").run("conntrack -L")
+    three.pod("client").outcomes("tcp://svc/web:80")
+    assert three.node("a").run("conntrack -L") == before
+
+
+def test_what_cannot_connect_has_one_outcome(three: Cluster) -> None:
+    three.apply(service("empty", {"app": "none"}))
+    assert three.pod("client").outcomes("tcp://svc/empty:80").probabilities == {"refused": 1}
+    packet = IP(dst=three.service("empty").cluster_ip) / TCP(dport=80, flags="S")
+    assert three.pod("client").outcomes(packet).probabilities == {"rejected": 1}
+
+
+def test_explain_keeps_choices_and_traces(three: Cluster) -> None:
+    branches = three.pod("client").outcomes("tcp://svc/web:80", explain=True).branches
+    assert all(branch.choices and branch.trace and branch.trace.hops for branch in branches)
+    assert all("statistic" in branch.choices[0].why for branch in branches)
