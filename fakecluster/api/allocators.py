@@ -125,6 +125,11 @@ class ServiceAllocators:
         addresses = {family: [one.fork() for one in ranges] for family, ranges in self.addresses.items()}
         return ServiceAllocators(addresses, self.ports.fork())
 
+    def has_cidr(self, cidr: str) -> bool:
+        """Whether the addresses of this CIDR are handed out."""
+        network = ip_network(cidr)
+        return any(one.network == network for ranges in self.addresses.values() for one in ranges)
+
     def add_cidr(self, cidr: str) -> None:
         """Hand out the addresses of another CIDR too (a ServiceCIDR object became ready)."""
         found = AddressRange.of(cidr)
@@ -132,8 +137,9 @@ class ServiceAllocators:
 
     def remove_cidr(self, cidr: str) -> None:
         """Hand out no more addresses of a CIDR."""
+        network = ip_network(cidr)
         for ranges in self.addresses.values():
-            ranges[:] = [one for one in ranges if str(one.network) != str(ip_network(cidr))]
+            ranges[:] = [one for one in ranges if one.network != network]
 
     def take_address(self, address: str) -> None:
         """Take a certain cluster IP; raises `AllocationError`."""

@@ -11,7 +11,7 @@ from fakecluster.api.store import Inbox, Store
 from fakecluster.sim import Choices, Clock
 
 #: The namespaces that a server makes for itself.
-SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
 
 
 class ApiServer:
@@ -41,6 +41,8 @@ class ApiServer:
         client = Client(self, user="system:apiserver", agent="kube-apiserver")
         for name in SYSTEM_NAMESPACES:
             client.create("namespaces", {"metadata": {"name": name}})
+        kinds_network.publish_default(client, self.service_cidrs)
+        kinds_network.publish_master(client, self.service_cidrs, self.advertise_address)
 
     def watch(self, target: str, resources: Iterable[str]) -> Inbox:
         """Open an inbox for a component; its target is woken through the clock (bind it there)."""

@@ -11,6 +11,7 @@ from fakecluster.api.kinds_network.namespaces import NAMESPACE
 from fakecluster.api.kinds_network.network_policies import NETWORK_POLICY
 from fakecluster.api.kinds_network.nodes import NODE
 from fakecluster.api.kinds_network.service import SERVICE
+from fakecluster.api.kinds_network.service_cidrs import SERVICE_CIDR
 from fakecluster.api.strategy import Strategy
 
 STRATEGIES: dict[str, Strategy] = {
@@ -24,5 +25,6 @@ STRATEGIES: dict[str, Strategy] = {
     "networkpolicies.networking.k8s.io": NETWORK_POLICY,
     "nodes": NODE,
     "secrets": SECRET,
+    "servicecidrs.networking.k8s.io": SERVICE_CIDR,
     "services": SERVICE,
 }

@@ -1,0 +1,67 @@
+"""ServiceCIDR: where cluster IPs come from; the first ones are the server's own (KEP-1880)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.api.allocators import ServiceAllocators
+from fakecluster.api.kinds_network.ip_text import strict_cidr
+from fakecluster.api.status import JsonObject
+from fakecluster.api.strategy import FieldError, Request, Strategy, invalid, required
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fakecluster.api.client import Client
+
+RESOURCE = "servicecidrs.networking.k8s.io"
+DEFAULT_NAME = "kubernetes"
+_PATH = "spec.cidrs"
+
+
+def publish_default(client: Client, service_cidrs: Sequence[str]) -> None:
+    """Make the ServiceCIDR of the server's own flags."""
+    client.create(RESOURCE, {"metadata": {"name": DEFAULT_NAME}, "spec": {"cidrs": list(service_cidrs)}})
+
+
+def validate_service_cidr(service_cidr: JsonObject) -> list[FieldError]:
+    """Everything that is wrong with a ServiceCIDR (ValidateServiceCIDR)."""
+    cidrs = (service_cidr.get("spec") or {}).get("cidrs") or []
+    if not cidrs:
+        return [required(_PATH, "at least one CIDR required")]
+    if len(cidrs) > 2:
+        return [invalid(_PATH, cidrs, "may only hold up to 2 values")]
+    errors = [
+        invalid(f"{_PATH}[{number}]", cidr, complaint)
+        for number, cidr in enumerate(cidrs)
+        for complaint in strict_cidr(cidr)
+    ]
+    if len(cidrs) == 2 and len({":" in cidr for cidr in cidrs}) == 1:
+        words = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"
+        errors.append(invalid(_PATH, cidrs, words))
+    return errors
+
+
+def _validate_update(service_cidr: JsonObject, old: JsonObject) -> list[FieldError]:
+    cidrs = (service_cidr.get("spec") or {}).get("cidrs") or []
+    if cidrs == old["spec"]["cidrs"]:
+        return []
+    return [invalid(_PATH, cidrs, "field is immutable")]
+
+
+def _created(service_cidr: JsonObject, request: Request) -> None:
+    allocators: ServiceAllocators = request.allocators
+    for cidr in service_cidr["spec"]["cidrs"]:
+        if not allocators.has_cidr(cidr):
+            allocators.add_cidr(cidr)
+
+
+def _deleted(service_cidr: JsonObject, request: Request) -> None:
+    allocators: ServiceAllocators = request.allocators
+    for cidr in service_cidr["spec"]["cidrs"]:
+        allocators.remove_cidr(cidr)
+
+
+SERVICE_CIDR = Strategy(
+    validate=validate_service_cidr, validate_update=_validate_update, created=_created, deleted=_deleted
+)
