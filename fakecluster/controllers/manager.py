@@ -15,9 +15,11 @@ from fakecluster.controllers import daemonsets, deployments, replicasets, statef
 from fakecluster.controllers.endpoints import EndpointsController
 from fakecluster.controllers.endpointslices import EndpointSliceController
 from fakecluster.controllers.garbage import GarbageCollector
+from fakecluster.controllers.loadbalancers import LoadBalancerController, pool
 from fakecluster.controllers.loop import Duty, Loop
 from fakecluster.controllers.mirroring import MirroringController
 from fakecluster.controllers.namespaces import NamespaceController
+from fakecluster.controllers.service_accounts import ProvisionController, root_ca, service_account
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
@@ -34,11 +36,17 @@ class Controller(Protocol):
         ...
 
 
+#: TEST-NET-2 and a part of the documentation prefix: addresses that belong to nobody.
+LOAD_BALANCER_POOL = "198.51.100.0/24,2001:db8:100::/120"
+
+
 @attrs.frozen
 class Flags:
     """What the real processes take on their command lines."""
 
-    load_balancer_pool: str = "198.51.100.0/24"
+    load_balancer_pool: str = LOAD_BALANCER_POOL
+    load_balancer_ip_mode: str = "VIP"
+    root_ca: str = ""
 
 
 def _loop(duty: Duty) -> Callable[[ApiServer, Clock, Choices, Flags], Controller]:
@@ -56,13 +64,21 @@ CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]]
     "endpoints-controller": lambda api, clock, choices, flags: EndpointsController(api, clock),
     "endpointslice-controller": lambda api, clock, choices, flags: EndpointSliceController(api, clock),
     "endpointslicemirroring-controller": lambda api, clock, choices, flags: MirroringController(api, clock),
+    "service-lb-controller": lambda api, clock, choices, flags: LoadBalancerController(
+        api, clock, pool(flags.load_balancer_pool), ip_mode=flags.load_balancer_ip_mode
+    ),
+    "serviceaccount-controller": lambda api, clock, choices, flags: ProvisionController(service_account(), api, clock),
+    "root-ca-certificate-publisher-controller": lambda api, clock, choices, flags: ProvisionController(
+        root_ca(flags.root_ca), api, clock
+    ),
 }
 
 
 class Manager:
     """The controllers of one cluster; `controllers` chooses some of `CONTROLLERS` by name (None: all).
 
-    Raises ValueError for a name that is not known.
+    `load_balancer_pool` is one network or more, separated by commas; `load_balancer_ip_mode` is VIP or Proxy; `root_ca`
+    (PEM) is what `kube-root-ca.crt` says. Raises ValueError for a name that is not known.
     """
 
     def __init__(
@@ -72,11 +88,13 @@ class Manager:
         choices: Choices,
         *,
         controllers: Collection[str] | None = None,
-        load_balancer_pool: str = "198.51.100.0/24",
+        load_balancer_pool: str = LOAD_BALANCER_POOL,
+        load_balancer_ip_mode: str = "VIP",
+        root_ca: str = "",
     ) -> None:
         if unknown := set(controllers or ()) - set(CONTROLLERS):
             raise ValueError(f"no such controllers: {', '.join(sorted(unknown))}; there are {', '.join(CONTROLLERS)}")
-        flags = Flags(load_balancer_pool)
+        flags = Flags(load_balancer_pool, load_balancer_ip_mode, root_ca)
         self.controllers: dict[str, Controller] = {
             name: make(api, clock, choices, flags)
             for name, make in CONTROLLERS.items()
