@@ -88,7 +88,7 @@ def deletion_order(pods: Iterable[Json], rank: Callable[[Json], int], clock: Clo
     """
 
     def age(since: float) -> int:
-        ns = (clock.unix_s - since) * 1e9
+        ns = (clock.epoch_s + clock.now_s - since) * 1e9
         return floor(log2(ns)) if ns > 0 else 0
 
     def key(pod: Json) -> tuple[Any, ...]:

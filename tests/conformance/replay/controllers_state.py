@@ -18,6 +18,7 @@ RESOURCES = {
     "jobs": "jobs.batch",
 }
 DROPPED = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "namespace")
+TIMES = ("lastUpdateTime", "lastTransitionTime", "lastProbeTime", "startTime", "completionTime")
 POD_SPEC = ("nodeName", "hostname", "subdomain", "restartPolicy", "tolerations")
 
 
@@ -58,7 +59,14 @@ def _pod(pod: Json) -> Json:
 def _workload(obj: Json) -> Json:
     labels = (obj["spec"]["template"].get("metadata") or {}).get("labels")
     spec = {key: value for key, value in obj["spec"].items() if key != "template"}
-    return {"metadata": _metadata(obj), "spec": spec, "templateLabels": labels, "status": obj.get("status")}
+    return {"metadata": _metadata(obj), "spec": spec, "templateLabels": labels, "status": _timeless(obj.get("status"))}
+
+
+def _timeless(status: Any) -> Any:
+    """A status without its times, which the recorder left out."""
+    if isinstance(status, dict):
+        return {key: _timeless(value) for key, value in status.items() if key not in TIMES}
+    return [_timeless(one) for one in status] if isinstance(status, list) else status
 
 
 SHOWN = {

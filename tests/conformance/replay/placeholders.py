@@ -31,8 +31,10 @@ def matches(expected: Any, got: Any, bound: Bound) -> Iterator[Bound]:
     if expected == "{{any}}":
         yield bound
     elif isinstance(expected, dict):
-        if isinstance(got, dict) and expected.keys() == got.keys():
-            yield from _all(list(expected), expected, got, bound)
+        if isinstance(got, dict) and got.keys() <= expected.keys():
+            absent = expected.keys() - got.keys()
+            if all(expected[key] == "{{any}}" for key in absent):  # there in one run of the real thing, not in another
+                yield from _all([key for key in expected if key in got], expected, got, bound)
     elif isinstance(expected, list):
         if isinstance(got, list) and len(expected) == len(got):
             yield from _in_any_order(expected, got, bound)
