@@ -47,6 +47,8 @@ def local_out(netns: Netns, skb: Skb, route: Route) -> None:
     skb.oif = "lo" if route.kind == "local" else route.oif
     attach(skb)
     if not netns.run_hooks(Hook.OUTPUT, skb):
+        if skb.taken:
+            return
         raise SendError(netns.take_errno())
     output(netns, skb)
 

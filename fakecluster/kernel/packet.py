@@ -46,8 +46,8 @@ class Skb:
 
     __slots__ = (
         "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
-        "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype",
-        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "tracer", "uid", "zone_tmpl",
+        "ipvs_property", "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype",
+        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "taken", "tracer", "uid", "zone_tmpl",
     )  # fmt: skip
 
     data: bytearray
@@ -78,6 +78,8 @@ class Skb:
         self.generated = False  # made by this host's own stack, not received and not given by a process
         self.frag_max_size = 0  # the largest fragment that a reassembled packet came in (0: it came whole)
         self.reply_to: Any = None
+        self.ipvs_property = False  # IPVS has dealt with it
+        self.taken = False  # a hook function sends it on itself: its first walk ended well
         self.option_slots: tuple[int, ...] = ()  # where in the IPv4 options this host has put its address
         self.parse()
 
