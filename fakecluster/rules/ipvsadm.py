@@ -1,0 +1,463 @@
+"""ipvsadm's language: virtual services, real servers and the commands about them, as text and as values.
+
+    -A -t 10.96.0.10:53 -s rr
+    -a -t 10.96.0.10:53 -r 10.244.0.7:53 -m -w 1
+
+Source: ipvsadm(8) and the answers of ipvsadm 1.31.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from fakecluster.errors import RuleSyntaxError, Unsupported
+from fakecluster.rules.iptables.numbers import SERVICES, address_text, ipv4, ipv6
+from fakecluster.rules.ipvsadm_options import (
+    BAD_OPTION,
+    COMMANDS,
+    OPTIONS,
+    TRY_HELP,
+    IpvsadmError,
+    check,
+    options,
+)
+
+TCP, UDP, SCTP = 6, 17, 132
+PROTOCOL_OPTIONS = {"-t": TCP, "--tcp-service": TCP, "-u": UDP, "--udp-service": UDP, "--sctp-service": SCTP}
+PROTOCOL_FLAGS = {TCP: "-t", UDP: "-u", SCTP: "--sctp-service"}
+METHODS = {
+    "-m": "masquerade", "--masquerading": "masquerade", "-i": "tunnel", "--ipip": "tunnel", "-g": "route",
+    "--gatewaying": "route",
+}  # fmt: skip
+METHOD_FLAGS = {"masquerade": "-m", "tunnel": "-i", "route": "-g", "local": "-g"}
+TUNNELS = ("ipip", "gue", "gre")
+#: Scheduler flags: name -> (the scheduler that it belongs to, "" for any; bit).
+SCHEDULER_FLAGS = {
+    "sh-fallback": ("sh", 1), "sh-port": ("sh", 2), "mh-fallback": ("mh", 1), "mh-port": ("mh", 2), "flag-1": ("", 1),
+    "flag-2": ("", 2), "flag-3": ("", 4),
+}  # fmt: skip
+DEFAULT_SCHEDULER = "wlc"
+DEFAULT_PERSISTENCE_S = 360
+#: Longest timeout that ipvsadm passes on (31 days), and how much of a scheduler's name.
+MAX_TIMEOUT_S, SCHEDULER_LENGTH = 86400 * 31, 15
+I32, U16, U32 = 2**31 - 1, 2**16 - 1, 2**32 - 1
+FULL_MASK = {4: U32, 6: 128}
+#: Unconnected: the file name that the tool goes by in its own messages.
+PROGRAM = "ipvsadm"
+
+
+@attrs.frozen
+class ServiceId:
+    """Which virtual service: protocol, address and port, or a firewall mark (then the others are 0)."""
+
+    family: int = 4
+    protocol: int = 0
+    address: int = 0
+    port: int = 0
+    mark: int = 0
+
+
+@attrs.frozen
+class ServiceOptions:
+    """How a virtual service behaves.
+
+    `persistence_s` 0 means not persistent; `netmask` is an IPv4 mask or an IPv6 prefix length; `flags` are the
+    scheduler's three bits.
+    """
+
+    scheduler: str = DEFAULT_SCHEDULER
+    persistence_s: int = 0
+    netmask: int = U32
+    one_packet: bool = False
+    flags: int = 0
+    engine: str = ""
+
+
+@attrs.frozen
+class Server:
+    """A real server: `method` is masquerade, tunnel or route; thresholds 0 mean none."""
+
+    family: int
+    address: int
+    port: int
+    method: str = "route"
+    weight: int = 1
+    upper: int = 0
+    lower: int = 0
+    tunnel: str = "ipip"
+    tunnel_port: int = 0
+    tunnel_checksum: str = ""  # "", "csum" or "remcsum"
+
+
+@attrs.frozen
+class Command:
+    """One command line; `verb` as in messages (add-service, list ...), `given` names the options present."""
+
+    verb: str
+    service: ServiceId | None = None
+    options: ServiceOptions | None = None
+    server: Server | None = None
+    timeouts: tuple[int, int, int] = (0, 0, 0)
+    given: frozenset[str] = frozenset()
+
+
+def parse(words: Iterable[str]) -> Command:
+    """Read the words after `ipvsadm`. Raises `IpvsadmError` in ipvsadm's words, or `Unsupported`."""
+    words = list(words)
+    if not words:
+        return Command("list")
+    verb, rest = _verb(words)
+    if verb in ("help", "version"):
+        return Command(verb)
+    reader = _Reader(verb)
+    pending = options(rest)
+    if verb == "set":
+        reader.read_timeouts(pending)
+    for spelling, value in pending:
+        reader.option(spelling, value)
+    check(verb, reader.given)
+    return reader.command()
+
+
+def parse_restore(text: str) -> Iterator[Command]:
+    """The commands of a file for `ipvsadm -R`, one per line, lazily: what stands before a bad line is carried out.
+
+    Raises `IpvsadmError` with the line's number.
+    """
+    for line, each in enumerate(text.split("\n"), 1):
+        words = each.split()
+        if words and words[0] == "ipvsadm":
+            del words[0]
+        if not words:
+            continue
+        try:
+            command = parse(words)
+            if command.verb in ("restore", "help", "version"):
+                raise IpvsadmError(TRY_HELP.format(PROGRAM), status=BAD_OPTION, token=words[0])
+        except IpvsadmError as problem:
+            problem.line = line
+            raise
+        except Unsupported as gap:
+            raise Unsupported(gap.what, line=line, token=gap.token) from None
+        yield command
+
+
+def _verb(words: list[str]) -> tuple[str, list[str]]:
+    """The command is the first option; short options may follow in the same word."""
+    first = words[0]
+    short = first[:2] if not first.startswith("--") else first
+    verb = COMMANDS.get(short)
+    if verb is None:
+        raise IpvsadmError(TRY_HELP.format(PROGRAM), status=BAD_OPTION, token=first)
+    if verb in ("start-daemon", "stop-daemon"):
+        raise Unsupported(f"the connection synchronization of ipvsadm {first}", token=first)
+    rest = words[1:]
+    if short != first:
+        rest.insert(0, f"-{first[2:]}")
+    return verb, rest
+
+
+class _Reader:
+    """Collects the options of one command line."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        self.given: set[str] = set()
+        self.service: ServiceId | None = None
+        self.server: dict[str, object] = {}
+        self.scheduler = ""
+        self.flag_names: list[str] = []
+        self.persistence_s = 0
+        self.mask: int | None = None
+        self.engine = ""
+        self.timeouts = (0, 0, 0)
+
+    def read_timeouts(self, pending: Iterator[tuple[str, str | None]]) -> None:
+        values = []
+        while len(values) < 3:
+            spelling, word = next(pending, ("", None))
+            if spelling or word is None:
+                raise IpvsadmError("--set option requires 3 timeout values")
+            values.append(_timeout(word, lowest=0))
+        self.timeouts = (values[0], values[1], values[2])
+
+    def option(self, spelling: str, value: str | None) -> None:
+        if not spelling:
+            raise IpvsadmError(f"unexpected argument {value}", token=value or "")
+        if spelling in COMMANDS:
+            raise IpvsadmError(f"invalid option `{spelling}'", token=spelling)
+        name = OPTIONS[spelling].name
+        if name == "ipv6":
+            self._use_ipv6()
+            return
+        if name == "sort":
+            return
+        if name in self.given:
+            raise IpvsadmError(f"multiple '{name}' options specified", token=spelling)
+        self.given.add(name)
+        if name == "service-address":
+            self.service = _mark(value or "") if "f" in spelling[:3] else _virtual(PROTOCOL_OPTIONS[spelling], value)
+        elif name == "forwarding-method":
+            self.server["method"] = METHODS[spelling]
+        elif name in _TUNNEL_CHECKSUM:
+            self.server["tunnel_checksum"] = _TUNNEL_CHECKSUM[name]
+        elif name in _VALUES:
+            _VALUES[name](self, value)
+
+    def _use_ipv6(self) -> None:
+        if self.service is None or not self.service.mark:
+            raise IpvsadmError("-6 used before -f\n", token="-6")
+        self.service = attrs.evolve(self.service, family=6)
+
+    # --- values
+
+    def read_scheduler(self, value: str) -> None:
+        self.scheduler = value[:SCHEDULER_LENGTH]
+
+    def read_persistent(self, value: str | None) -> None:
+        self.persistence_s = DEFAULT_PERSISTENCE_S if value is None else _timeout(value, lowest=1)
+
+    def read_netmask(self, value: str) -> None:
+        if self.service is not None and self.service.family == 6:
+            self.mask = _number(value, 1, 128, "illegal ipv6 netmask specified")
+            return
+        self.mask = ipv4(value)
+        if self.mask is None:
+            raise IpvsadmError("illegal virtual server persistent mask specified", token=value)
+
+    def read_server(self, value: str) -> None:
+        found = endpoint(value)
+        if found is None:
+            raise IpvsadmError("illegal real server address[:port] specified", token=value)
+        self.server["family"], self.server["address"], self.server["port"] = found
+
+    def read_flags(self, value: str) -> None:
+        self.flag_names = [name for name in value.split(",") if name]
+        for name in self.flag_names:
+            if name not in SCHEDULER_FLAGS:
+                raise IpvsadmError(f"invalid scheduler flag `{name}'", token=name)
+
+    def read_engine(self, value: str) -> None:
+        self.engine = value
+
+    def read_tunnel(self, value: str) -> None:
+        if value not in TUNNELS:
+            raise IpvsadmError("illegal tunnel type specified", token=value)
+        self.server["tunnel"] = value
+
+    # --- the whole
+
+    def command(self) -> Command:
+        given = frozenset(self.given)
+        chosen = self._options() if self.verb in ("add-service", "edit-service") else None
+        server = self._server() if self.verb.endswith("-server") else None
+        if self.verb == "list" and "connection" in given and given & _DETAILS:
+            raise IpvsadmError("options conflicts in the list command")
+        return Command(self.verb, self.service, chosen, server, self.timeouts, given)
+
+    def _options(self) -> ServiceOptions:
+        service = self.service
+        assert service is not None
+        scheduler, flags = self.scheduler or DEFAULT_SCHEDULER, 0
+        for name in self.flag_names:
+            owner, bit = SCHEDULER_FLAGS[name]
+            if owner and owner != scheduler:
+                raise IpvsadmError(f"incompatible scheduler flag `{name}'", token=name)
+            flags |= bit
+        if not service.mark and not service.port and not self.persistence_s:
+            raise IpvsadmError("Zero port specified for non-persistent service")
+        one_packet = "ops" in self.given
+        if one_packet and not service.mark and service.protocol != UDP:
+            raise IpvsadmError("One-Packet Scheduling is only for UDP virtual services")
+        mask = self.mask if self.mask is not None else FULL_MASK[service.family]
+        return ServiceOptions(scheduler, self.persistence_s, mask, one_packet, flags, self.engine)
+
+    def _server(self) -> Server:
+        service = self.service
+        assert service is not None
+        server = Server(**self.server)  # type: ignore[arg-type]
+        if not server.port or (server.method != "masquerade" and self.verb != "delete-server"):
+            # packets that are not translated keep their port, so that the server must listen on the service's
+            server = attrs.evolve(server, port=server.port if service.mark else service.port)
+        if self.verb == "delete-server":
+            return server
+        if server.family != service.family and server.method != "tunnel":
+            raise IpvsadmError("Different address family is allowed only for tunneling servers")
+        tunnel = self.given & {"tun-type", "tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"}
+        if tunnel and server.method != "tunnel":
+            raise IpvsadmError("Tunnel options conflict with forward method")
+        if server.tunnel == "gue" and "tun-port" not in tunnel:
+            raise IpvsadmError("You need to supply the 'tun-port' option for the 'gue' tunnel type")
+        self._check_tunnel(server.tunnel)
+        return server
+
+    def _check_tunnel(self, tunnel: str) -> None:
+        for option in ("tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"):
+            if option in self.given and option not in _TUNNEL_OPTIONS[tunnel]:
+                raise IpvsadmError(f"Illegal '{option}' option with the '{tunnel}' tunnel type", token=option)
+
+
+_DETAILS = frozenset(("stats", "rate", "thresholds", "exact", "nosort"))
+_TUNNEL_CHECKSUM = {"tun-nocsum": "", "tun-csum": "csum", "tun-remcsum": "remcsum"}
+_TUNNEL_OPTIONS = {
+    "ipip": frozenset[str](),
+    "gue": frozenset(("tun-port", "tun-nocsum", "tun-csum", "tun-remcsum")),
+    "gre": frozenset(("tun-nocsum", "tun-csum")),
+}
+
+
+def _integer(field: str, lowest: int, highest: int, words: str):  # type: ignore[no-untyped-def]
+    def read(reader: _Reader, value: str) -> None:
+        reader.server[field] = _number(value, lowest, highest, words)
+
+    return read
+
+
+_VALUES = {
+    "scheduler": _Reader.read_scheduler,
+    "persistent": _Reader.read_persistent,
+    "netmask": _Reader.read_netmask,
+    "real-server": _Reader.read_server,
+    "sched-flags": _Reader.read_flags,
+    "pe": _Reader.read_engine,
+    "weight": _integer("weight", 0, I32, "illegal weight specified"),
+    "u-threshold": _integer("upper", 0, I32, "illegal u_threshold specified"),
+    "l-threshold": _integer("lower", 0, I32, "illegal l_threshold specified"),
+    "tun-type": _Reader.read_tunnel,
+    "tun-port": _integer("tunnel_port", 1, U16, "illegal tunnel port specified"),
+}
+
+
+def _number(text: str, lowest: int, highest: int, words: str) -> int:
+    if not text.isdecimal() or not lowest <= int(text) <= highest:
+        raise IpvsadmError(words, token=text)
+    return int(text)
+
+
+def _timeout(text: str, *, lowest: int) -> int:
+    return _number(text, lowest, MAX_TIMEOUT_S, f"invalid timeout value `{text}' specified")
+
+
+def _mark(text: str) -> ServiceId:
+    return ServiceId(mark=_number(text, 1, U32, f"invalid fwmark value `{text}' specified"))
+
+
+def _virtual(protocol: int, text: str | None) -> ServiceId:
+    found = endpoint(text or "")
+    if found is None:
+        raise IpvsadmError("illegal virtual server address[:port] specified", token=text or "")
+    family, address, port = found
+    return ServiceId(family, protocol, address, port)
+
+
+def endpoint(text: str) -> tuple[int, int, int] | None:
+    """Read host[:port] as (family, address, port); None when it is neither. Host names need a resolver: none here."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return None
+        return _joined(6, ipv6(host), rest[1:] if rest else None)
+    if text.count(":") > 1:
+        return _joined(6, ipv6(text), None)
+    host, colon, port = text.partition(":")
+    return _joined(4, ipv4(host), port if colon else None)
+
+
+def _joined(family: int, address: int | None, port: str | None) -> tuple[int, int, int] | None:
+    number = 0 if port is None else int(port) if port.isdecimal() else SERVICES.get(port)
+    if address is None or number is None or number > U16:
+        return None
+    return family, address, number
+
+
+# --- printing
+
+_SERVICE_NAMES = {number: name for name, number in reversed(SERVICES.items())}
+
+
+def endpoint_text(family: int, address: int, port: int, *, numeric: bool = True) -> str:
+    """host:port; without `numeric` well-known ports appear by name (addresses always as numbers)."""
+    host = address_text(address, family)
+    word = str(port) if numeric else _SERVICE_NAMES.get(port, str(port))
+    return f"[{host}]:{word}" if family == 6 else f"{host}:{word}"
+
+
+def service_text(service: ServiceId, *, numeric: bool = True) -> str:
+    """A service as it is named on a command line: "-t 10.0.0.1:80" or "-f 5 -6"."""
+    if service.mark:
+        return f"-f {service.mark}" + (" -6" if service.family == 6 else "")
+    flag = PROTOCOL_FLAGS[service.protocol]
+    return f"{flag} {endpoint_text(service.family, service.address, service.port, numeric=numeric)}"
+
+
+def flags_text(scheduler: str, flags: int) -> str:
+    """The scheduler flags that are set, by name, separated by commas."""
+    names = {bit: name for name, (owner, bit) in SCHEDULER_FLAGS.items() if owner in ("", scheduler)}
+    names.update({bit: name for name, (owner, bit) in SCHEDULER_FLAGS.items() if owner == scheduler})
+    return ",".join(names[bit] for bit in (1, 2, 4) if flags & bit)
+
+
+def add_service_text(service: ServiceId, chosen: ServiceOptions, *, numeric: bool = True) -> str:
+    """The line that `ipvsadm -S` writes for a service."""
+    words = [f"-A {service_text(service, numeric=numeric)} -s {chosen.scheduler}"]
+    if chosen.persistence_s:
+        words.append(f"-p {chosen.persistence_s}")
+        if chosen.netmask != FULL_MASK[service.family]:
+            words.append(f"-M {address_text(chosen.netmask, 4) if service.family == 4 else chosen.netmask}")
+    if chosen.engine:
+        words.append(f"--pe {chosen.engine}")
+    if chosen.one_packet:
+        words.append("-o")
+    if chosen.flags:
+        words.append(f"-b {flags_text(chosen.scheduler, chosen.flags)}")
+    return " ".join(words)
+
+
+def add_server_text(service: ServiceId, server: Server, *, numeric: bool = True) -> str:
+    """The line that `ipvsadm -S` writes for a real server: thresholds are not saved."""
+    where = endpoint_text(server.family, server.address, server.port, numeric=numeric)
+    name = service_text(service, numeric=numeric)
+    text = f"-a {name} -r {where} {METHOD_FLAGS[server.method]} -w {server.weight}"
+    if server.method != "tunnel":
+        return text
+    text += f" --tun-type {server.tunnel}"
+    if server.tunnel == "gue":
+        text += f" --tun-port {server.tunnel_port}"
+    if server.tunnel != "ipip":
+        text += f" --tun-{server.tunnel_checksum or 'nocsum'}"
+    return text
+
+
+def command_text(command: Command) -> str:
+    """A command as words for `parse`: services and servers with every option, so that nothing is lost."""
+    words = [_SPELLINGS[command.verb]]
+    if command.service is not None:
+        words.append(service_text(command.service))
+    if command.options is not None and command.service is not None:
+        words.extend(add_service_text(command.service, command.options).split()[_words_of(command.service) :])
+    server = command.server
+    if server is not None and command.service is not None:
+        words.append(f"-r {endpoint_text(server.family, server.address, server.port)}")
+        if command.verb != "delete-server":
+            words.append(add_server_text(command.service, server).partition(" -r ")[2].partition(" ")[2])
+            words.append(f"-x {server.upper} -y {server.lower}")
+    if command.verb == "set":
+        words.extend(str(value) for value in command.timeouts)
+    words.extend(f"--{name}" for name in sorted(command.given) if name in _PLAIN)
+    return " ".join(words)
+
+
+def _words_of(service: ServiceId) -> int:
+    return 1 + len(service_text(service).split())
+
+
+_SPELLINGS = {name: spelling for spelling, name in reversed(COMMANDS.items())}
+_PLAIN = _DETAILS | {"connection", "numeric", "timeout", "persistent-conn", "tun-info"}
+
+__all__ = [
+    "Command", "IpvsadmError", "RuleSyntaxError", "Server", "ServiceId", "ServiceOptions", "add_server_text",
+    "add_service_text", "command_text", "endpoint", "endpoint_text", "flags_text", "parse", "parse_restore",
+    "service_text",
+]  # fmt: skip
