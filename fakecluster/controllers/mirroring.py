@@ -86,8 +86,8 @@ class MirroringController:
         self._carry_out(plan)
 
     def _carry_out(self, plan: Plan) -> None:
-        for one in plan.create:
-            self._slices.wrote(self._client.create(RESOURCE, one))
+        for one in plan.create:  # not remembered: the news of a creation overtakes the answer, so it is looked at again
+            self._client.create(RESOURCE, one)
         for one in plan.update:
             self._slices.wrote(self._client.update(RESOURCE, one))
         for one in plan.delete:

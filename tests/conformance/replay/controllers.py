@@ -7,6 +7,7 @@ the step shows are compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -100,6 +101,7 @@ def _perform(world: World, request: dict[str, Any]) -> Iterator[str]:
         for one in generated(request["generated"], world.nodes):
             yield from _perform(world, one)
         return
+    _bind_slices(world, request["path"])
     path, body = filled(request["path"], world.bound), filled(request.get("body"), world.bound)
     if isinstance(body, dict) and "generated" in body:
         body = generated_body(body["generated"])
@@ -112,6 +114,16 @@ def _perform(world: World, request: dict[str, Any]) -> Iterator[str]:
         yield f"{request['method']} {path}: status {status} instead of {request['status']}"
     world.clock.settle()
     world.clock.advance(REQUEST_S)
+
+
+def _bind_slices(world: World, path: str) -> None:
+    """Let a slice that a request names for the first time be the first one with such a name."""
+    for symbol in re.findall(r"\{\{slice:\d+\}\}", path):
+        namespace = world.bound["{{ns}}"]
+        for one in world.client.list("endpointslices.discovery.k8s.io", namespace):
+            found = next(matches(path.rpartition("/")[2], one["metadata"]["name"], world.bound), None)
+            if symbol not in world.bound and found is not None:
+                world.bound = found
 
 
 def _post(client: Client, path: str, body: Any, request: dict[str, Any]) -> None:
