@@ -10,6 +10,7 @@ import attrs
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
 from fakecluster.cluster import dns, proxies, system
+from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cni import AddressPlan, Runtime
 from fakecluster.cni.nodes import add_outside, namespace_of_node
@@ -37,6 +38,7 @@ class Components:
     server: ApiServer
     manager: Manager
     scheduler: Scheduler
+    announcer: Announcer
     proxy_config: KubeProxyConfiguration
     dns: dns.ClusterDns | None = None
     kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
@@ -50,18 +52,20 @@ class Components:
         plan = AddressPlan(families=spec.families)
         server = ApiServer(clock, choices, service_cidrs=plan.service_cidrs)
         overrides = json.loads(spec.proxy_config) if spec.proxy_config else {}
+        runtime = Runtime(network, plan)
+        add_outside(network, plan)
         cluster = cls(
             spec=spec,
             clock=clock,
             choices=choices,
             network=network,
-            runtime=Runtime(network, plan),
+            runtime=runtime,
             server=server,
             manager=Manager(server, clock, choices),
             scheduler=Scheduler(server, clock),
+            announcer=Announcer(server, clock, runtime),
             proxy_config=proxies.configuration(spec.proxy, plan.pod_cidrs, overrides),
         )
-        add_outside(network, plan)
         if spec.dns:
             cluster.add_dns()
         for node in spec.nodes:
@@ -124,6 +128,7 @@ class Components:
             server=server,
             manager=self.manager.fork(server, clock, choices),
             scheduler=self.scheduler.fork(server, clock),
+            announcer=self.announcer.fork(server, clock, runtime),
             proxy_config=self.proxy_config,
             dns=copied_dns,
             kubelets={name: kubelet.fork(server, clock, runtime) for name, kubelet in self.kubelets.items()},

@@ -135,3 +135,27 @@ def test_ipv6_and_dual_stack_clusters_connect(family: str, proxy: str) -> None:
     assert len(addresses) == (2 if family == "dual" else 1)
     for address in addresses:
         assert cluster.pod("client").connect(address, 80).request(b"hi").server == "web"
+
+
+@pytest.mark.parametrize("proxy", MODES)
+def test_a_load_balancer_address_is_reached_from_outside(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
+    cluster.apply([pod("web", {"app": "web"}, port=80, node="b"), service("web", {"app": "web"}, type="LoadBalancer")])
+    (address,) = cluster.service("web").load_balancer_ips
+    assert address == "198.51.100.1"
+    assert cluster.outside.connect(address, 80).request(b"hi").server == "web"
+    cluster.delete("services", "web")
+    cluster.advance(1)
+    with pytest.raises(ConnectFailed) as failed:
+        cluster.outside.connect(address, 80)
+    assert failed.value.error == "ENETUNREACH"
+
+
+def test_a_local_load_balancer_is_announced_where_the_endpoints_are() -> None:
+    cluster = Cluster(nodes=3)
+    local = service("web", {"app": "web"}, type="LoadBalancer", externalTrafficPolicy="Local")
+    cluster.apply([pod("web", {"app": "web"}, port=80, node="c"), local])
+    (address,) = cluster.service("web").load_balancer_ips
+    assert cluster.parts.announcer.announced == {address: "c"}
+    answer = cluster.outside.connect(address, 80).request(b"hi")
+    assert answer.client.rpartition(":")[0] == "172.18.0.1"  # nobody translated the client's address
