@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from fakecluster.controllers import daemonsets, deployments, replicasets, statefulsets
+from fakecluster.controllers import daemonsets, deployments, jobs, replicasets, statefulsets
 from fakecluster.controllers.endpoints import EndpointsController
 from fakecluster.controllers.endpointslices import EndpointSliceController
 from fakecluster.controllers.garbage import GarbageCollector
@@ -59,6 +59,7 @@ CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]]
     "replicaset-controller": _loop(replicasets.DUTY),
     "statefulset-controller": _loop(statefulsets.DUTY),
     "daemonset-controller": _loop(daemonsets.DUTY),
+    "job-controller": _loop(jobs.DUTY),
     "garbage-collector-controller": lambda api, clock, choices, flags: GarbageCollector(api, clock),
     "namespace-controller": lambda api, clock, choices, flags: NamespaceController(api, clock),
     "endpoints-controller": lambda api, clock, choices, flags: EndpointsController(api, clock),
