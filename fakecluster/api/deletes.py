@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from fakecluster.api import object_meta, schema, status, writes
-from fakecluster.api.kinds import strategy_for
+from fakecluster.api.kinds import strategy_of
 from fakecluster.api.status import JsonObject
 from fakecluster.api.strategy import Request
 
@@ -25,7 +25,7 @@ class DeleteOptions:
 
 def delete(request: Request, options: DeleteOptions) -> JsonObject | None:
     """Take an object away, or mark it; the object when it stays (for now), None when it is gone."""
-    resource, strategy = request.resource, strategy_for(request.resource.key)
+    resource, strategy = request.resource, strategy_of(request.resource)
     stored = request.store.stored(resource.key, request.namespace, request.name)
     if stored is None:
         raise status.not_found(resource.plural, resource.group, request.name)
@@ -50,6 +50,8 @@ def delete(request: Request, options: DeleteOptions) -> JsonObject | None:
         strategy.prepare_delete(marked, request)
     if marked != old and not request.dry_run:
         request.store.put(resource.key, marked, stored.managed)
+        if strategy.marked:
+            strategy.marked(marked, request)
     return marked
 
 

@@ -179,6 +179,8 @@ class Strategy:
     grace_period_s: Callable[[JsonObject, int | None], int] | None = None
     #: called once when an object is marked for deletion but stays (finalizers, grace): may change the working copy
     prepare_delete: Callable[[JsonObject, Request], None] | None = None
+    #: called when a deletion has marked the object and stored it so
+    marked: Callable[[JsonObject, Request], None] | None = None
     #: replaces the generic test "no finalizers left" (Namespaces also wait for spec.finalizers)
     may_go: Callable[[JsonObject], bool] | None = None
     #: what a client sends as status in a create or an update is taken (Nodes, when they register)

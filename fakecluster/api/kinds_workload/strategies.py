@@ -6,7 +6,7 @@ from typing import Any
 
 from fakecluster.api.kinds_workload import apps_validation as apps
 from fakecluster.api.kinds_workload import batch_validation as batch
-from fakecluster.api.kinds_workload import pod_strategy, policy_validation
+from fakecluster.api.kinds_workload import definition, pod_strategy, policy_validation
 from fakecluster.api.kinds_workload import workload_defaults as defaults
 from fakecluster.api.kinds_workload.pod_admission import admit_pod
 from fakecluster.api.kinds_workload.pod_defaults import default_pod
@@ -106,5 +106,19 @@ STRATEGIES: dict[str, Strategy] = {
         default=defaults.default_autoscaler, validate=policy_validation.validate_autoscaler
     ),
     "leases.coordination.k8s.io": Strategy(validate=policy_validation.validate_lease, create_on_update=True),
+    definition.RESOURCE: Strategy(
+        default=definition.default_definition,
+        prepare_create=definition.prepare_create,
+        prepare_update=definition.prepare_update,
+        validate=definition.validate_definition,
+        validate_update=definition.validate_definition_update,
+        created=definition.created,
+        updated=definition.updated,
+        deleted=definition.deleted,
+        prepare_delete=definition.prepare_delete,
+        marked=definition.marked,
+        may_go=definition.may_go,
+        generation=_spec,
+    ),
     "events": Strategy(validate=policy_validation.validate_event, create_on_update=True),
 }
