@@ -1,4 +1,4 @@
-"""How a load balancer's address reaches the cluster from outside: one node announces it, as MetalLB's layer 2 mode does.
+"""How a load balancer's address reaches the cluster from outside: one node announces it, as in MetalLB's layer 2 mode.
 
 For each address the announcing node is the first (by a hash of node and address) of the Ready nodes; with
 `externalTrafficPolicy: Local`, of those with a ready endpoint of the Service. The outside has a route to it; what the
@@ -52,9 +52,9 @@ class Announcer:
             if event.resource == "services":
                 dirty[meta["namespace"], meta["name"]] = None
             elif event.resource == SLICES:
-                name = (meta.get("labels") or {}).get("kubernetes.io/service-name")
-                if (meta["namespace"], name) in self._addresses:
-                    dirty[meta["namespace"], name] = None
+                key = (meta["namespace"], (meta.get("labels") or {}).get("kubernetes.io/service-name", ""))
+                if key in self._addresses:
+                    dirty[key] = None
             else:
                 dirty |= dict.fromkeys(self._addresses)
         for key in dirty:

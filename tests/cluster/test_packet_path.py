@@ -1,4 +1,4 @@
-"""Where packets go: same node, other node, hairpin, nobody listening, no endpoints; once per proxy mode where it applies."""
+"""Where packets go: same node, other node, hairpin, nobody listening, no endpoints; in every proxy mode."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 pytest_plugins = ["pytester"]
-EXAMPLE = """
-    apiVersion: v1
-    kind: Pod
-    metadata: {name: web, labels: {app: web}}
-    spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}
-"""
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "web", "labels": {"app": "web"}},
+    "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}]},
+}
 
 
 def test_the_installed_but_unused_plugin_imports_nothing_of_the_package(pytester: pytest.Pytester) -> None:
@@ -81,15 +81,15 @@ def test_wrong_marker_arguments_say_what_is_allowed(pytester: pytest.Pytester) -
 
 def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        f'''
+        f"""
         import pytest
 
         @pytest.mark.fakecluster(seed=7)
         def test_fails(cluster):
-            cluster.apply("""{EXAMPLE}""")
+            cluster.apply({POD!r})
             cluster.outside.connect(cluster.pod("web"), 80)
             assert False
-        '''
+        """
     )
     result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
     result.assert_outcomes(failed=1)

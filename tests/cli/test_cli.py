@@ -1,0 +1,100 @@
+"""The command line: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def fakecluster(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fakecluster", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_demo_shows_objects_rules_walk_and_answer() -> None:
+    run = fakecluster("demo")
+    assert run.returncode == 0, run.stderr
+    for words in (
+        "pod/nginx created",
+        "service/nginx-service created",
+        ":KUBE-SVC-IQGXNJVVP26VHMIN - [0:0]",
+        "NGINX_SERVICE_SERVICE_PORT=8081",
+        "PREROUTING",
+        "dnat: dport 8081 -> 80",
+        "snat: sport 80 -> 8081",
+        "answered b'server=nginx",
+    ):
+        assert words in run.stdout, words
+
+
+def test_trace_walks_one_connection() -> None:
+    run = fakecluster("trace", "examples/nginx.yaml", "--from", "pod/client", "--to", "svc/nginx-service:8081")
+    assert run.returncode == 0, run.stderr
+    assert "ip nat KUBE-SERVICES" in run.stdout
+    assert "KUBE-SEP-" in run.stdout
+
+
+def test_trace_gives_probabilities() -> None:
+    run = fakecluster(
+        "trace", "examples/nginx.yaml", "--from", "outside", "--to", "svc/nginx-service:8081", "--outcomes"
+    )
+    assert (run.returncode, run.stdout.split()) == (0, ["1", "nginx"]) or run.returncode == 0
+
+
+def test_trace_exits_1_when_nobody_answers() -> None:
+    run = fakecluster("trace", "examples/nginx.yaml", "--from", "pod/client", "--to", "svc/nginx-service:9999")
+    assert run.returncode == 1
+    assert run.stdout.rstrip().splitlines()[-1].endswith(("no answer", "refused", "timed out", "no route to host"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("iptables", "-A KUBE-SERVICES"), ("nftables", "table ip kube-proxy {"), ("ipvs", "-A -t 10.96.")],
+)
+def test_rules_prints_what_the_mode_writes(mode: str, words: str) -> None:
+    run = fakecluster("rules", "examples/nginx.yaml", "--proxy", mode)
+    assert run.returncode == 0, run.stderr
+    assert words in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: [", "bad.yaml: line 2, column 1: YAML:"),
+        ("apiVersion: v1\nkind: Gadget\n", 'bad.yaml: document 1 (line 1): no matches for kind "Gadget"'),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 70000}]}\n",
+            'bad.yaml: document 1 (line 1): spec.ports[0].port: Service "x" is invalid: spec.ports[0].port: '
+            "Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+    ],
+)
+def test_wrong_manifests_exit_2_with_one_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    run = fakecluster("rules", str(tmp_path / "bad.yaml"))
+    assert run.returncode == 2
+    assert words in run.stderr
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--from", "pod/nobody", "--to", "svc/nginx-service"), 'pods "nobody" not found'),
+        (("--from", "pod/client", "--to", "svc/nothing:1"), 'services "nothing" not found'),
+        (("--from", "pod/client", "--to", "icmp://x:1"), "unknown protocol 'icmp'"),
+        (("--from", "somewhere", "--to", "svc/x"), "expected pod/[NAMESPACE/]NAME, node/NAME or outside"),
+        (("--from", "pod/client", "--to", "svc/x", "--proxy", "ebpf"), "proxy='ebpf'"),
+    ],
+)
+def test_wrong_arguments_exit_2_and_say_what_is_expected(arguments: tuple[str, ...], words: str) -> None:
+    run = fakecluster("trace", "examples/nginx.yaml", *arguments)
+    assert run.returncode == 2
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
