@@ -27,7 +27,7 @@ class AllocationError(Exception):
 def static_band(size: int, step: int, most: int) -> int:
     """How many numbers of a range of `size` are kept for those who ask for a certain one; a tiny range keeps none."""
     least = 16
-    return 0 if size < least else min(max(least, size // step), most)
+    return 0 if size <= least else min(max(least, size // step), most)
 
 
 class NumberRange:

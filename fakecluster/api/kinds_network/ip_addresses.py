@@ -48,7 +48,7 @@ def _validate_update(ip_address: JsonObject, old: JsonObject) -> list[FieldError
 
 def _name(text: str, is_prefix: bool) -> list[str]:
     del is_prefix
-    return ["must be a canonical format IP address"] if strict_ip(text) else []
+    return strict_ip(text)
 
 
 IP_ADDRESS = Strategy(validate=validate_ip_address, validate_update=_validate_update, name=_name)
