@@ -54,7 +54,10 @@ class Desk:
 
 @attrs.frozen
 class Duty:
-    """One controller: `target` is its name on the clock, `agent` its name in Events."""
+    """One controller: `target` is its name on the clock, `agent` its name in Events.
+
+    `hear` takes clock events that other components send to the target.
+    """
 
     target: str
     agent: str
@@ -62,6 +65,7 @@ class Duty:
     owns: frozenset[str]
     notice: Callable[[Desk, WatchEvent], Iterable[Key]]
     sync: Callable[[Desk, Key], None]
+    hear: Callable[[Desk, tuple[Any, ...]], None] | None = None
 
 
 class Loop:
@@ -89,7 +93,10 @@ class Loop:
     def handle(self, payload: Any) -> None:
         """Work on every key that is dirty now, once; what that makes dirty again has another turn."""
         queue = self._desk.queue
-        queue.wake(payload)
+        if self._duty.hear is not None and isinstance(payload, tuple) and payload[0] != "sync":
+            self._duty.hear(self._desk, payload)
+        else:
+            queue.wake(payload)
         self._drain()
         for key in queue.take():
             self._sync(key)

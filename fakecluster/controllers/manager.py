@@ -6,7 +6,7 @@ target. The scheduler and the kubelets are processes of their own and are not bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -19,6 +19,8 @@ from fakecluster.controllers.loadbalancers import LoadBalancerController, pool
 from fakecluster.controllers.loop import Duty, Loop
 from fakecluster.controllers.mirroring import MirroringController
 from fakecluster.controllers.namespaces import NamespaceController
+from fakecluster.controllers.nodes import ipam, lifecycle, orphans, ttl
+from fakecluster.controllers.nodes.eviction import TaintEviction
 from fakecluster.controllers.service_accounts import ProvisionController, root_ca, service_account
 from fakecluster.sim import Choices, Clock
 
@@ -47,6 +49,7 @@ class Flags:
     load_balancer_pool: str = LOAD_BALANCER_POOL
     load_balancer_ip_mode: str = "VIP"
     root_ca: str = ""
+    cluster_cidrs: tuple[str, ...] = ("10.244.0.0/16",)
 
 
 def _loop(duty: Duty) -> Callable[[ApiServer, Clock, Choices, Flags], Controller]:
@@ -60,6 +63,11 @@ CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]]
     "statefulset-controller": _loop(statefulsets.DUTY),
     "daemonset-controller": _loop(daemonsets.DUTY),
     "job-controller": _loop(jobs.DUTY),
+    "node-ipam-controller": lambda api, clock, choices, flags: Loop(ipam.duty(flags.cluster_cidrs), api, clock),
+    "node-lifecycle-controller": _loop(lifecycle.DUTY),
+    "taint-eviction-controller": lambda api, clock, choices, flags: TaintEviction(api, clock),
+    "pod-garbage-collector-controller": _loop(orphans.DUTY),
+    "ttl-controller": _loop(ttl.DUTY),
     "garbage-collector-controller": lambda api, clock, choices, flags: GarbageCollector(api, clock),
     "namespace-controller": lambda api, clock, choices, flags: NamespaceController(api, clock),
     "endpoints-controller": lambda api, clock, choices, flags: EndpointsController(api, clock),
@@ -79,7 +87,8 @@ class Manager:
     """The controllers of one cluster; `controllers` chooses some of `CONTROLLERS` by name (None: all).
 
     `load_balancer_pool` is one network or more, separated by commas; `load_balancer_ip_mode` is VIP or Proxy; `root_ca`
-    (PEM) is what `kube-root-ca.crt` says. Raises ValueError for a name that is not known.
+    (PEM) is what `kube-root-ca.crt` says; `cluster_cidrs` give Pod ranges to Nodes without one. Raises ValueError for
+    a name that is not known.
     """
 
     def __init__(
@@ -92,10 +101,11 @@ class Manager:
         load_balancer_pool: str = LOAD_BALANCER_POOL,
         load_balancer_ip_mode: str = "VIP",
         root_ca: str = "",
+        cluster_cidrs: Sequence[str] = ("10.244.0.0/16",),
     ) -> None:
         if unknown := set(controllers or ()) - set(CONTROLLERS):
             raise ValueError(f"no such controllers: {', '.join(sorted(unknown))}; there are {', '.join(CONTROLLERS)}")
-        flags = Flags(load_balancer_pool, load_balancer_ip_mode, root_ca)
+        flags = Flags(load_balancer_pool, load_balancer_ip_mode, root_ca, tuple(cluster_cidrs))
         self.controllers: dict[str, Controller] = {
             name: make(api, clock, choices, flags)
             for name, make in CONTROLLERS.items()

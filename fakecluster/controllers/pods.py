@@ -15,6 +15,7 @@ from fakecluster.controllers.quantity import quantity
 from fakecluster.controllers.timestamps import unix_seconds
 
 if TYPE_CHECKING:
+    from fakecluster.api.client import Client
     from fakecluster.sim import Clock
 
 Json = dict[str, Any]
@@ -24,6 +25,11 @@ FINAL_PHASES = ("Succeeded", "Failed")
 
 def phase(pod: Json) -> str:
     return str((pod.get("status") or {}).get("phase", ""))
+
+
+def on_node(client: Client, node_name: str) -> list[Json]:
+    """The Pods bound to a node."""
+    return [pod for pod in client.list("pods") if pod["spec"].get("nodeName") == node_name]
 
 
 def is_going(pod: Json) -> bool:

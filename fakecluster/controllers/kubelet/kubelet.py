@@ -9,16 +9,17 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.controllers.events import EventRecorder
-from fakecluster.controllers.kubelet import containers, probing, termination
+from fakecluster.controllers.kubelet import containers, probing, registration, termination
 from fakecluster.controllers.kubelet.host import Host, target
 from fakecluster.controllers.kubelet.run import new_run
+from fakecluster.controllers.nodes import lifecycle
 from fakecluster.controllers.timestamps import timestamp
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
     from fakecluster.api.store import WatchEvent
     from fakecluster.controllers.runtime import PodRuntime
-    from fakecluster.sim import Clock
+    from fakecluster.sim import Clock, Event
 
 Json = dict[str, Any]
 
@@ -36,8 +37,10 @@ class Kubelet:
         client = Client(api, user=f"system:node:{node_name}", agent="kubelet")
         events = EventRecorder(client, clock, "kubelet", host=node_name)
         self._host = Host(node_name, client, clock, runtime, events, {})
+        self._silence: Event | None = None
         self._inbox = api.watch(target(node_name), {"pods"})
         clock.bind(target(node_name), self.handle)
+        registration.renew_lease(self._host)
 
     def fork(self, api: ApiServer, clock: Clock, runtime: PodRuntime) -> Kubelet:
         """The kubelet of a copied cluster, with the same Pods running, bound to the copied clock."""
@@ -46,9 +49,30 @@ class Kubelet:
         client = Client(api, user=f"system:node:{self.node_name}", agent="kubelet")
         events = self._host.events.fork(client, clock)
         copy._host = Host(self.node_name, client, clock, runtime, events, self._host.pods.copy())
+        copy._silence = self._silence
         copy._inbox = api.inbox(target(self.node_name))
         clock.bind(target(self.node_name), copy.handle)
         return copy
+
+    def stop(self) -> None:
+        """The kubelet falls silent: it died or is cut off. Its containers run on; nobody looks after them.
+
+        Without heartbeats the node becomes NotReady after `lifecycle.GRACE_S`.
+        """
+        clock = self._host.clock
+        if self._silence is None:
+            clock.hold(target(self.node_name))
+            self._silence = clock.schedule(lifecycle.TARGET, ("silent", self.node_name), delay_s=lifecycle.GRACE_S)
+
+    def start(self) -> None:
+        """A kubelet that was stopped is back: it catches up with what happened and posts its status."""
+        clock = self._host.clock
+        if self._silence is not None:
+            clock.cancel(self._silence)
+            self._silence = None
+            clock.release(target(self.node_name))
+            registration.renew_lease(self._host)
+            registration.post_ready(self._host)
 
     def handle(self, payload: Any) -> None:
         """Take in changed Pods, an answer of the runtime, or a timer of the kubelet's own."""
