@@ -77,6 +77,8 @@ class Client:
         """Change an object by a patch of `kind` merge, strategic, json or apply."""
         request = self._request("patch", resource, namespace, name, subresource, dry_run)
         request.agent = field_manager or self.agent
+        if kind == "apply":
+            return writes.apply(request, patch, force=force)[0].object
         if kind not in PATCHES:
             raise ValueError(f"a patch is one of {', '.join(PATCHES)}, not {kind!r}")
 
@@ -98,7 +100,8 @@ class Client:
     ) -> JsonObject | None:
         """Delete an object: the marked object while finalizers or grace keep it, None when it is gone."""
         request = self._request("delete", resource, namespace, name, dry_run=dry_run)
-        return deletes.delete(request, DeleteOptions(grace_period_s, propagation, uid))
+        outcome = deletes.delete(request, DeleteOptions(grace_period_s, propagation, uid))
+        return outcome.stored.object if outcome.stays else None
 
     def bind(self, pod_name: str, namespace: str, node: str) -> None:
         """Assign a Pod to a node, as the scheduler does through `pods/binding`."""

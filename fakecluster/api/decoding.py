@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from fakecluster.api import schema, status
+from typing import Any
+
+from fakecluster.api import custom, diagnose, schema, status
 from fakecluster.api.resources import Resource
 from fakecluster.api.status import JsonObject
+
+#: What happens to unknown and repeated fields.
+STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
+
+
+class Undecodable(Exception):
+    """The object does not fit its kind; the text is what Go's decoder says."""
+
+
+def decoded(resource: Resource, obj: Any, validation: str = IGNORE) -> tuple[JsonObject, list[str]]:
+    """A clean copy of `obj`, and warnings about what was dropped. Raises Undecodable."""
+    if resource.custom is not None:
+        clean, warnings = custom.decoded(resource, obj)
+        if warnings and validation == STRICT:
+            raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
+        return clean, warnings if validation == WARN else []
+    clean, found = schema.decode(resource.api_version, resource.kind, obj)
+    name = schema.definition_name(resource.api_version, resource.kind)
+    if found.bad:
+        raise Undecodable((diagnose.type_problem(name, obj) if name else None) or "json: cannot unmarshal object")
+    warnings = []
+    if validation != IGNORE and name:
+        warnings = diagnose.strict_problems(name, obj) if found.unknown or has_repeated(obj) else []
+        if warnings and validation == STRICT:
+            raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
+    clean.setdefault("metadata", {})
+    clean["apiVersion"], clean["kind"] = resource.api_version, resource.kind
+    return clean, warnings
+
+
+def _custom(resource: Resource, obj: Any, validation: str) -> tuple[JsonObject, list[str]]:
+    try:
+        clean, unknown = custom.decoded(resource, obj)
+    except custom.Unfit as problem:
+        meta = diagnose.type_problem(schema.META + "ObjectMeta", obj.get("metadata"))
+        raise Undecodable(meta or "json: cannot unmarshal object") from problem
+    warnings = [] if validation == IGNORE else [f'unknown field "{path}"' for path in unknown]
+    if warnings and validation == STRICT:
+        raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
+    return clean, warnings
+
+
+def has_repeated(value: Any) -> bool:
+    """Whether an object somewhere inside had a key twice."""
+    if isinstance(value, dict):
+        return hasattr(value, "keys_twice") or any(has_repeated(item) for item in value.values())
+    return isinstance(value, list) and any(has_repeated(item) for item in value)
 
 
 def clean_copy(resource: Resource, obj: JsonObject) -> JsonObject:
     """The object as Go's types would keep it; ApiError 400 when a value has the wrong type."""
-    decoded, found = schema.decode(resource.api_version, resource.kind, obj)
-    if found.bad:
-        raise status.bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
-        )
-    decoded.setdefault("metadata", {})
-    decoded["apiVersion"], decoded["kind"] = resource.api_version, resource.kind
-    return decoded
+    try:
+        return decoded(resource, obj)[0]
+    except Undecodable as problem:
+        raise cannot_be_handled(resource.kind, resource.version, resource.kind, str(problem)) from problem
+
+
+def cannot_be_handled(kind: str, version: str, wanted: str, why: str) -> status.ApiError:
+    return status.bad_request(f'{kind} in version "{version}" cannot be handled as a {wanted}: {why}')

@@ -6,11 +6,12 @@ Facts from apimachinery's `pkg/api/validation/objectmeta.go` and the registry's 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
+from fakecluster.api import names
+from fakecluster.api.go_values import go_quote
+from fakecluster.api.label_rules import validate_labels
 from fakecluster.api.status import JsonObject
 from fakecluster.api.strategy import FieldError, forbidden, invalid, required, too_long
 from fakecluster.sim import Choices
@@ -45,24 +46,9 @@ def generate_name(prefix: str, choices: Choices) -> str:
     return prefix[:room] + letters
 
 
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SUBDOMAIN_WORDS = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-
-
-def dns_subdomain(name: str, prefix: bool) -> list[str]:
-    """The check of most kinds' names; a prefix may end with a dash."""
-    if prefix and name.endswith("-"):
-        name = name[:-1] + "a"
-    errors = []
-    if len(name) > 253:
-        errors.append("must be no more than 253 bytes")
-    if not _SUBDOMAIN.fullmatch(name):
-        errors.append(_SUBDOMAIN_WORDS)
-    return errors
+#: The check of most kinds' names; a prefix may end with a dash.
+dns_subdomain = names.with_prefix(names.dns_subdomain)
+STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def validate_object_meta(meta: JsonObject, namespaced: bool, name_check: NameCheck) -> list[FieldError]:
@@ -82,20 +68,93 @@ def validate_object_meta(meta: JsonObject, namespaced: bool, name_check: NameChe
 
 def _validate_rest(meta: JsonObject) -> list[FieldError]:
     errors: list[FieldError] = []
-    annotations = meta.get("annotations") or {}
+    if labels := meta.get("labels"):
+        errors += validate_labels(labels, "metadata.labels")
+    if annotations := meta.get("annotations"):
+        errors += validate_annotations(annotations)
+    if owners := meta.get("ownerReferences"):
+        errors += validate_owners(owners)
+    if finalizers := meta.get("finalizers"):
+        errors += validate_finalizers(finalizers)
+    return errors
+
+
+def validate_annotations(annotations: dict[str, str]) -> list[FieldError]:
+    """Keys are qualified names in lower case; all of them together have a bound."""
+    errors = [
+        invalid("metadata.annotations", key, words)
+        for key in annotations
+        for words in names.qualified_name(key.lower())
+    ]
     if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_MAX_BYTES:
         errors.append(too_long("metadata.annotations", ANNOTATIONS_MAX_BYTES))
+    return errors
+
+
+def validate_owners(owners: list[JsonObject]) -> list[FieldError]:
+    """Every owner is named completely, and at most one of them is the controller."""
+    place = "metadata.ownerReferences"
+    errors: list[FieldError] = []
+    controller = ""
+    for owner in owners:
+        version = owner.get("apiVersion", "")
+        if not version.rpartition("/")[2]:
+            errors.append(invalid(f"{place}.apiVersion", version, "version must not be empty"))
+        errors += [
+            invalid(f"{place}.{key}", "", "must not be empty") for key in ("kind", "name", "uid") if not owner.get(key)
+        ]
+        if owner.get("kind") == "Event" and version == "v1":
+            errors.append(
+                invalid(place, f"{version}, Kind=Event", f"{version}, Kind=Event is disallowed from being an owner")
+            )
+        if owner.get("controller"):
+            if controller:
+                words = (
+                    f'Only one reference can have Controller set to true. Found "true" in references for {controller} '
+                    f"and {owner.get('name')}"
+                )
+                errors.append(invalid(place, owners, words))
+            controller = owner.get("name", "")
+    return errors
+
+
+def validate_finalizers(finalizers: list[str]) -> list[FieldError]:
+    """Qualified names, or one of the server's own; not orphaning and foreground deletion at once."""
+    errors: list[FieldError] = []
+    for index, name in enumerate(finalizers):
+        place = f"metadata.finalizers[{index}]"
+        found = [invalid(place, name, words) for words in names.qualified_name(name)]
+        if not found and "/" not in name and name not in STANDARD_FINALIZERS:
+            found = [invalid(place, name, "name is neither a standard finalizer name nor is it fully qualified")]
+        errors += found
+    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
+        words = "finalizer orphan and foregroundDeletion cannot be both set"
+        errors.append(invalid("metadata.finalizers", finalizers, words))
     return errors
 
 
 def validate_object_meta_update(new: JsonObject, old: JsonObject) -> list[FieldError]:
     """`ValidateObjectMetaUpdate`: what no update may change."""
     errors: list[FieldError] = []
-    for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        if new.get(key) != old.get(key):
-            errors.append(invalid(f"metadata.{key}", absent_or(new.get(key)), IMMUTABLE))
+    if old.get("deletionTimestamp"):
+        added = sorted(set(new.get("finalizers", ())) - set(old.get("finalizers", ())))
+        if added:
+            listed = ", ".join(go_quote(name) for name in added)
+            words = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+            errors.append(forbidden("metadata.finalizers", words))
+    errors += [
+        invalid(f"metadata.{key}", new.get(key, ABSENT_AS.get(key)), IMMUTABLE)
+        for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+        if new.get(key) != old.get(key)
+    ]
+    if labels := new.get("labels"):
+        errors += validate_labels(labels, "metadata.labels")
+    if annotations := new.get("annotations"):
+        errors += validate_annotations(annotations)
+    if owners := new.get("ownerReferences"):
+        errors += validate_owners(owners)
     return errors
 
 
-def absent_or(value: Any) -> Any:
-    return value
+#: How Go shows a field that is not there: empty strings are values, times and numbers are null.
+ABSENT_AS = {"name": "", "namespace": "", "uid": ""}

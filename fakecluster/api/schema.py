@@ -7,10 +7,13 @@ pointers appear even when they are empty. The fast pass notes only *that* someth
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import lzma
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import resources as package_files
 from typing import Any, Final
 
@@ -22,6 +25,7 @@ from fakecluster.api.status import JsonObject
 Schema = dict[str, Any]
 PREFIX = "#/components/schemas/"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 @attrs.define(slots=True)
@@ -244,6 +248,61 @@ def _int_or_string(value: Any, found: Pass) -> Any:
     return value
 
 
+def _quantity(value: Any, found: Pass) -> Any:
+    from fakecluster.api.kinds_workload.quantity import canonical
+
+    try:
+        return canonical(value if value.__class__ is str else repr(value))
+    except ValueError:
+        found.bad = True
+        return "0"
+
+
+def time_problem(text: str) -> str | None:
+    """Go's complaint about an RFC 3339 time; None when it is one."""
+    if _parsed_time(text) is not None:
+        return None
+    layout = "2006-01-02T15:04:05Z07:00"
+    return f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"'
+
+
+def _time(value: Any, found: Pass) -> Any:
+    parsed = _parsed_time(value) if value.__class__ is str else None
+    if parsed is None:
+        found.bad = True
+        return "1970-01-01T00:00:00Z"
+    return parsed.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _micro_time(value: Any, found: Pass) -> Any:
+    parsed = _parsed_time(value) if value.__class__ is str else None
+    if parsed is None:
+        found.bad = True
+        return "1970-01-01T00:00:00.000000Z"
+    return parsed.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed_time(text: str) -> datetime | None:
+    if not TIME.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _byte_string(value: Any, found: Pass) -> Any:
+    if value.__class__ is not str:
+        found.bad = True
+        return ""
+    try:
+        return base64.b64encode(base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)).decode()
+    except ValueError:
+        found.bad = True
+        return ""
+
+
 def _free_form(obj: Any, found: Pass) -> Any:
     """A kind that the schema does not have: only its metadata is checked."""
     if obj.__class__ is not dict:
@@ -265,13 +324,26 @@ def copied(value: Any) -> Any:
 
 SCALARS: dict[tuple[str, str], Decode] = {
     ("string", ""): _string,
+    ("string", "byte"): _byte_string,
     ("boolean", ""): _boolean,
     ("integer", ""): _integer(64),
     ("integer", "int32"): _integer(32),
     ("integer", "int64"): _integer(64),
     ("number", ""): _number,
 }
+#: Definitions that are one value to everybody else, whatever they look like inside.
+OPAQUE = frozenset(
+    (
+        "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+        "io.k8s.apimachinery.pkg.api.resource.Quantity",
+        META + "Time",
+        META + "MicroTime",
+    )
+)
 SPECIAL: dict[str, Decode] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": _quantity,
     META + "FieldsV1": _raw_object,
+    META + "Time": _time,
+    META + "MicroTime": _micro_time,
 }

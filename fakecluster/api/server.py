@@ -7,6 +7,9 @@ from typing import Any
 
 from fakecluster.api import kinds_network, resources
 from fakecluster.api.resources import Registry
+from fakecluster.api.rest import dispatch
+from fakecluster.api.rest.response import Response
+from fakecluster.api.rest.users import ADMIN, User
 from fakecluster.api.store import Inbox, Store
 from fakecluster.sim import Choices, Clock
 
@@ -32,6 +35,9 @@ class ApiServer:
         self.service_account_admission = service_account_admission
         self.store = Store(clock)
         self.registry: Registry = resources.built_in()
+        #: bearer tokens, and what is known of users that a transport names
+        self.tokens: dict[str, User] = {}
+        self.users: dict[str, User] = {ADMIN.name: ADMIN}
         self.allocators: Any = kinds_network.new_allocators(self.service_cidrs)
         self._start()
 
@@ -43,6 +49,18 @@ class ApiServer:
             client.create("namespaces", {"metadata": {"name": name}})
         kinds_network.publish_default(client, self.service_cidrs)
         kinds_network.publish_master(client, self.service_cidrs, self.advertise_address)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        user: str = "admin",
+    ) -> Response:
+        """Answer one HTTP request; `user` is who asks when no bearer token says otherwise."""
+        return dispatch.answer(self, method, path, query, headers or {}, body, user)
 
     def watch(self, target: str, resources: Iterable[str]) -> Inbox:
         """Open an inbox for a component; its target is woken through the clock (bind it there)."""

@@ -18,6 +18,8 @@ from fakecluster.sim import Clock
 
 #: Changes that watchers can still read from the past; the real server keeps about five minutes' worth.
 WINDOW = 20_000
+#: Where a new store starts: what came before (revision 1 included) counts as compacted.
+FIRST_REVISION = 2
 
 
 @attrs.frozen(slots=True)
@@ -38,6 +40,7 @@ class WatchEvent:
     previous: JsonObject | None
     revision: int
     managed: Managed | None = None
+    previous_managed: Managed | None = None
 
 
 class Inbox:
@@ -72,13 +75,14 @@ class Store:
     """Objects, revisions and watchers of one server."""
 
     def __init__(self, clock: Clock) -> None:
-        self.revision = 1
+        self.revision = FIRST_REVISION
         self.compacted = 0  # changes up to this revision cannot be watched any more
         self.history: deque[WatchEvent] = deque()
         self.inboxes: dict[str, Inbox] = {}
         self._clock = clock
         self._buckets: dict[str, dict[str, Bucket]] = {}
         self._owned: set[tuple[str, str]] = set()
+        self._revisions: dict[str, int] = {}
         self._watchers: dict[str, list[Inbox]] = {}
 
     def get(self, resource: str, namespace: str, name: str) -> JsonObject | None:
@@ -123,7 +127,7 @@ class Store:
         meta["resourceVersion"] = str(self.revision)
         bucket[meta["name"]] = Stored(obj, managed)
         kind = "ADDED" if previous is None else "MODIFIED"
-        return self._publish(kind, resource, obj, previous.object if previous else None, managed)
+        return self._publish(kind, resource, obj, previous, managed)
 
     def remove(self, resource: str, namespace: str, name: str, final: JsonObject | None = None) -> WatchEvent:
         """Delete an object; the event shows it (or its `final` state) with the revision of the deletion."""
@@ -131,7 +135,7 @@ class Store:
         self.revision += 1
         last = final or stored.object
         gone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
-        return self._publish("DELETED", resource, gone, stored.object, stored.managed)
+        return self._publish("DELETED", resource, gone, stored, stored.managed)
 
     def watch(self, target: str, resources: Iterable[str]) -> Inbox:
         """Open the inbox of `target`; the objects that exist are its first events."""
@@ -150,6 +154,15 @@ class Store:
         for watchers in self._watchers.values():
             if inbox in watchers:
                 watchers.remove(inbox)
+
+    @property
+    def oldest(self) -> int:
+        """The first revision that was ever complete: nothing can be asked about times before it."""
+        return FIRST_REVISION
+
+    def revision_of(self, resource: str) -> int:
+        """The revision of the last change of a resource."""
+        return self._revisions.get(resource, FIRST_REVISION)
 
     def since(self, revision: int) -> list[WatchEvent]:
         """Every change after `revision`, oldest first."""
@@ -177,7 +190,7 @@ class Store:
             if event.previous is None:
                 found.pop(key, None)
             else:
-                found[key] = Stored(event.previous, event.managed)
+                found[key] = Stored(event.previous, event.previous_managed)
         return [found[key] for key in sorted(found, key=lambda key: f"{key[0]}/{key[1]}")]
 
     def compact(self, revision: int) -> None:
@@ -191,6 +204,7 @@ class Store:
         copy = Store(clock)
         copy.revision, copy.compacted = self.revision, self.compacted
         copy.history = self.history.copy()
+        copy._revisions = self._revisions.copy()
         copy._buckets = {resource: spaces.copy() for resource, spaces in self._buckets.items()}
         self._owned.clear()  # both sides share every bucket now
         copy.inboxes = {target: inbox.fork(clock) for target, inbox in self.inboxes.items()}
@@ -208,9 +222,11 @@ class Store:
         return spaces[namespace]
 
     def _publish(
-        self, kind: str, resource: str, obj: JsonObject, previous: JsonObject | None, managed: Managed | None
+        self, kind: str, resource: str, obj: JsonObject, previous: Stored | None, managed: Managed | None
     ) -> WatchEvent:
-        event = WatchEvent(kind, resource, obj, previous, self.revision, managed)
+        before, lines = (previous.object, previous.managed) if previous else (None, None)
+        event = WatchEvent(kind, resource, obj, before, self.revision, managed, lines)
+        self._revisions[resource] = self.revision
         self.history.append(event)
         if len(self.history) > WINDOW:
             self.compacted = self.history.popleft().revision

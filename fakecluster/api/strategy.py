@@ -177,6 +177,8 @@ class Strategy:
     generation: Callable[[JsonObject], object] | None = None
     #: seconds that a delete gives the object before it goes (Pods); None: it goes at once
     grace_period_s: Callable[[JsonObject, int | None], int] | None = None
+    #: may refuse a deletion (ApiError)
+    before_delete: Callable[[JsonObject, Request], None] | None = None
     #: called once when an object is marked for deletion but stays (finalizers, grace): may change the working copy
     prepare_delete: Callable[[JsonObject, Request], None] | None = None
     #: called when a deletion has marked the object and stored it so
@@ -185,6 +187,12 @@ class Strategy:
     may_go: Callable[[JsonObject], bool] | None = None
     #: what a client sends as status in a create or an update is taken (Nodes, when they register)
     keeps_status: bool = False
+    #: paths that nobody manages through `status`, beyond spec
+    status_ignores: tuple[tuple[str, ...], ...] = ()
+    #: an update checks metadata once more as a create does (most kinds' ValidateUpdate calls Validate)
+    revalidates_meta: bool = True
+    #: a finished deletion answers with the object instead of a Status
+    returns_deleted: bool = False
     #: a PUT on a missing object creates it (Service, Endpoints, Lease, ...)
     create_on_update: bool = False
     #: an update without resourceVersion is refused (Lease-like and custom resources)

@@ -6,15 +6,19 @@ the order decides which error a bad request gets.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
-from fakecluster.api import managed, object_meta, schema, status
-from fakecluster.api.kinds import strategy_for
+from fakecluster.api import apply as applying
+from fakecluster.api import custom, decoding, managed, object_meta, schema, status
+from fakecluster.api.kinds import strategy_of
 from fakecluster.api.managed import Managed, Writer
 from fakecluster.api.resources import Resource
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.store import Stored
 from fakecluster.api.strategy import FieldError, Request, Strategy, invalid, invalid_object
+from fakecluster.api.type_tree import TypeNode, type_of
 
 MODIFIED_MEANWHILE = "the object has been modified; please apply your changes to the latest version and try again"
 SYSTEM_META = (
@@ -29,18 +33,22 @@ SYSTEM_META = (
 NAME_TRIES = 8
 
 
-def create(request: Request, obj: JsonObject) -> Stored:
-    """Store a new object; `obj` is a clean working copy (decoding.py). Raises ApiError and then leaves no trace."""
-    resource, strategy = request.resource, strategy_for(request.resource.key)
+def create(request: Request, obj: JsonObject, record: Managed | None = None) -> Stored:
+    """Store a new object; `obj` is a clean working copy (decoding.py). Raises ApiError and then leaves no trace.
+
+    `record` (of an apply) stands for who manages what; without it the writer manages all that the object says.
+    """
+    resource, strategy = request.resource, strategy_of(request.resource)
     try:
         _place(request, obj)
         if strategy.default:
             strategy.default(obj)
+        given = obj["metadata"].pop("managedFields", None)
+        record = record or _created_record(request, strategy, obj, given)
         admit_create(request, obj)
-        spec = obj.get("spec")
+        _fill_system_meta(request, obj)
         if strategy.admit:
             obj = strategy.admit(obj, None, request)
-        _fill_system_meta(request, obj)
         _prepare_create(strategy, request, obj)
         errors = object_meta.validate_object_meta(
             obj["metadata"], resource.namespaced, strategy.name or object_meta.dns_subdomain
@@ -50,10 +58,151 @@ def create(request: Request, obj: JsonObject) -> Stored:
             raise invalid_object(resource, obj["metadata"].get("name", ""), errors)
         if strategy.warnings:
             request.warnings += strategy.warnings(obj, None)
-        return _insert(strategy, request, obj, {**obj, "spec": spec} if strategy.admit else obj)
+        return _insert(strategy, request, obj, record)
     except ApiError:
         undo(request)
         raise
+
+
+def _created_record(request: Request, strategy: Strategy, obj: JsonObject, given: Any) -> Managed:
+    """Before admission and preparation change it, the object is what the client said (with defaults)."""
+    resource = request.resource
+    mutates = strategy.admit or strategy.prepare_create
+    said = schema.copied(obj) if mutates else obj
+    return managed.written(
+        type_of_resource(resource),
+        base_record(given, None),
+        writer(request),
+        request.clock.unix_s,
+        zero_object(resource),
+        said,
+        ignored_fields(request),
+    )
+
+
+def base_record(given: Any, live: Managed | None) -> Managed | None:
+    """The lines that a write starts from: those that the client sent, if they make sense, else the stored ones."""
+    if not given:
+        return live
+    if given == [{}]:
+        return Managed({})
+    try:
+        entries = managed.parse(given)
+    except (ValueError, TypeError, AttributeError):
+        return live
+    if live is not None and entries == live.resolved():
+        return live
+    return Managed(entries) if entries else live
+
+
+def type_of_resource(resource: Resource) -> TypeNode:
+    """The type that decides how fields are owned."""
+    if resource.custom is not None:
+        return custom.type_node(resource)
+    return type_of(resource.api_version, resource.kind)
+
+
+@functools.lru_cache(maxsize=256)
+def zero_object(resource: Resource) -> JsonObject:
+    """What nothing at all looks like in this kind: the structures that Go has without asking."""
+    if resource.custom is not None:
+        return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
+    return schema.decode(resource.api_version, resource.kind, {})[0]
+
+
+def ignored_fields(request: Request) -> tuple[tuple[str, ...], ...]:
+    """The fields that this endpoint does not write, so that nobody manages them through it (`GetResetFields`)."""
+    if request.subresource == "status":
+        strategy = strategy_of(request.resource)
+        return (("f:spec",), *strategy.status_ignores)
+    if not request.subresource and request.resource.has_status:
+        return (("f:status",),)
+    return ()
+
+
+def check_name(request: Request, obj: JsonObject) -> None:
+    """400 when the body names another object than the path."""
+    meta = obj["metadata"]
+    name = meta.get("name", "")
+    if name and name != request.name:
+        words = f"the name of the object ({name}) does not match the name on the URL ({request.name})"
+        raise status.bad_request(words)
+    if not name:
+        raise status.bad_request(f"name must be provided on the object for update: {request.name}")
+    if request.resource.namespaced and meta.get("namespace", request.namespace) != request.namespace:
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def update_or_create(request: Request, obj: JsonObject) -> tuple[Stored, bool]:
+    """PUT: (the object, whether it is new); some kinds are created when they are not there."""
+    resource, strategy = request.resource, strategy_of(request.resource)
+    before = request.store.stored(resource.key, request.namespace, request.name)
+    if before is None and strategy.create_on_update and not request.subresource:
+        obj["metadata"].pop("resourceVersion", None)
+        if uid := obj["metadata"].get("uid"):
+            raise _uid_precondition(request, uid, "")
+        return create(request, obj), True
+    if before is not None and (uid := obj["metadata"].get("uid")) and uid != before.object["metadata"]["uid"]:
+        raise _uid_precondition(request, uid, before.object["metadata"]["uid"])
+    return update(request, lambda _: obj), False
+
+
+def _uid_precondition(request: Request, wanted: str, found: str) -> ApiError:
+    resource = request.resource
+    place = f"{resource.group}/{resource.plural}" if resource.group else resource.plural
+    key = "/".join(part for part in ("/registry", place, request.namespace, request.name) if part)
+    why = (
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+        f"UID in precondition: {wanted}, UID in object meta: {found}"
+    )
+    return status.conflict(resource.plural, resource.group, request.name, why)
+
+
+def apply(request: Request, config: JsonObject, *, force: bool) -> tuple[Stored, bool]:
+    """Server-side apply of a configuration as it was written: (the object, whether it is new)."""
+    resource, meta = request.resource, config.get("metadata") or {}
+    _check_config(request, config, meta)
+    before = request.store.stored(resource.key, request.namespace, request.name)
+    who = Writer(request.agent, "Apply", resource.api_version, request.subresource)
+    said = applying.Application(config, who, request.clock.unix_s, force, ignored_fields(request))
+    node = type_of_resource(resource)
+    if before is None:
+        if request.subresource:
+            raise status.not_found(resource.plural, resource.group, request.name)
+        if uid := meta.get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise status.conflict(resource.plural, resource.group, request.name, why)
+        fresh = {**zero_object(resource), "metadata": {}}
+        done = applying.apply(node, fresh, {}, said)
+        obj = decoding.clean_copy(resource, done.object)
+        obj["metadata"].pop("resourceVersion", None)
+        return create(request, obj, Managed(done.entries)), True
+    outcome: list[Managed] = []
+
+    def change(live: Stored) -> JsonObject:
+        lines = live.managed.resolved() if live.managed is not None else {}
+        done = applying.apply(node, live.object, lines, said)
+        outcome.append(live.managed if live.managed is not None and done.entries == lines else Managed(done.entries))
+        return decoding.clean_copy(resource, done.object)
+
+    return update(request, change, record=lambda _before, _new: outcome[0]), False
+
+
+def _check_config(request: Request, config: JsonObject, meta: JsonObject) -> None:
+    resource = request.resource
+    api_version, kind = config.get("apiVersion", ""), config.get("kind", "")
+    if not api_version or not kind:
+        group, _, version = str(api_version).rpartition("/")
+        raise status.bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
+    if meta.get("managedFields") is not None:
+        raise status.bad_request("metadata.managedFields must be nil")
+    if api_version != resource.api_version:
+        words = f"Incorrect version specified in apply patch. Specified patch version: {api_version}, expected: "
+        raise status.bad_request(words + resource.api_version)
+    if (name := meta.get("name", "")) and name != request.name:
+        raise status.bad_request(f"the name of the object ({name}) does not match the name on the URL ({request.name})")
 
 
 def _place(request: Request, obj: JsonObject) -> None:
@@ -94,10 +243,9 @@ def admit_create(request: Request, obj: JsonObject) -> None:
 def _fill_system_meta(request: Request, obj: JsonObject) -> None:
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
-        raise status.bad_request("resourceVersion should not be set on objects to be created")
+        raise status.failure(500, "", "resourceVersion should not be set on objects to be created")
     for key in SYSTEM_META:
         meta.pop(key, None)
-    meta.pop("managedFields", None)
     meta.pop("generation", None)
     meta["uid"] = object_meta.new_uid(request.choices)
     meta["creationTimestamp"] = object_meta.timestamp(request.clock.unix_s)
@@ -122,16 +270,18 @@ def reset_status(resource: Resource, obj: JsonObject) -> None:
         obj["status"] = empty
 
 
-def _insert(strategy: Strategy, request: Request, obj: JsonObject, asked: JsonObject) -> Stored:
+def _insert(strategy: Strategy, request: Request, obj: JsonObject, record: Managed) -> Stored:
     resource, meta = request.resource, obj["metadata"]
     generated = not request.name and "generateName" in meta
     tries = 0
-    while request.store.stored(resource.key, meta.get("namespace", ""), meta["name"]) is not None:
+    while (taken := request.store.stored(resource.key, meta.get("namespace", ""), meta["name"])) is not None:
         tries += 1
         if not generated or tries > NAME_TRIES:
-            raise status.already_exists(resource.plural, resource.group, meta["name"])
+            error = status.already_exists(resource.plural, resource.group, meta["name"])
+            if taken.object["metadata"].get("deletionTimestamp"):
+                error.status["message"] = f"object is being deleted: {error.message}"
+            raise error
         meta["name"] = object_meta.generate_name(meta["generateName"], request.choices)
-    record = managed.written(None, writer(request), request.clock.unix_s, None, asked)
     return _store(request, obj, record, strategy.created)
 
 
@@ -164,25 +314,27 @@ def update(
     record: Callable[[Stored, JsonObject], Managed] | None = None,
 ) -> Stored:
     """Replace a stored object by what `change` makes of it (a clean working copy); an unchanged one is not written."""
-    resource, strategy = request.resource, strategy_for(request.resource.key)
+    resource, strategy = request.resource, strategy_of(request.resource)
     before = request.store.stored(resource.key, request.namespace, request.name)
     if before is None:
         raise status.not_found(resource.plural, resource.group, request.name)
     try:
         new, old = change(before), before.object
-        _check_identity(request, strategy, new, old)
+        given = new["metadata"].pop("managedFields", None)
         if strategy.default:
             strategy.default(new)
+        _check_version(request, strategy, new, old)
+        kept = record(before, new) if record else _updated_record(request, strategy, before, new, given)
         if strategy.admit and not request.subresource:
             new = strategy.admit(new, old, request)
         _prepare_update(strategy, request, new, old)
+        _keep_system_meta(new["metadata"], old["metadata"])
         errors = _validate_update(strategy, request, new, old)
         if errors:
             raise invalid_object(resource, request.name, errors)
         if strategy.warnings and not request.subresource:
             request.warnings += strategy.warnings(new, old)
-        kept = (record or _ordinary_record(request))(before, new)
-        if new == old and (record is None or kept is before.managed):
+        if new == old and same_lines(kept, before.managed):
             undo(request)
             return before
         return finish_update(request, strategy, before, new, kept)
@@ -191,9 +343,28 @@ def update(
         raise
 
 
-def _ordinary_record(request: Request) -> Callable[[Stored, JsonObject], Managed]:
-    return lambda before, new: managed.written(
-        before.managed, writer(request), request.clock.unix_s, before.object, new
+def same_lines(new: Managed | None, old: Managed | None) -> bool:
+    """Whether nobody's fields changed; times of unchanged lines do not count."""
+    if new is old:
+        return True
+    lines, before = (record.resolved() if record is not None else {} for record in (new, old))
+    return {key: entry.fields for key, entry in lines.items()} == {key: entry.fields for key, entry in before.items()}
+
+
+def _updated_record(
+    request: Request, strategy: Strategy, before: Stored, new: JsonObject, given: Any
+) -> Managed | None:
+    base = base_record(given, before.managed)
+    mutates = strategy.admit or strategy.prepare_update or strategy.prepare_status or request.subresource
+    said = schema.copied(new) if mutates or request.resource.has_status else new
+    return managed.written(
+        type_of_resource(request.resource),
+        base,
+        writer(request),
+        request.clock.unix_s,
+        before.object,
+        said,
+        ignored_fields(request),
     )
 
 
@@ -226,27 +397,37 @@ def may_go(strategy: Strategy, obj: JsonObject) -> bool:
     return not obj["metadata"].get("finalizers")
 
 
-def _check_identity(request: Request, strategy: Strategy, new: JsonObject, old: JsonObject) -> None:
+def _check_version(request: Request, strategy: Strategy, new: JsonObject, old: JsonObject) -> None:
     resource, meta, was = request.resource, new["metadata"], old["metadata"]
     revision = meta.get("resourceVersion", "")
-    if not revision and strategy.needs_resource_version:
-        words = "must be specified for an update"
-        raise invalid_object(resource, request.name, [invalid("metadata.resourceVersion", 0, words)])
-    if revision and revision != was["resourceVersion"]:
+    if revision and not revision.isdigit():
+        words = f'invalid resourceVersion "{revision}": strconv.ParseUint: parsing "{revision}": invalid syntax'
+        raise status.failure(500, "", words)
+    if (not revision or revision == "0") and strategy.needs_resource_version:
+        error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        causes = [(error.type, error.field, error.message)]
+        raise status.invalid(resource.plural, resource.group, request.name, causes)
+    if revision not in ("", "0", was["resourceVersion"]):
         raise status.conflict(resource.plural, resource.group, request.name, MODIFIED_MEANWHILE)
     meta["resourceVersion"] = was["resourceVersion"]
-    for key in ("uid", "creationTimestamp"):
-        if not meta.get(key):
-            meta[key] = was[key]
-    for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"):
-        if key in was:
-            meta[key] = was[key]
-        elif key != "generateName":
-            meta.pop(key, None)
     if resource.namespaced:
         meta.setdefault("namespace", was["namespace"])
-    meta.pop("managedFields", None)
+    if "generation" in was:
+        meta["generation"] = was["generation"]
+    else:
+        meta.pop("generation", None)
     meta.pop("selfLink", None)
+
+
+def _keep_system_meta(meta: JsonObject, was: JsonObject) -> None:
+    """What no update changes, whatever it says (`rest.BeforeUpdate`)."""
+    if not meta.get("uid"):
+        meta["uid"] = was["uid"]
+    meta["creationTimestamp"] = was["creationTimestamp"]
+    if "deletionTimestamp" in was:
+        meta["deletionTimestamp"] = was["deletionTimestamp"]
+    if "deletionGracePeriodSeconds" in was:
+        meta.setdefault("deletionGracePeriodSeconds", was["deletionGracePeriodSeconds"])
 
 
 def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: JsonObject) -> None:
@@ -273,9 +454,14 @@ def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: 
 
 def _validate_update(strategy: Strategy, request: Request, new: JsonObject, old: JsonObject) -> list[FieldError]:
     errors = object_meta.validate_object_meta_update(new["metadata"], old["metadata"])
+    errors = errors + errors  # the registry checks them, and so does every kind
     if request.subresource:
         check = strategy.validate_status if request.subresource == "status" else None
         return errors + (check(new, old) if check else [])
+    if errors and strategy.revalidates_meta:
+        errors += object_meta.validate_object_meta(
+            new["metadata"], request.resource.namespaced, strategy.name or object_meta.dns_subdomain
+        )
     if strategy.validate_update:
         return errors + strategy.validate_update(new, old)
     return errors + (strategy.validate(new) if strategy.validate else [])
@@ -303,6 +489,5 @@ def bind(request: Request, node: str, annotations: dict[str, str] | None = None)
     stamp = object_meta.timestamp(request.clock.unix_s)
     conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": stamp})
     new["status"]["conditions"] = conditions
-    record = _ordinary_record(request)(before, new)
     if not request.dry_run:
-        request.store.put(resource.key, new, record)
+        request.store.put(resource.key, new, before.managed)

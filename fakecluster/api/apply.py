@@ -1,0 +1,167 @@
+"""Server-side apply: merge what a manager says into the live object, drop what it no longer says, find the conflicts.
+
+The rules of structured-merge-diff's `merge.Updater.Apply` and apimachinery's `managedfields`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from fakecluster.api import managed, status, typed
+from fakecluster.api.field_sets import EMPTY, FieldSet, Path, as_text
+from fakecluster.api.managed import Entries, Entry, Writer
+from fakecluster.api.status import ApiError, JsonObject
+from fakecluster.api.type_tree import DEDUCED, TypeNode
+
+BEFORE_FIRST_APPLY = "before-first-apply"
+
+
+@attrs.frozen
+class Applied:
+    """The outcome: the merged object, and the lines of managedFields that go with it."""
+
+    object: JsonObject
+    entries: Entries
+
+
+@attrs.frozen
+class Application:
+    """One apply: which configuration, by whom, whether conflicts are overridden, what the endpoint does not write."""
+
+    config: JsonObject
+    writer: Writer
+    unix_s: int
+    force: bool = False
+    ignored: tuple[Path, ...] = ()
+
+
+def apply(node: TypeNode, live: JsonObject, entries: Entries, application: Application) -> Applied:
+    """Raises ApiError 409 for conflicts, 500 when the configuration does not fit the type."""
+    config = application.config
+    check_typed(node, config)
+    if not entries and live["metadata"].get("resourceVersion"):
+        entries = _before_first_apply(node, live, application)
+    writer = application.writer
+    previous = entries.get(writer.key)
+    mine = managed.stripped(typed.field_set(node, config), application.ignored)
+    merged = typed.merge(node, live, config)
+    lines = {**entries, writer.key: Entry(writer, mine, application.unix_s)}
+    if previous is not None:
+        merged = _prune(node, merged, lines, previous.fields)
+    lines = _take_over(node, live, merged, lines, application)
+    kept = {key: entry for key, entry in lines.items() if entry.fields}
+    same = previous is not None and previous.fields == mine and live == merged
+    if same and writer.key in kept:
+        kept[writer.key] = attrs.evolve(kept[writer.key], unix_s=previous.unix_s if previous else None)
+    return Applied(merged, kept)
+
+
+def _before_first_apply(node: TypeNode, live: JsonObject, application: Application) -> Entries:
+    writer = Writer(BEFORE_FIRST_APPLY, "Update", application.writer.api_version)
+    bare = {**live, "metadata": {key: value for key, value in live["metadata"].items() if key != "managedFields"}}
+    return managed.updated(node, {}, writer, application.unix_s, None, bare, application.ignored)
+
+
+def _prune(node: TypeNode, merged: JsonObject, lines: Entries, last: FieldSet) -> JsonObject:
+    """Remove what this manager applied before and nobody says any more."""
+    named_last = typed.with_named_fields(node, last)
+    pruned = typed.remove(node, merged, named_last) or {}
+    everything = typed.with_named_fields(node, typed.field_set(node, merged))
+    owned = EMPTY.union(*(entry.fields for entry in lines.values()))
+    kept = typed.with_named_fields(node, typed.field_set(node, pruned)) | typed.with_named_fields(node, owned)
+    pruned = typed.remove(node, merged, everything - kept) or {}
+    left = typed.with_named_fields(node, typed.field_set(node, pruned))
+    result: JsonObject = typed.remove(node, merged, (everything - left) & named_last) or {}
+    return result
+
+
+def _take_over(
+    node: TypeNode, live: JsonObject, merged: JsonObject, lines: Entries, application: Application
+) -> Entries:
+    change = typed.compare(node, live, merged)
+    changed = managed.stripped(frozenset(change.modified | change.added), application.ignored)
+    removed = managed.stripped(frozenset(change.removed), application.ignored)
+    mine = application.writer.key
+    clashes = {key: entry.fields & changed for key, entry in lines.items() if key != mine and entry.fields & changed}
+    if clashes and not application.force:
+        raise conflict_error([(lines[key].writer, path) for key, paths in clashes.items() for path in sorted(paths)])
+    return {
+        key: entry if key == mine else attrs.evolve(entry, fields=entry.fields - clashes.get(key, EMPTY) - removed)
+        for key, entry in lines.items()
+    }
+
+
+def conflict_error(conflicts: list[tuple[Writer, Path]]) -> ApiError:
+    """409 with one cause per field, sorted by manager and field."""
+    rows = sorted((conflict_words(writer), as_text(path)) for writer, path in conflicts)
+    causes = [{"reason": "FieldManagerConflict", "message": words, "field": field} for words, field in rows]
+    noun = "conflict" if len(rows) == 1 else "conflicts"
+    by_writer: dict[str, list[str]] = {}
+    for words, field in rows:
+        by_writer.setdefault(words, []).append(field)
+    message = f"Apply failed with {len(rows)} {noun}: {_listed(by_writer)}"
+    return status.failure(409, "Conflict", message, {"causes": causes})
+
+
+def _listed(by_writer: dict[str, list[str]]) -> str:
+    if len(by_writer) == 1:
+        ((words, fields),) = by_writer.items()
+        return f"{words}: {fields[0]}" if len(fields) == 1 else f"{words}:\n- " + "\n- ".join(fields)
+    parts = [f"{words}:\n- " + "\n- ".join(fields) for words, fields in by_writer.items()]
+    return "conflicts " + "\nconflicts ".join(part.removeprefix("conflict ") for part in parts)
+
+
+def conflict_words(writer: Writer) -> str:
+    """``conflict with "kubectl" using v1``; appliers go without the version."""
+    words = f'conflict with "{writer.manager}"'
+    if writer.subresource:
+        words += f' with subresource "{writer.subresource}"'
+    if writer.operation == "Update":
+        words += f" using {writer.api_version}"
+    return words
+
+
+def check_typed(node: TypeNode, config: JsonObject) -> None:
+    """500 in the real server's words when the configuration has unknown fields or repeated keys."""
+    problem = _undeclared(node, config, "")
+    if problem is None:
+        try:
+            typed.check_keys(node, config)
+        except typed.DuplicateKey as duplicate:
+            problem = str(duplicate)
+    if problem is None:
+        return
+    meta = config.get("metadata") or {}
+    group, _, version = config["apiVersion"].rpartition("/")
+    who = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={config['kind']}"
+    raise plain_500(f"failed to create typed patch object ({who}): {problem}")
+
+
+def plain_500(message: str) -> ApiError:
+    """An error that the server did not expect: only code and message."""
+    return status.failure(500, "", message)
+
+
+def _undeclared(node: TypeNode, value: Any, place: str) -> str | None:
+    if node.kind == DEDUCED or not isinstance(value, dict | list):
+        return None
+    if isinstance(value, list):
+        items = (
+            (_undeclared(node.element, item, f"{place}[{_item_words(node, item, i)}]")) for i, item in enumerate(value)
+        )
+        return next((found for found in items if found), None)
+    for key, item in value.items():
+        below = f"{place}.{key}"
+        if node.kind == "struct" and not node.declares(key):
+            return f"{below}: field not declared in schema"
+        if found := _undeclared(node.field(key), item, below):
+            return found
+    return None
+
+
+def _item_words(node: TypeNode, item: Any, index: int) -> str:
+    if not node.keys:
+        return str(index)
+    return as_text((typed.item_element(node, item),))[1:-1]

@@ -1,0 +1,211 @@
+"""PATCH: which kind of patch, decoding it, applying it to the present state, and the words when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+from fakecluster.api import decoding, managed, status, strategy, writes
+from fakecluster.api.go_values import go_json
+from fakecluster.api.json_patch import PatchError, json_patch
+from fakecluster.api.patch import merge_patch
+from fakecluster.api.resources import Resource
+from fakecluster.api.rest import bodies, options
+from fakecluster.api.rest.call import Call
+from fakecluster.api.rest.go_json import SyntaxProblem, parse_json, parse_yaml
+from fakecluster.api.status import ApiError, JsonObject
+from fakecluster.api.store import Stored
+from fakecluster.api.strategic import strategic_patch
+from fakecluster.api.strategy import Request
+
+APPLY, JSON, MERGE, STRATEGIC = (
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+)
+#: More operations in one JSON patch are refused.
+OPERATIONS_LIMIT = 10_000
+
+MakeRequest = Callable[..., Request]
+
+
+def patch(call: Call, resource: Resource, make: MakeRequest) -> tuple[Stored, bool]:
+    """(the patched object, whether it is new)."""
+    media = bodies.media_type(call.headers)
+    if media not in READERS or (media == STRATEGIC and resource.custom is not None):
+        raise status.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    wanted = options.write_options("PatchOptions", call.query, apply=media == APPLY)
+    if len(call.body) > bodies.BODY_LIMIT:
+        raise bodies.too_large()
+    request = make(call, resource, dry_run=wanted.dry_run, manager=wanted.field_manager)
+    if media == APPLY:
+        outcome = _apply(call, request, wanted)
+    else:
+        value = READERS[media](call.body)
+        stored = writes.update(
+            request, lambda before: _patched(call, request, media, before, value, wanted.field_validation)
+        )
+        outcome = stored, False
+    call.warnings += request.warnings
+    return outcome
+
+
+def _patched(call: Call, request: Request, media: str, before: Stored, value: Any, validation: str) -> JsonObject:
+    old = managed.with_managed_fields(before.object, before.managed)
+    resource = request.resource
+    try:
+        result = APPLIERS[media](resource, old, value)
+    except PatchError as problem:
+        raise status.failure(
+            422, "Invalid", "the server rejected our request due to an error in our request", {}
+        ) from problem
+    shown = value if media == STRATEGIC else result
+    return decoded_patch(call, request, result, shown, validation, go_map=media == STRATEGIC)
+
+
+def decoded_patch(
+    call: Call, request: Request, result: Any, shown: Any, validation: str, *, go_map: bool
+) -> JsonObject:
+    """The patched object as a clean working copy; 422 about `patch` when it no longer fits its kind."""
+    resource = request.resource
+    text = go_map_text(shown) if go_map else go_json(shown)
+    if not isinstance(result, dict):
+        raise patch_invalid(text, "json: cannot unmarshal into Go value")
+    api_version, kind = result.get("apiVersion", ""), result.get("kind", "")
+    if (api_version, kind) != (resource.api_version, resource.kind):
+        if call.server.registry.by_kind(api_version, kind) is None:
+            raise patch_invalid(text, f'no kind "{kind}" is registered for version "{api_version}" in {bodies.SCHEME}')
+        raise patch_invalid(text, f"unable to decode {api_version}, Kind={kind} into {resource.kind}")
+    try:
+        obj, warnings = decoding.decoded(resource, result, validation)
+    except decoding.Undecodable as problem:
+        raise patch_invalid(text, str(problem)) from problem
+    call.warnings += warnings
+    writes.check_name(request, obj)
+    return obj
+
+
+def patch_invalid(text: str, why: str) -> ApiError:
+    return status.invalid("", "", "", [("FieldValueInvalid", "patch", strategy.invalid("patch", text, why).message)])
+
+
+def go_map_text(value: Any) -> str:
+    """A value as Go's %v prints it: ``map[spec:map[foo:1]]``."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{go_map_text(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_map_text(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _merge_body(body: bytes) -> Any:
+    try:
+        value = parse_json(body)
+    except SyntaxProblem as problem:
+        raise status.bad_request(f"error decoding patch: {problem}") from problem
+    return _object_or_400(value, "error decoding patch: ")
+
+
+def _strategic_body(body: bytes) -> Any:
+    try:
+        value = parse_json(body)
+    except SyntaxProblem as problem:
+        raise status.bad_request(str(problem)) from problem
+    return _object_or_400(value, "")
+
+
+def _object_or_400(value: Any, prefix: str) -> Any:
+    if value is not None and not isinstance(value, dict):
+        from fakecluster.api.diagnose import json_word
+
+        words = f"json: cannot unmarshal {json_word(value)} into Go value of type map[string]interface {{}}"
+        raise status.bad_request(prefix + words)
+    return value or {}
+
+
+def _json_body(body: bytes) -> Any:
+    try:
+        value = parse_json(body)
+    except SyntaxProblem as problem:
+        raise status.bad_request(f"error decoding patch: {problem}") from problem
+    if value is not None and not isinstance(value, list):
+        from fakecluster.api.diagnose import json_word
+
+        words = f"json: cannot unmarshal {json_word(value)} into Go value of type []handlers.jsonPatchOp"
+        raise status.bad_request(f"error decoding patch: {words}")
+    operations = value or []
+    if len(operations) > OPERATIONS_LIMIT:
+        words = f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(operations)}"
+        raise status.failure(413, "RequestEntityTooLarge", words)
+    if not all(isinstance(operation, dict) for operation in operations):
+        raise status.bad_request(
+            "error decoding patch: json: cannot unmarshal into Go value of type handlers.jsonPatchOp"
+        )
+    return operations
+
+
+def _apply_body(body: bytes) -> Any:
+    try:
+        value = parse_yaml(body)
+    except SyntaxProblem as problem:
+        raise status.bad_request(f"error decoding YAML: {problem}") from problem
+    if not isinstance(value, dict):
+        raise status.bad_request(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+            "into Go value of type map[string]interface {}"
+        )
+    return value
+
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    APPLY: _apply_body,
+    JSON: _json_body,
+    MERGE: _merge_body,
+    STRATEGIC: _strategic_body,
+}
+APPLIERS: dict[str, Callable[[Resource, JsonObject, Any], Any]] = {
+    JSON: lambda resource, old, value: json_patch(old, value),
+    MERGE: lambda resource, old, value: merge_patch(old, value),
+    STRATEGIC: lambda resource, old, value: strategic_patch(resource.api_version, resource.kind, old, value),
+}
+
+
+def _apply(call: Call, request: Request, wanted: options.WriteOptions) -> tuple[Stored, bool]:
+    config = _apply_body(call.body)
+    stored, created = apply_config(request, config, force=wanted.force)
+    return stored, created
+
+
+def apply_config(request: Request, config: JsonObject, *, force: bool) -> tuple[Stored, bool]:
+    """Server-side apply of a configuration by `request.agent`: (the object, whether it is new)."""
+    return writes.apply(request, config, force=force)
+
+
+def patched_value(
+    call: Call, resource: Resource, request: Request, old: JsonObject, wanted: options.WriteOptions
+) -> JsonObject:
+    """A patch applied to an object that is not stored as such (a Scale)."""
+    media = bodies.media_type(call.headers)
+    if media not in APPLIERS:
+        raise status.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    value = READERS[media](call.body)
+    try:
+        result = APPLIERS[media](resource, old, value)
+    except PatchError as problem:
+        raise status.failure(
+            422, "Invalid", "the server rejected our request due to an error in our request", {}
+        ) from problem
+    shown = value if media == STRATEGIC else result
+    text = go_map_text(shown) if media == STRATEGIC else go_json(shown)
+    try:
+        obj, warnings = decoding.decoded(resource, result, wanted.field_validation)
+    except decoding.Undecodable as problem:
+        raise patch_invalid(text, str(problem)) from problem
+    call.warnings += warnings
+    return obj
