@@ -88,6 +88,10 @@ class ChangeTracker:
         self._pending_services = {}
         for name, ports in changed_services.items():
             self._replace_service(name, ports)
+        return attrs.evolve(self.apply_endpoints(), services=frozenset(changed_services))
+
+    def apply_endpoints(self) -> Changes:
+        """Bring only the endpoints up to date."""
         udp, changed_endpoints = False, set[ServiceName]()
         for name in self._pending_slices:
             old = self._endpoints.get(name, {})
@@ -98,7 +102,7 @@ class ChangeTracker:
             udp = udp or any(port.protocol == "UDP" for port in (*old, *new))
             self._replace_endpoints(name, old, new)
         self._pending_slices = {}
-        return Changes(frozenset(changed_services), frozenset(changed_endpoints), udp)
+        return Changes(endpoints=frozenset(changed_endpoints), udp_endpoints=udp)
 
     def _replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
         view = self.view

@@ -69,6 +69,9 @@ class DetectLocalConfiguration:
     interface_name_prefix: str = ""
 
 
+_PORT_RANGE = re.compile(r"\s*(\d+)(?:([-+])(\d+))?\s*")
+
+
 @attrs.frozen
 class KubeProxyConfiguration:
     """What a kube-proxy was told at its start; defaults are the real ones. Times are seconds."""
@@ -83,6 +86,8 @@ class KubeProxyConfiguration:
     detect_local: DetectLocalConfiguration = DetectLocalConfiguration()
     node_port_addresses: tuple[str, ...] = ()
     port_range: str = ""
+    #: only userspace mode, which older versions had
+    udp_idle_timeout_s: float = 0.25
     conntrack: ConntrackConfiguration = ConntrackConfiguration()
     iptables: IptablesConfiguration = IptablesConfiguration()
     ipvs: IpvsConfiguration = IpvsConfiguration()
@@ -97,6 +102,15 @@ class KubeProxyConfiguration:
         sections = {"ipvs": self.ipvs, "nftables": self.nftables}
         section = sections.get(self.mode, self.iptables)
         return section.min_sync_period_s, section.sync_period_s
+
+    @property
+    def proxy_ports(self) -> range:
+        """The ports of `portRange` (``1024-2048`` or ``1024+1024``), for userspace mode; 0 alone (any) without one."""
+        found = _PORT_RANGE.fullmatch(self.port_range)
+        if found is None:
+            return range(1)
+        first, last = int(found[1]), int(found[3] or found[1])
+        return range(first, (first + last if found[2] == "+" else last) + 1)
 
     def cluster_cidr(self, family: Family) -> str:
         return next((cidr for cidr in self.cluster_cidrs if family_of(cidr) == family), "")
@@ -168,7 +182,6 @@ _NO_EFFECT = (
     "oomScoreAdj",
     "configSyncPeriod",
     "windowsRunAsService",
-    "udpIdleTimeout",
 )
 _PERIODS: dict[str, tuple[str, Reader]] = {
     "syncPeriod": ("sync_period_s", _duration),
@@ -212,6 +225,7 @@ _FIELDS: dict[str, tuple[str, Reader]] = {
     "detectLocal": ("detect_local", _section(DetectLocalConfiguration, _DETECT)),
     "nodePortAddresses": ("node_port_addresses", _texts),
     "portRange": ("port_range", _text),
+    "udpIdleTimeout": ("udp_idle_timeout_s", _duration),
     "conntrack": ("conntrack", _section(ConntrackConfiguration, _CONNTRACK)),
     "iptables": ("iptables", _section(IptablesConfiguration, _IPTABLES)),
     "ipvs": ("ipvs", _section(IpvsConfiguration, _IPVS)),
@@ -329,6 +343,10 @@ def _mode_complaints(config: KubeProxyConfiguration) -> list[str]:
 
 def _address_complaints(config: KubeProxyConfiguration) -> list[str]:
     complaints = []
+    if config.port_range and not _PORT_RANGE.fullmatch(config.port_range):
+        complaints.append(
+            f'{KIND}.PortRange: Invalid value: "{config.port_range}": expected hyphen notation: <min>-<max>'
+        )
     if not _is_address(config.bind_address):
         complaints.append(
             f'{KIND}.BindAddress: Invalid value: "{config.bind_address}": not a valid textual representation '

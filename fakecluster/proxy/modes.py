@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from fakecluster.errors import Unsupported
-from fakecluster.proxy import iptables, ipvs, nftables
+from fakecluster.proxy import iptables, ipvs, nftables, userspace
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.proxier import WriterFactory
@@ -14,11 +14,14 @@ WRITERS: Mapping[str, WriterFactory] = {
     "iptables": iptables.iptables_writer,
     "ipvs": ipvs.ipvs_writer,
     "nftables": nftables.nftables_writer,
+    "userspace": userspace.userspace_writer,
 }
 #: Removes a mode's rules from a node where another mode starts; yields complaints.
 CLEAN_UPS: Mapping[str, Callable[[NodeKernel], Iterator[str]]] = {
     "iptables": iptables.clean_up,
+    "ipvs": ipvs.clean_up,
     "nftables": nftables.clean_up,
+    "userspace": userspace.clean_up,
 }
 #: Whether a node can do a mode at all: raises CommandError when it cannot.
 CHECKS: Mapping[str, Callable[[NodeKernel, KubeProxyConfiguration], None]] = {"ipvs": ipvs.check_usable}

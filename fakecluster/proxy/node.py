@@ -7,7 +7,7 @@ import attrs
 from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY, KubeProxyConfiguration
 from fakecluster.proxy.detect_local import LocalDetector, local_detector
 from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses
-from fakecluster.proxy.program import NodeKernel
+from fakecluster.proxy.program import NodeKernel, NodeRelays, NoRelays
 from fakecluster.proxy.versions import CURRENT, Behaviours
 from fakecluster.proxy.view import Family, JsonObject, canonical_ip, family_of
 from fakecluster.sim import Choices, Clock, Seeded
@@ -31,6 +31,7 @@ class ProxyNode:
     behaviours: Behaviours = CURRENT
     #: what the order of a Go set is left to
     choices: Choices = attrs.field(factory=Seeded)
+    relays: NodeRelays = attrs.field(factory=NoRelays)
 
     @property
     def detector(self) -> LocalDetector:
@@ -43,9 +44,9 @@ class ProxyNode:
             entries = (NODE_PORT_ADDRESSES_PRIMARY,)  # this mode's own default (server_linux.go, platformApplyDefaults)
         return node_port_addresses(entries, self.family, self.ip)
 
-    def on(self, kernel: NodeKernel, clock: Clock, choices: Choices) -> ProxyNode:
+    def on(self, kernel: NodeKernel, clock: Clock, choices: Choices, relays: NodeRelays) -> ProxyNode:
         """The same node, copied: reached through `kernel`, at the time of `clock`."""
-        return attrs.evolve(self, kernel=kernel, clock=clock, choices=choices)
+        return attrs.evolve(self, kernel=kernel, clock=clock, choices=choices, relays=relays)
 
 
 def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:

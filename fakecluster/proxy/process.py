@@ -13,7 +13,7 @@ from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfigurat
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.modes import CHECKS, CLEAN_UPS, sysctls_of, writer_of
 from fakecluster.proxy.node import ProxyNode, node_ip
-from fakecluster.proxy.program import NodeKernel, NodePorts, NoPorts
+from fakecluster.proxy.program import NodeKernel, NodePorts, NodeRelays, NoPorts, NoRelays
 from fakecluster.proxy.proxier import Proxier
 from fakecluster.proxy.service_health import HttpAnswer
 from fakecluster.proxy.versions import DEFAULT_VERSION, behaviours
@@ -38,12 +38,14 @@ class KubeProxy:
         clock: Clock,
         *,
         ports: NodePorts | None = None,
+        relays: NodeRelays | None = None,
         choices: Choices | None = None,
         kubernetes: str = DEFAULT_VERSION,
     ) -> None:
         self.node_name = (config.hostname_override or node_name).strip().lower()
         self.config, self.kernel, self.clock = config, kernel, clock
         self.ports: NodePorts = ports if ports is not None else NoPorts()
+        self.relays: NodeRelays = relays if relays is not None else NoRelays()
         self.choices: Choices = choices if choices is not None else Seeded()
         self.behaviours = behaviours(kubernetes)
         self.metrics = Metrics()
@@ -101,7 +103,7 @@ class KubeProxy:
             if self.config.mode not in (mode, *_SHARED_RULES.get(mode, ())):
                 self.complaints += clean_up(self.kernel)
         self._tune_conntrack(self.config.conntrack)
-        for family in FAMILIES:
+        for family in self._families():
             node = self._proxy_node(family)
             writer = writer_of(self.config.mode)(node, self.metrics)
             self.proxiers[family] = Proxier(node, writer, self.metrics, self.ports)
@@ -110,6 +112,13 @@ class KubeProxy:
         self._deliver_backlog()
         for proxier in self.proxiers.values():
             proxier.start()
+
+    def _families(self) -> tuple[Family, ...]:
+        """Both, except in userspace mode, which serves only the family of the node's main address."""
+        if self.config.mode != "userspace":
+            return FAMILIES
+        own = node_ip(self.node, "IPv4", self.config.bind_address)
+        return ("IPv6",) if own == "127.0.0.1" and node_ip(self.node, "IPv6", "::") != "::1" else ("IPv4",)
 
     def _proxy_node(self, family: Family) -> ProxyNode:
         spec = (self.node or {}).get("spec") or {}
@@ -123,6 +132,7 @@ class KubeProxy:
             pod_cidrs=tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ())),
             behaviours=self.behaviours,
             choices=self.choices,
+            relays=self.relays,
         )
 
     def _deliver_backlog(self) -> None:
@@ -175,19 +185,26 @@ class KubeProxy:
     # -- copies ----------------------------------------------------------------------------------------------------
 
     def fork(
-        self, kernel: NodeKernel, clock: Clock, *, ports: NodePorts | None = None, choices: Choices | None = None
+        self,
+        kernel: NodeKernel,
+        clock: Clock,
+        *,
+        ports: NodePorts | None = None,
+        relays: NodeRelays | None = None,
+        choices: Choices | None = None,
     ) -> KubeProxy:
         """The same process on a copy of its node and clock."""
         copy = KubeProxy.__new__(KubeProxy)
         copy.__dict__.update(self.__dict__)
         copy.kernel, copy.clock = kernel, clock
         copy.ports = ports if ports is not None else NoPorts()
+        copy.relays = relays if relays is not None else NoRelays()
         copy.choices = choices if choices is not None else self.choices.fork()
         copy.metrics, copy.objects = self.metrics.fork(), self.objects.copy()
         copy.complaints = self.complaints.copy()
         copy.proxiers = {}
         for family, proxier in self.proxiers.items():
-            node = proxier.node.on(kernel, clock, copy.choices)
+            node = proxier.node.on(kernel, clock, copy.choices, copy.relays)
             copy.proxiers[family] = proxier.fork(node, copy.metrics, copy.ports)
         return copy
 

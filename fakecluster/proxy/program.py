@@ -12,6 +12,8 @@ from typing import Protocol
 
 import attrs
 
+from fakecluster.errors import Unsupported
+
 
 @attrs.frozen
 class Command:
@@ -50,6 +52,40 @@ class NoPorts:
         return None
 
     def close(self, address: str, port: int) -> None:
+        return None
+
+
+class NodeRelays(Protocol):
+    """Where userspace mode's process relays connections on its node."""
+
+    def open(self, protocol: str, address: str, port: int, *, idle_s: float) -> int:
+        """Listen for TCP or UDP on `port` (0: any) and return the port. Raises CommandError when it is in use."""
+        ...
+
+    def claim(self, protocol: str, address: str, port: int) -> None:
+        """Hold a port without reading from it. Raises CommandError when it is in use."""
+        ...
+
+    def serve(self, protocol: str, port: int, endpoints: tuple[tuple[str, int], ...], *, affinity_s: int) -> None:
+        """From now on relay to these endpoints in turn; `affinity_s` 0: no session affinity."""
+        ...
+
+    def close(self, protocol: str, port: int) -> None: ...
+
+
+class NoRelays:
+    """Nowhere to relay: a node whose kube-proxy only writes rules."""
+
+    def open(self, protocol: str, address: str, port: int, *, idle_s: float) -> int:
+        raise Unsupported("kube-proxy mode userspace on a node without a place for its relay", token="userspace")
+
+    def claim(self, protocol: str, address: str, port: int) -> None:
+        return None
+
+    def serve(self, protocol: str, port: int, endpoints: tuple[tuple[str, int], ...], *, affinity_s: int) -> None:
+        return None
+
+    def close(self, protocol: str, port: int) -> None:
         return None
 
 

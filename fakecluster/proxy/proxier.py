@@ -35,12 +35,15 @@ class RulesWriter(Protocol):
     """What a proxy mode is: turns the view of one family into commands on the node.
 
     `longest_interval_s`: a sync happens at least this often even if nothing changes. `check_interval_s`: how often
-    `is_intact` is asked. `large_cluster`: the hourly full sync is left out.
+    `is_intact` is asked. `large_cluster`: the hourly full sync is left out. `takes_endpoints_at_once`: endpoints do not
+    wait for a sync. `looks_after_services`: health check ports are served and stale UDP flows forgotten.
     """
 
     longest_interval_s: float
     check_interval_s: float
     large_cluster: bool
+    takes_endpoints_at_once: bool
+    looks_after_services: bool
 
     def start(self) -> None:
         """Once, before the first sync: sysctls, devices, canaries. Raises CommandError."""
@@ -50,12 +53,20 @@ class RulesWriter(Protocol):
         """Make the node's rules agree with the view; raises CommandError when the node refuses them."""
         ...
 
+    def take_endpoints(self, view: NodeView, changes: Changes) -> None:
+        """Endpoints changed; called only between syncs, when they are taken at once."""
+        ...
+
     def is_intact(self) -> bool:
         """The periodic work: False when someone wiped the rules, so that a full sync is due."""
         ...
 
     def refresh_metrics(self) -> None:
         """Update the metrics that are read from the node only when someone asks for them."""
+        ...
+
+    def stop(self) -> None:
+        """The process ends: close what lives in it. Rules stay."""
         ...
 
     def fork(self, node: ProxyNode, metrics: Metrics) -> RulesWriter: ...
@@ -102,7 +113,10 @@ class Proxier:
     def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> None:
         if self.tracker.on_slice(endpoint_slice, deleted=deleted):
             self.metrics.add("kubeproxy_sync_proxy_rules_endpoint_changes_total")
-            self.request_sync()
+            if self.started and self.writer.takes_endpoints_at_once:
+                self.writer.take_endpoints(self.view, self.tracker.apply_endpoints())
+            else:
+                self.request_sync()
 
     def on_node(self, labels: Mapping[str, str]) -> None:
         """The labels of the node's own Node object; a change of a topology label forces a full sync."""
@@ -132,6 +146,7 @@ class Proxier:
         self.started = False
         self.runner.stop()
         self.health.stop()
+        self.writer.stop()
         self.node.clock.unbind(self.target)
 
     def request_sync(self) -> None:
@@ -187,6 +202,8 @@ class Proxier:
         self.metrics.set(
             "kubeproxy_sync_proxy_rules_last_timestamp_seconds", clock.epoch_s + clock.now_s, ip_family=self.node.family
         )
+        if not self.writer.looks_after_services:
+            return
         self._log_failure(lambda: self.health.sync(self.view))
         if changes.udp_endpoints:
             self._log_failure(self._forget_stale_udp)

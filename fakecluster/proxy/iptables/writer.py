@@ -43,6 +43,8 @@ class IptablesWriter:
     """Writes one family's rules; knows the text that every service port has in the kernel."""
 
     longest_interval_s = 3600.0
+    takes_endpoints_at_once = False
+    looks_after_services = True
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics
@@ -187,6 +189,12 @@ class IptablesWriter:
             self.metrics.set(
                 "kubeproxy_sync_proxy_rules_no_local_endpoints_total", count, ip_family=family, traffic_policy=policy
             )
+
+    def take_endpoints(self, view: NodeView, changes: Changes) -> None:
+        """Endpoints wait for the next sync."""
+
+    def stop(self) -> None:
+        """Nothing lives in the process but what it remembers."""
 
     def refresh_metrics(self) -> None:
         """Read the nfacct counters."""

@@ -55,6 +55,8 @@ class IpvsWriter:
 
     check_interval_s = CHECK_INTERVAL_S
     large_cluster = False
+    takes_endpoints_at_once = False
+    looks_after_services = True
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics
@@ -172,6 +174,12 @@ class IpvsWriter:
                 ip_family=self.node.family,
                 traffic_policy=policy,
             )
+
+    def take_endpoints(self, view: NodeView, changes: Changes) -> None:
+        """Endpoints wait for the next sync."""
+
+    def stop(self) -> None:
+        """Nothing lives in the process but what it remembers."""
 
     def refresh_metrics(self) -> None:
         """Nothing is read from the node for the metrics of this mode."""

@@ -34,6 +34,8 @@ class NftablesWriter:
 
     longest_interval_s = 3600.0
     large_cluster = False
+    takes_endpoints_at_once = False
+    looks_after_services = True
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics
@@ -59,6 +61,12 @@ class NftablesWriter:
     def is_intact(self) -> bool:
         """This mode has no canary: damage stays until a full sync."""
         return True
+
+    def take_endpoints(self, view: NodeView, changes: Changes) -> None:
+        """Endpoints wait for the next sync."""
+
+    def stop(self) -> None:
+        """Nothing lives in the process but what it remembers."""
 
     def refresh_metrics(self) -> None:
         """No metric of this mode is read from the node."""

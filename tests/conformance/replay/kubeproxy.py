@@ -12,7 +12,7 @@ from fakecluster.proxy.view import FAMILIES
 from fakecluster.sim import Choices, Clock, Seeded
 from replay.kubeproxy_large import threshold_differences, threshold_events
 from replay.kubeproxy_node import Node, addresses_in
-from replay.kubeproxy_objects import Objects, node_of
+from replay.kubeproxy_objects import Event, Objects, node_of
 from replay.kubeproxy_packets import probe_differences
 from replay.kubeproxy_rules import RULE_DUMPS, patched
 from replay.kubeproxy_state import ConntrackListings, conntrack_hints, state_differences
@@ -32,12 +32,6 @@ def replay(recording: Recording) -> Iterator[Difference]:
     scenario = Scenario(recording)
     for step in recording.data["steps"]:
         yield from scenario.step(step)
-
-
-def _split(operations: list[Any]) -> tuple[list[str], list[Any]]:
-    """What was done before the first change of an object, if it was a command on the node; and the rest."""
-    count = next((n for n, operation in enumerate(operations) if not is_shell(operation)), len(operations))
-    return operations[:count], operations[count:]
 
 
 def is_shell(operation: Any) -> bool:
@@ -68,13 +62,7 @@ class Scenario:
 
     def step(self, step: Json) -> Iterator[Difference]:
         self.clock.advance(self.between_steps_s)
-        early, late = _split(step["operations"])
-        for operation in early:
-            self._operate(operation, step)
-        changed = self._change_objects(step)
-        for operation in late:
-            if isinstance(operation, str):
-                self._operate(operation, step)
+        changed = self._carry_out(step)
         self._wait(step)
         yield from self._named(step, self._rule_differences(step))
         yield from self._named(step, self._sync_differences(step, changed=changed))
@@ -88,8 +76,27 @@ class Scenario:
 
     # -- what is done ----------------------------------------------------------------------------------------------
 
-    def _change_objects(self, step: Json) -> bool:
-        events = [*threshold_events(step, self.data), *self.objects.step(step)]
+    def _carry_out(self, step: Json) -> bool:
+        """Commands and changes in their order; changes that no operation tells of, before kube-proxy starts.
+
+        Returns whether kube-proxy was shown anything new.
+        """
+        events: list[Event] = list(threshold_events(step, self.data))
+        operations = step["operations"]
+        for number, operation in enumerate(operations):
+            if isinstance(operation, str):
+                if operation == "start kube-proxy" and all(isinstance(later, str) for later in operations[number:]):
+                    events += self.objects.rest(step)
+                self._show(events, step)
+                events = []
+                self._operate(operation, step)
+            else:
+                events += self.objects.operation(operation, step)
+        events += self.objects.rest(step)
+        self._show(events, step)
+        return any(not is_shell(operation) for operation in operations)
+
+    def _show(self, events: list[Event], step: Json) -> None:
         timeline = {int(t["what"].split()[1]): t["t"] for t in step.get("syncTimeline", ()) if "applied" in t["what"]}
         start_ns = self.clock.now_ns
         for number, (resource, obj, deleted) in enumerate(events):
@@ -97,7 +104,6 @@ class Scenario:
             if timeline:
                 due = timeline.get(number // 2, 0.0)
                 self.clock.advance(max(0.0, due - (self.clock.now_ns - start_ns) / 1e9))
-        return any(resource != "nodes" for resource, _, _ in events)
 
     def _deliver(self, resource: str, obj: Json, *, deleted: bool) -> None:
         key = (resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

@@ -34,39 +34,31 @@ class Objects:
     def initial(self) -> Iterator[Event]:
         yield ("servicecidrs.networking.k8s.io", SERVICE_CIDRS, False)
 
-    def step(self, step: Json) -> list[Event]:
-        """Events that lead to the state of a step: in the order of its operations, then whatever else changed."""
-        if "objects" not in step:
-            return list(self._operations(step))
-        target = dict(_listed(step["objects"]))
-        touched = [key for operation in step["operations"] if (key := _key(operation)) is not None]
-        order = dict.fromkeys([*touched, *target, *self.known])
-        events = []
-        for key in order:
-            event = self._towards(key, target.get(key))
-            if event is not None:
-                events.append(event)
-        return events
+    def operation(self, operation: Json, step: Json) -> Iterator[Event]:
+        """One change of a step; the object itself as the step lists it, when it lists objects."""
+        key = _key(operation)
+        if key is not None:
+            wanted = dict(_listed(step["objects"])).get(key) if "objects" in step else operation.get("object")
+            yield from self._towards(key, wanted)
 
-    def _operations(self, step: Json) -> Iterator[Event]:
-        for operation in step["operations"]:
-            key = _key(operation)
-            if key is None:
-                continue
-            event = self._towards(key, operation.get("object"))
-            if event is not None:
-                yield event
+    def rest(self, step: Json) -> Iterator[Event]:
+        """Whatever else leads to the objects that a step lists."""
+        if "objects" in step:
+            target = dict(_listed(step["objects"]))
+            for key in dict.fromkeys([*target, *self.known]):
+                yield from self._towards(key, target.get(key))
 
-    def _towards(self, key: Key, wanted: Json | None) -> Event | None:
+    def _towards(self, key: Key, wanted: Json | None) -> Iterator[Event]:
         known = self.known.get(key)
         if wanted == known:
-            return None
+            return
         if wanted is None:
             del self.known[key]
             assert known is not None
-            return (key[0], known, True)
-        self.known[key] = wanted
-        return (key[0], wanted, False)
+            yield (key[0], known, True)
+        else:
+            self.known[key] = wanted
+            yield (key[0], wanted, False)
 
 
 def _key(operation: Any) -> Key | None:

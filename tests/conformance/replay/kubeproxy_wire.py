@@ -14,6 +14,7 @@ _RST = 4
 #: ICMP errors, which carry the packet that they are about.
 _ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMPV6: (1, 2, 3, 4)}
 _ERROR_HEADER = 8
+_ECHO_REPLY = 0
 
 
 def ports_of(packet: bytes) -> tuple[int, int]:
@@ -67,6 +68,8 @@ def _mask(data: bytearray, start: int, random_port: int | None) -> None:
         _mask_ports(data, l4, skb, random_port)
         if skb.proto == TCP and skb.tcp_flags & _RST:
             _mask_own_header(data, start, skb.family)
+    elif skb.proto == ICMP and data[l4] == _ECHO_REPLY:
+        _mask_own_header(data, start, skb.family)
     elif data[l4] in _ERRORS.get(skb.proto, ()):
         _mask_own_header(data, start, skb.family)
         data[l4 + 2 : l4 + 4] = b"\0\0"
