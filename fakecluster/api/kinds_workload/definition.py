@@ -219,6 +219,7 @@ def prepare_delete(obj: Json, request: Request) -> None:
     meta, status = obj["metadata"], obj["status"]
     if CLEANUP in (meta.get("finalizers") or ()):
         return
+    meta["generation"] -= 1  # unlike other kinds, a definition does not count its deletion
     meta["finalizers"] = [*(meta.get("finalizers") or ()), CLEANUP]
     words = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
     going = _condition("Terminating", timestamp(request.clock.unix_s), "InstanceDeletionPending", words)

@@ -23,6 +23,8 @@ MIRROR = "kubernetes.io/config.mirror"
 TOKEN_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 #: An hour and a bit: the bit marks tokens whose life the server silently extends.
 TOKEN_S = 3607
+#: Labels of a node that its Pods carry too.
+PLACES = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 #: The certificate bundles that the recorded server mounts beside the token: ConfigMap -> file.
 BUNDLES = (("kube-root-ca.crt", "ca.crt"), ("openshift-service-ca.crt", "service-ca.crt"))
 
@@ -38,7 +40,17 @@ def admit_pod(pod: Json, old: Json | None, request: Request) -> Json:
             raise _refused(pod, words)
     _priority(spec, pod, old, request)
     _tolerations(spec)
-    return {**pod, "spec": spec}
+    meta = pod["metadata"]
+    if old is None and (places := topology_labels(request, spec.get("nodeName", ""))):
+        meta = {**meta, "labels": {**(meta.get("labels") or {}), **places}}
+    return {**pod, "metadata": meta, "spec": spec}
+
+
+def topology_labels(request: Request, node: str) -> dict[str, str]:
+    """What a Pod on `node` is told about its place: the node's zone and region (KEP-4742)."""
+    found = request.store.get("nodes", "", node) if node else None
+    labels = (found["metadata"].get("labels") or {}) if found else {}
+    return {key: labels[key] for key in PLACES if key in labels}
 
 
 def _refused(pod: Json, words: str) -> status.ApiError:

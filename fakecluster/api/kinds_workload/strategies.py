@@ -10,8 +10,10 @@ from fakecluster.api.kinds_workload import definition, pod_strategy, policy_vali
 from fakecluster.api.kinds_workload import workload_defaults as defaults
 from fakecluster.api.kinds_workload.pod_admission import admit_pod
 from fakecluster.api.kinds_workload.pod_defaults import default_pod
+from fakecluster.api.kinds_workload.pod_subresources import write_ephemeral_containers, write_resize
 from fakecluster.api.kinds_workload.pod_update import validate_pod_status, validate_pod_update
 from fakecluster.api.kinds_workload.pod_validation import validate_pod
+from fakecluster.api.kinds_workload.pod_warnings import pod_warnings, template_warnings
 from fakecluster.api.kinds_workload.template_validation import validate_template
 from fakecluster.api.strategy import FieldError, Request, Strategy
 
@@ -59,8 +61,10 @@ STRATEGIES: dict[str, Strategy] = {
         validate=validate_pod,
         validate_update=validate_pod_update,
         validate_status=validate_pod_status,
+        warnings=pod_warnings,
         generation=pod_strategy.generation,
         grace_period_s=pod_strategy.grace_period_s,
+        subresources={"ephemeralcontainers": write_ephemeral_containers, "resize": write_resize},
     ),
     "podtemplates": Strategy(default=defaults.default_pod_template, validate=_validate_pod_template, generation=_spec),
     "replicationcontrollers": Strategy(default=defaults.default_replication_controller, generation=_spec),
@@ -68,6 +72,7 @@ STRATEGIES: dict[str, Strategy] = {
         default=defaults.default_deployment,
         validate=apps.validate_deployment,
         validate_update=apps.validate_deployment_update,
+        warnings=template_warnings(),
         validate_status=apps.validate_replica_status,
         generation=_spec_and_annotations,
     ),
@@ -75,6 +80,7 @@ STRATEGIES: dict[str, Strategy] = {
         default=defaults.default_replicaset,
         validate=apps.validate_replicaset,
         validate_update=apps.validate_replicaset_update,
+        warnings=template_warnings(),
         validate_status=apps.validate_replica_status,
         generation=_spec,
     ),
@@ -82,6 +88,7 @@ STRATEGIES: dict[str, Strategy] = {
         default=defaults.default_statefulset,
         validate=apps.validate_statefulset,
         validate_update=apps.validate_statefulset_update,
+        warnings=template_warnings(),
         validate_status=apps.validate_replica_status,
         generation=_spec,
     ),
@@ -91,6 +98,7 @@ STRATEGIES: dict[str, Strategy] = {
         prepare_update=_update_daemonset,
         validate=apps.validate_daemonset,
         validate_update=apps.validate_daemonset_update,
+        warnings=template_warnings(named=False),
         generation=_spec,
     ),
     "jobs.batch": Strategy(
@@ -98,6 +106,7 @@ STRATEGIES: dict[str, Strategy] = {
         prepare_create=batch.prepare_job,
         validate=batch.validate_job,
         validate_update=batch.validate_job_update,
+        warnings=template_warnings(),
         generation=_spec,
     ),
     "cronjobs.batch": Strategy(default=defaults.default_cronjob, validate=batch.validate_cronjob, generation=_spec),
