@@ -8,12 +8,12 @@ Source: ipvsadm(8) and the answers of ipvsadm 1.31.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from fakecluster.errors import RuleSyntaxError, Unsupported
-from fakecluster.rules.iptables.numbers import SERVICES, address_text, ipv4, ipv6
+from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.numbers import SERVICES, ipv4, ipv6
 from fakecluster.rules.ipvsadm_options import (
     BAD_OPTION,
     COMMANDS,
@@ -26,12 +26,10 @@ from fakecluster.rules.ipvsadm_options import (
 
 TCP, UDP, SCTP = 6, 17, 132
 PROTOCOL_OPTIONS = {"-t": TCP, "--tcp-service": TCP, "-u": UDP, "--udp-service": UDP, "--sctp-service": SCTP}
-PROTOCOL_FLAGS = {TCP: "-t", UDP: "-u", SCTP: "--sctp-service"}
 METHODS = {
     "-m": "masquerade", "--masquerading": "masquerade", "-i": "tunnel", "--ipip": "tunnel", "-g": "route",
     "--gatewaying": "route",
 }  # fmt: skip
-METHOD_FLAGS = {"masquerade": "-m", "tunnel": "-i", "route": "-g", "local": "-g"}
 TUNNELS = ("ipip", "gue", "gre")
 #: Scheduler flags: name -> (the scheduler that it belongs to, "" for any; bit).
 SCHEDULER_FLAGS = {
@@ -44,7 +42,6 @@ DEFAULT_PERSISTENCE_S = 360
 MAX_TIMEOUT_S, SCHEDULER_LENGTH = 86400 * 31, 15
 I32, U16, U32 = 2**31 - 1, 2**16 - 1, 2**32 - 1
 FULL_MASK = {4: U32, 6: 128}
-#: Unconnected: the file name that the tool goes by in its own messages.
 PROGRAM = "ipvsadm"
 
 
@@ -175,7 +172,7 @@ class _Reader:
         self.timeouts = (0, 0, 0)
 
     def read_timeouts(self, pending: Iterator[tuple[str, str | None]]) -> None:
-        values = []
+        values: list[int] = []
         while len(values) < 3:
             spelling, word = next(pending, ("", None))
             if spelling or word is None:
@@ -204,7 +201,7 @@ class _Reader:
         elif name in _TUNNEL_CHECKSUM:
             self.server["tunnel_checksum"] = _TUNNEL_CHECKSUM[name]
         elif name in _VALUES:
-            _VALUES[name](self, value)
+            _VALUES[name](self, value or "")
 
     def _use_ipv6(self) -> None:
         if self.service is None or not self.service.mark:
@@ -216,8 +213,8 @@ class _Reader:
     def read_scheduler(self, value: str) -> None:
         self.scheduler = value[:SCHEDULER_LENGTH]
 
-    def read_persistent(self, value: str | None) -> None:
-        self.persistence_s = DEFAULT_PERSISTENCE_S if value is None else _timeout(value, lowest=1)
+    def read_persistent(self, value: str) -> None:
+        self.persistence_s = _timeout(value, lowest=1) if value else DEFAULT_PERSISTENCE_S
 
     def read_netmask(self, value: str) -> None:
         if self.service is not None and self.service.family == 6:
@@ -253,7 +250,7 @@ class _Reader:
         given = frozenset(self.given)
         chosen = self._options() if self.verb in ("add-service", "edit-service") else None
         server = self._server() if self.verb.endswith("-server") else None
-        if self.verb == "list" and "connection" in given and given & _DETAILS:
+        if self.verb == "list" and "connection" in given and given & DETAILS:
             raise IpvsadmError("options conflicts in the list command")
         return Command(self.verb, self.service, chosen, server, self.timeouts, given)
 
@@ -299,7 +296,8 @@ class _Reader:
                 raise IpvsadmError(f"Illegal '{option}' option with the '{tunnel}' tunnel type", token=option)
 
 
-_DETAILS = frozenset(("stats", "rate", "thresholds", "exact", "nosort"))
+#: Options of `list` that do not go with -c.
+DETAILS = frozenset(("stats", "rate", "thresholds", "exact", "nosort"))
 _TUNNEL_CHECKSUM = {"tun-nocsum": "", "tun-csum": "csum", "tun-remcsum": "remcsum"}
 _TUNNEL_OPTIONS = {
     "ipip": frozenset[str](),
@@ -308,7 +306,7 @@ _TUNNEL_OPTIONS = {
 }
 
 
-def _integer(field: str, lowest: int, highest: int, words: str):  # type: ignore[no-untyped-def]
+def _integer(field: str, lowest: int, highest: int, words: str) -> Callable[[_Reader, str], None]:
     def read(reader: _Reader, value: str) -> None:
         reader.server[field] = _number(value, lowest, highest, words)
 
@@ -370,94 +368,3 @@ def _joined(family: int, address: int | None, port: str | None) -> tuple[int, in
     if address is None or number is None or number > U16:
         return None
     return family, address, number
-
-
-# --- printing
-
-_SERVICE_NAMES = {number: name for name, number in reversed(SERVICES.items())}
-
-
-def endpoint_text(family: int, address: int, port: int, *, numeric: bool = True) -> str:
-    """host:port; without `numeric` well-known ports appear by name (addresses always as numbers)."""
-    host = address_text(address, family)
-    word = str(port) if numeric else _SERVICE_NAMES.get(port, str(port))
-    return f"[{host}]:{word}" if family == 6 else f"{host}:{word}"
-
-
-def service_text(service: ServiceId, *, numeric: bool = True) -> str:
-    """A service as it is named on a command line: "-t 10.0.0.1:80" or "-f 5 -6"."""
-    if service.mark:
-        return f"-f {service.mark}" + (" -6" if service.family == 6 else "")
-    flag = PROTOCOL_FLAGS[service.protocol]
-    return f"{flag} {endpoint_text(service.family, service.address, service.port, numeric=numeric)}"
-
-
-def flags_text(scheduler: str, flags: int) -> str:
-    """The scheduler flags that are set, by name, separated by commas."""
-    names = {bit: name for name, (owner, bit) in SCHEDULER_FLAGS.items() if owner in ("", scheduler)}
-    names.update({bit: name for name, (owner, bit) in SCHEDULER_FLAGS.items() if owner == scheduler})
-    return ",".join(names[bit] for bit in (1, 2, 4) if flags & bit)
-
-
-def add_service_text(service: ServiceId, chosen: ServiceOptions, *, numeric: bool = True) -> str:
-    """The line that `ipvsadm -S` writes for a service."""
-    words = [f"-A {service_text(service, numeric=numeric)} -s {chosen.scheduler}"]
-    if chosen.persistence_s:
-        words.append(f"-p {chosen.persistence_s}")
-        if chosen.netmask != FULL_MASK[service.family]:
-            words.append(f"-M {address_text(chosen.netmask, 4) if service.family == 4 else chosen.netmask}")
-    if chosen.engine:
-        words.append(f"--pe {chosen.engine}")
-    if chosen.one_packet:
-        words.append("-o")
-    if chosen.flags:
-        words.append(f"-b {flags_text(chosen.scheduler, chosen.flags)}")
-    return " ".join(words)
-
-
-def add_server_text(service: ServiceId, server: Server, *, numeric: bool = True) -> str:
-    """The line that `ipvsadm -S` writes for a real server: thresholds are not saved."""
-    where = endpoint_text(server.family, server.address, server.port, numeric=numeric)
-    name = service_text(service, numeric=numeric)
-    text = f"-a {name} -r {where} {METHOD_FLAGS[server.method]} -w {server.weight}"
-    if server.method != "tunnel":
-        return text
-    text += f" --tun-type {server.tunnel}"
-    if server.tunnel == "gue":
-        text += f" --tun-port {server.tunnel_port}"
-    if server.tunnel != "ipip":
-        text += f" --tun-{server.tunnel_checksum or 'nocsum'}"
-    return text
-
-
-def command_text(command: Command) -> str:
-    """A command as words for `parse`: services and servers with every option, so that nothing is lost."""
-    words = [_SPELLINGS[command.verb]]
-    if command.service is not None:
-        words.append(service_text(command.service))
-    if command.options is not None and command.service is not None:
-        words.extend(add_service_text(command.service, command.options).split()[_words_of(command.service) :])
-    server = command.server
-    if server is not None and command.service is not None:
-        words.append(f"-r {endpoint_text(server.family, server.address, server.port)}")
-        if command.verb != "delete-server":
-            words.append(add_server_text(command.service, server).partition(" -r ")[2].partition(" ")[2])
-            words.append(f"-x {server.upper} -y {server.lower}")
-    if command.verb == "set":
-        words.extend(str(value) for value in command.timeouts)
-    words.extend(f"--{name}" for name in sorted(command.given) if name in _PLAIN)
-    return " ".join(words)
-
-
-def _words_of(service: ServiceId) -> int:
-    return 1 + len(service_text(service).split())
-
-
-_SPELLINGS = {name: spelling for spelling, name in reversed(COMMANDS.items())}
-_PLAIN = _DETAILS | {"connection", "numeric", "timeout", "persistent-conn", "tun-info"}
-
-__all__ = [
-    "Command", "IpvsadmError", "RuleSyntaxError", "Server", "ServiceId", "ServiceOptions", "add_server_text",
-    "add_service_text", "command_text", "endpoint", "endpoint_text", "flags_text", "parse", "parse_restore",
-    "service_text",
-]  # fmt: skip

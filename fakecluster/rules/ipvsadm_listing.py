@@ -11,16 +11,8 @@ from typing import TypeVar
 import attrs
 
 from fakecluster.rules.iptables.numbers import address_text
-from fakecluster.rules.ipvsadm import (
-    FULL_MASK,
-    Server,
-    ServiceId,
-    ServiceOptions,
-    add_server_text,
-    add_service_text,
-    endpoint_text,
-    flags_text,
-)
+from fakecluster.rules.ipvsadm import FULL_MASK, Server, ServiceId, ServiceOptions
+from fakecluster.rules.ipvsadm_text import add_server_text, add_service_text, endpoint_text, flags_text
 
 T = TypeVar("T")
 Five = tuple[int, int, int, int, int]
@@ -207,9 +199,7 @@ def _title(*columns: str) -> str:
     return f"{'Prot LocalAddress:Port':33}{words}\n  -> RemoteAddress:Port\n"
 
 
-_Form = tuple[
-    str, Callable[[ServiceEntry, Collection[str]], str], Callable[[ServerEntry, Collection[str]], str]
-]
+_Form = tuple[str, Callable[[ServiceEntry, Collection[str]], str], Callable[[ServerEntry, Collection[str]], str]]
 _FORMS: dict[str, _Form] = {
     "": (
         "Prot LocalAddress:Port Scheduler Flags\n"

@@ -5,7 +5,7 @@ Source: ipvsadm(8) and the answers of ipvsadm 1.31.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 import attrs
 
@@ -114,9 +114,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "edit-server": _SERVER,
     "delete-server": frozenset(("service-address", "real-server")),
     "set": frozenset(),
-    "start-daemon": frozenset(
-        ("mcast-interface", "syncid", "mcast-group", "mcast-port", "mcast-ttl", "sync-maxlen")
-    ),
+    "start-daemon": frozenset(("mcast-interface", "syncid", "mcast-group", "mcast-port", "mcast-ttl", "sync-maxlen")),
     "stop-daemon": frozenset(("syncid",)),
     "restore": frozenset(),
     "save": frozenset(("numeric",)),
@@ -165,7 +163,7 @@ def options(words: list[str]) -> Iterator[tuple[str, str | None]]:
             position = yield from _cluster(words, position, word)
 
 
-def _cluster(words: list[str], position: int, word: str) -> Iterator[tuple[str, str | None]]:
+def _cluster(words: list[str], position: int, word: str) -> Generator[tuple[str, str | None], None, int]:
     """Short options may stand together: -Ln, -p30, -p=30."""
     at = 1
     while at < len(word):
@@ -181,9 +179,7 @@ def _cluster(words: list[str], position: int, word: str) -> Iterator[tuple[str, 
     return position
 
 
-def _argument(
-    words: list[str], position: int, spelling: str, value: str | None, word: str
-) -> tuple[int, str | None]:
+def _argument(words: list[str], position: int, spelling: str, value: str | None, word: str) -> tuple[int, str | None]:
     known = OPTIONS.get(spelling)
     if known is None and spelling not in COMMANDS:
         raise IpvsadmError(f"{word}: unknown option", status=BAD_OPTION, token=word)

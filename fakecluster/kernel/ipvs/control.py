@@ -170,7 +170,7 @@ class Ipvs:
             if destination.service.serial != found.serial:
                 destination.counters.zero()
             destination.service = found
-            destination.apply(server)
+            destination.apply(server, added=True)
         found.link(destination)
         found.scheduler.added()
 

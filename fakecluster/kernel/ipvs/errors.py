@@ -83,16 +83,12 @@ def from_client(ipvs: Ipvs, skb: Skb, ctx: HookContext) -> int:
     return _translate(ipvs, skb, ctx, connection, found)
 
 
-def _translate(
-    ipvs: Ipvs, skb: Skb, ctx: HookContext, connection: Connection, found: tuple[int, Tuple, int]
-) -> int:
+def _translate(ipvs: Ipvs, skb: Skb, ctx: HookContext, connection: Connection, found: tuple[int, Tuple, int]) -> int:
     route = way_to(ipvs.netns, skb, ctx, connection, local_allowed=ctx.hook != Hook.FORWARD)
     if route is None:
         return STOLEN
     skb.set_dst(connection.address)
-    rewrite_quoted(
-        skb, found, found[1]._replace(src=connection.address, sport=connection.port), source=True
-    )
+    rewrite_quoted(skb, found, found[1]._replace(src=connection.address, sport=connection.port), source=True)
     skb.refresh_l4_checksum()
     track(skb, connection, request=True)
     return send_or_continue(ipvs.netns, skb, route)

@@ -1,6 +1,6 @@
 """Opening a connection (ip_vs_core.c): which service a packet is for, its template if it has one, its destination.
 
-    packet -> service (by mark, by address and port, by address alone) -> template or scheduler -> entry
+packet -> service (by mark, by address and port, by address alone) -> template or scheduler -> entry
 """
 
 from __future__ import annotations

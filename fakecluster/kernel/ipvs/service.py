@@ -27,7 +27,7 @@ class Destination:
     """A real server of one service: its settings, its connections, its counters.
 
     `available` is False once it was removed; while connections remain it is kept and found again when it is added back.
-    `last_weight` is the last weight that was not 0.
+    `last_weight` is the last one that an edit did not set to 0.
     """
 
     __slots__ = (
@@ -41,15 +41,15 @@ class Destination:
         self.active = self.inactive = self.persistent = self.references = 0
         self.available, self.overloaded = True, False
         self.idle_since_ns: int | None = None
-        self.last_weight = self.upper = 0
+        self.upper = 0
         self.counters = Counters(service.counters.period)
-        self.apply(server)
+        self.apply(server, added=True)
 
-    def apply(self, server: Server) -> None:
-        """Take over what a command says (__ip_vs_update_dest)."""
+    def apply(self, server: Server, *, added: bool = False) -> None:
+        """Take over what a command says; `added` when it (re)joins its service (__ip_vs_update_dest)."""
         self.method, self.tunnel = server.method, server.tunnel
         self.weight = server.weight
-        if server.weight:
+        if added or server.weight:
             self.last_weight = server.weight
         if not server.upper or server.upper > self.upper:
             self.overloaded = False

@@ -12,9 +12,9 @@ from fakecluster.kernel.ipvs.control import NS_PER_S, Ipvs, IpvsError
 from fakecluster.kernel.ipvs.service import Destination, Service
 from fakecluster.kernel.packet import TCP, UDP
 from fakecluster.rules import ipvsadm, ipvsadm_listing
-from fakecluster.rules.ipvsadm import Command, IpvsadmError, Server
+from fakecluster.rules.ipvsadm import Command, Server
 from fakecluster.rules.ipvsadm_listing import ConnectionEntry, ServerEntry, ServiceEntry
-from fakecluster.rules.ipvsadm_options import KERNEL_REFUSED
+from fakecluster.rules.ipvsadm_options import KERNEL_REFUSED, IpvsadmError
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns

@@ -1,4 +1,4 @@
-"""IPVS and connection tracking (ip_vs_nfct.c): with net.ipv4.vs.conntrack a flow has both kinds of entry, which agree."""
+"""IPVS and connection tracking (ip_vs_nfct.c): with net.ipv4.vs.conntrack a flow has an entry in each."""
 
 from __future__ import annotations
 

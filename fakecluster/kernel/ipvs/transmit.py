@@ -1,10 +1,11 @@
 """How IPVS sends a packet on (ip_vs_xmit.c): translated, as it is to the server's link address, or in a tunnel.
 
-A packet for another host runs through OUTPUT as one of this host's own; one for this host goes on to where it was going.
+A packet for another host runs through OUTPUT as one of this host's own; one for this host just goes on.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,7 +19,7 @@ from fakecluster.kernel.ipvs.service import MASQUERADE, TUNNEL
 from fakecluster.kernel.ipvs.tracking import track, untrack
 from fakecluster.kernel.packet import ICMP, ICMPV6, IPIP, Skb
 from fakecluster.kernel.routing import Route, address_text
-from fakecluster.rules.ipvsadm import endpoint_text
+from fakecluster.rules.ipvsadm_text import endpoint_text
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -118,10 +119,8 @@ def send_or_continue(netns: Netns, skb: Skb, route: Route) -> int:
     skb.ipvs_property = True
     if route.kind == "local":
         return ACCEPT
-    try:
+    with suppress(SendError):  # nobody is told: the first walk of the packet succeeded
         local_out(netns, skb, route)
-    except SendError:
-        pass  # nobody is told: the first walk of the packet succeeded
     return taken(skb)
 
 

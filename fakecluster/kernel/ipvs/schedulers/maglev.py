@@ -1,4 +1,4 @@
-"""mh: Maglev hashing of the client (ip_vs_mh.c). Both hash keys are constants of the kernel, so that nothing is random."""
+"""mh: Maglev hashing of the client (ip_vs_mh.c). Its hash keys are constants of the kernel: nothing is random."""
 
 from __future__ import annotations
 

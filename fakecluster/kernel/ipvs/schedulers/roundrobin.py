@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class RoundRobin(Scheduler):
 
     def choose(self, request: Request) -> Destination | None:
         destinations, last = self.service.destinations, self.last
-        for index in (*range(last + 1, len(destinations)), *range(last + 1)):
+        for index in chain(range(last + 1, len(destinations)), range(last + 1)):
             if destinations[index].usable:
                 self.last = index
                 return destinations[index]
@@ -60,15 +61,16 @@ class WeightedRoundRobin(Scheduler):
         """Walk round by round; give up when a whole sweep for a weight of 1 found none."""
         if not self.max_weight:
             return None
-        destinations, begun, end = self.service.destinations, self.last, len(self.service.destinations)
-        final = wrapped = False
+        destinations, begun = self.service.destinations, self.last
+        final = wrapped = closing = False
         while True:
-            for index in range(self.last + 1, end):
+            # the closing sweep ends where the search began: those after it were asked for a weight of 1 before
+            for index in range(self.last + 1, begun + 1 if closing else len(destinations)):
                 candidate = destinations[index]
                 if candidate.weight >= self.threshold and not candidate.overloaded:
                     self.last = index
                     return candidate
-            if end == begun + 1:
+            if closing:
                 self.last = begun
                 return None
             self.last = START
@@ -79,8 +81,7 @@ class WeightedRoundRobin(Scheduler):
                     return None
                 wrapped = True
             final = self.threshold <= self.step
-            if final and wrapped and begun != START:
-                end = begun + 1  # those after it were asked for a weight of 1 before
+            closing = final and wrapped and begun != START
 
     def _restart(self) -> None:
         self.last = START
