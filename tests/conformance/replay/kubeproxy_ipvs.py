@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from fakecluster.apps.echo import Echo
 from fakecluster.errors import CommandError, Unsupported
 from fakecluster.proxy.process import clean_up
 from fakecluster.sim import Choices
 from fakecluster.sim.clock import NS_PER_S
 from replay.kubeproxy import Json, Scenario, is_shell
 from replay.kubeproxy_ipvs_packets import IpvsProbe
-from replay.kubeproxy_ipvs_rules import after_packets_differences, rule_differences, server_lists
+from replay.kubeproxy_ipvs_rules import AfterPackets, rule_differences, server_lists
 from replay.kubeproxy_node import Node
 from replay.result import Difference, Recording
 
@@ -74,6 +75,7 @@ class IpvsScenario(Scenario):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
         self.between_steps_s = 0.0
+        self.node.netns.on_effects = lambda effects: None  # what a socket says again is not captured
         self.order = RecordedOrder(self.node)
         self.choices = self.order
         self.ordered = self.data.get("ipvsadmOrder") == "kernel"
@@ -85,7 +87,6 @@ class IpvsScenario(Scenario):
             self._until(step["t"] - BEFORE_DUMP_S)
         self.order.lists = server_lists(step["rules"].get("ipvsadm_Ln", "")) if self.ordered else {}
         yield from super().step(step)
-        yield from self._named(step, after_packets_differences(step, self.node, ordered=self.ordered))
 
     def _until(self, time_s: float) -> None:
         self.clock.advance(max(0.0, time_s - self.clock.now_ns / NS_PER_S))
@@ -99,7 +100,7 @@ class IpvsScenario(Scenario):
                 raise AssertionError(f"kube-proxy said {self.failure!r}")
         elif operation.startswith("node process listens on "):
             where, _, protocol = operation.removeprefix("node process listens on ").partition("/")
-            self.node.netns.sockets.bind(protocol.lower(), int(where.rpartition(":")[2]))
+            self.node.netns.sockets.bind(protocol.lower(), int(where.rpartition(":")[2]), Echo("node"))
         elif operation == "kube-proxy --cleanup (exit 1)":
             clean_up(self.node)
         elif operation.startswith("shell: "):
@@ -143,8 +144,11 @@ class IpvsScenario(Scenario):
         if self.proxy is not None and self.proxy.config.mode != "ipvs":
             yield from super()._packets(step)  # where chance chooses
             return
+        state = AfterPackets(step, self.node, ordered=self.ordered)
         for probe in step.get("packets", ()):
             self._until(probe.get("t", 0.0))
             self.node.know_neighbours({probe["src"], probe["dst"]})
             for text in IpvsProbe(self.node, probe, self.numbers).run():
                 yield Difference(f"{step['step']}: {probe['name']}", text)
+            state.look()
+        yield from self._named(step, state.differences())

@@ -150,12 +150,29 @@ def rule_differences(name: str, recorded: Any, node: Node, *, ordered: bool) -> 
 # -- after the packets ---------------------------------------------------------------------------------------------
 
 
-def after_packets_differences(step: Json, node: Node, *, ordered: bool) -> Iterator[str]:
-    """Counters, persistent counts and connection entries."""
-    for name, command in _AFTER_PACKETS.items():
-        if name in step:
-            compare = _unordered if name == "ipvsadm_Ln_afterPackets" and not ordered else _COMPARE_AFTER[name]
-            yield from (f"{name}: {text}" for text in compare(step[name], node.run(command)))
+class AfterPackets:
+    """Counters, persistent counts and connection entries, of which the recorder kept one look somewhere in the step."""
+
+    def __init__(self, step: Json, node: Node, *, ordered: bool) -> None:
+        self.step, self.node, self.ordered = step, node, ordered
+        self.found: list[str] | None = None
+
+    def look(self) -> None:
+        """Compare with what the node has now, unless an earlier look was the recorder's."""
+        if self.found != []:
+            self.found = list(self._differences())
+
+    def differences(self) -> Iterator[str]:
+        """Of the last look, if none was the recorder's."""
+        self.look()
+        yield from self.found or ()
+
+    def _differences(self) -> Iterator[str]:
+        for name, command in _AFTER_PACKETS.items():
+            if name in self.step:
+                unordered = name == "ipvsadm_Ln_afterPackets" and not self.ordered
+                compare = _unordered if unordered else _COMPARE_AFTER[name]
+                yield from (f"{name}: {text}" for text in compare(self.step[name], self.node.run(command)))
 
 
 _AFTER_PACKETS = {
