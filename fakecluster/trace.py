@@ -216,7 +216,7 @@ def step_text(step: Step) -> str:
         case Rewrite():
             return f"{step.why}: {step.field} {step.before} -> {step.after}"
         case Note():
-            return f"{step.kind}: {step.text}"
+            return f"{step.kind}: {' '.join(step.text.split())}"
 
 
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}

@@ -41,15 +41,15 @@ def test_trace_walks_one_connection() -> None:
 
 def test_trace_gives_probabilities() -> None:
     run = fakecluster(
-        "trace", "examples/nginx.yaml", "--from", "outside", "--to", "svc/nginx-service:8081", "--outcomes"
+        "trace", "examples/nginx.yaml", "--from", "pod/client", "--to", "svc/nginx-service:8081", "--outcomes"
     )
-    assert (run.returncode, run.stdout.split()) == (0, ["1", "nginx"]) or run.returncode == 0
+    assert (run.returncode, run.stdout.split()) == (0, ["1", "nginx"])
 
 
 def test_trace_exits_1_when_nobody_answers() -> None:
     run = fakecluster("trace", "examples/nginx.yaml", "--from", "pod/client", "--to", "svc/nginx-service:9999")
     assert run.returncode == 1
-    assert run.stdout.rstrip().splitlines()[-1].endswith(("no answer", "refused", "timed out", "no route to host"))
+    assert run.stdout.rstrip().endswith("network unreachable")  # no rule for that port: it leaves towards the outside
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_rules_prints_what_the_mode_writes(mode: str, words: str) -> None:
         ("apiVersion: v1\nkind: Gadget\n", 'bad.yaml: document 1 (line 1): no matches for kind "Gadget"'),
         (
             "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 70000}]}\n",
-            'bad.yaml: document 1 (line 1): spec.ports[0].port: Service "x" is invalid: spec.ports[0].port: '
-            "Invalid value: 70000: must be between 1 and 65535, inclusive",
+            'bad.yaml: document 1 (line 1): Service "x" is invalid: [spec.ports[0].port: '
+            "Invalid value: 70000: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: ",
         ),
     ],
 )

@@ -87,14 +87,14 @@ def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytes
         @pytest.mark.fakecluster(seed=7)
         def test_fails(cluster):
             cluster.apply({POD!r})
-            cluster.outside.connect(cluster.pod("web"), 80)
+            cluster.node("a").connect(cluster.pod("web"), 80)
             assert False
         """
     )
     result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*fakecluster seed and choices*", "Seeded(7)", "*fakecluster trace*", "*outside*", "*pod/web*"]
+        ["*fakecluster seed and choices*", "Seeded(7)", "*fakecluster trace*", "*node/a*", "*pod/web*"]
     )
 
 
