@@ -68,7 +68,7 @@ def start(host: Host, uid: str, name: str) -> None:
     """Start a container's program, or say in its state why it cannot be."""
     run = host.pods[uid]
     container = run.containers[name]
-    place = _field(container)
+    place = container.field
     image = container.spec.get("image", "")
     try:
         env = environment(host, run, container.spec)
@@ -95,11 +95,6 @@ def start(host: Host, uid: str, name: str) -> None:
     host.runtime.start_container(host.node_name, run.pod, container.spec, env)
     host.events.normal(run.pod, "Started", "Container started", field=place)
     probing.begin(host, uid, name)
-
-
-def _field(container: ContainerRun) -> str:
-    group = "containers" if container.role == APP else "initContainers"
-    return f"spec.{group}{{{container.name}}}"
 
 
 def ended(host: Host, uid: str, name: str, exit_code: int) -> None:
@@ -136,7 +131,7 @@ def _restart(host: Host, uid: str, container: ContainerRun) -> None:
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
     host.keep_container(uid, attrs.evolve(container, state=waiting, last_state=container.state))
     host.events.warning(
-        host.pods[uid].pod, "BackOff", f"Back-off restarting failed container {what}", field=_field(container)
+        host.pods[uid].pod, "BackOff", f"Back-off restarting failed container {what}", field=container.field
     )
     host.after(pause_s, "restart", uid, container.name, container.attempt)
 
@@ -193,3 +188,10 @@ def finish(host: Host, uid: str) -> None:
     if run.ips is not None:
         host.runtime.remove_sandbox(host.node_name, run.pod)
     host.keep(attrs.evolve(run, finished=True))
+
+
+def fail(host: Host, uid: str, reason: str, message: str) -> None:
+    """Give a Pod up: it is Failed for the kubelet's own reason."""
+    host.keep(attrs.evolve(host.pods[uid], failure=(reason, message)))
+    finish(host, uid)
+    host.publish(uid)

@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.controllers.events import EventRecorder
-from fakecluster.controllers.kubelet import containers, probing, registration, termination
+from fakecluster.controllers.kubelet import admission, containers, probing, registration, termination
 from fakecluster.controllers.kubelet.host import Host, target
 from fakecluster.controllers.kubelet.run import new_run
 from fakecluster.controllers.nodes import lifecycle
@@ -98,14 +98,28 @@ class Kubelet:
     def _admit(self, pod: Json) -> None:
         if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        run = self._host.keep(new_run(pod, timestamp(self._host.clock)))
-        if "deletionTimestamp" in pod["metadata"]:
-            termination.terminate(self._host, run.uid)
-        elif self._start_delay_s:
-            self._host.publish(run.uid)
-            self._host.after(self._start_delay_s, "start", run.uid)
+        host = self._host
+        node = host.client.server.store.get("nodes", "", self.node_name)
+        others = (run.pod for run in host.pods.values() if not run.finished)
+        refused = admission.refusal(node, pod, others)
+        run = host.keep(new_run(pod, timestamp(host.clock)))
+        if refused is not None:
+            host.events.warning(pod, *refused)
+            containers.fail(host, run.uid, *refused)
+        elif "deletionTimestamp" in pod["metadata"]:
+            termination.terminate(host, run.uid)
         else:
-            start(self._host, run.uid)
+            self._begin(pod)
+
+    def _begin(self, pod: Json) -> None:
+        host, uid = self._host, pod["metadata"]["uid"]
+        if deadline_s := pod["spec"].get("activeDeadlineSeconds"):
+            host.after(deadline_s, "deadline", uid)
+        if self._start_delay_s:
+            host.publish(uid)
+            host.after(self._start_delay_s, "start", uid)
+        else:
+            start(host, uid)
 
     def _update(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
@@ -116,6 +130,7 @@ class Kubelet:
         if "deletionTimestamp" in pod["metadata"]:
             termination.terminate(self._host, uid)
         else:
+            termination.follow_images(self._host, uid)
             self._host.publish(uid)  # readiness gates may have changed
 
 
@@ -136,8 +151,14 @@ def answered(host: Host, uid: str, name: str, kind: str, passed: bool, message: 
     """A probe, or a preStop hook, has its answer."""
     if kind == "preStop":
         termination.pre_stop_answered(host, uid, name, passed, message)
-    else:
-        probing.answered(host, uid, name, kind, passed, message)
+        return
+    outcome = probing.answered(host, uid, name, kind, passed, message)
+    if outcome == probing.STARTED:
+        containers.advance_pod(host, uid)
+    elif outcome == probing.REPORT:
+        host.publish(uid)
+    elif outcome == probing.KILL:
+        termination.kill_unhealthy(host, uid, name, kind)
 
 
 HANDLERS: dict[str, Callable[..., None]] = {
@@ -149,4 +170,5 @@ HANDLERS: dict[str, Callable[..., None]] = {
     "restart": containers.restart,
     "stop": termination.stop,
     "kill": termination.kill,
+    "deadline": termination.overdue,
 }

@@ -43,6 +43,11 @@ class ContainerRun:
         return str(self.spec["name"])
 
     @property
+    def field(self) -> str:
+        """The container's place in its Pod, as Events name it."""
+        return f"spec.{'containers' if self.role == APP else 'initContainers'}{{{self.name}}}"
+
+    @property
     def running(self) -> bool:
         return "running" in self.state
 

@@ -11,8 +11,9 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
-from fakecluster.controllers.kubelet.containers import ended, finish
+from fakecluster.controllers.kubelet.containers import ended, fail, finish
 from fakecluster.controllers.kubelet.host import Host
+from fakecluster.controllers.kubelet.probing import KINDS
 from fakecluster.controllers.kubelet.run import APP, SIDECAR, ContainerRun, PodRun
 
 Json = dict[str, Any]
@@ -28,13 +29,19 @@ def stop_container(host: Host, uid: str, name: str, message: str, grace_s: float
     container = run.containers[name]
     if container.stopping or not container.running:
         return
-    field = f"spec.{'containers' if container.role == APP else 'initContainers'}{{{name}}}"
-    host.events.normal(run.pod, "Killing", message, field=field)
+    host.events.normal(run.pod, "Killing", message, field=container.field)
     container = attrs.evolve(container, stopping=True)
     host.keep_container(uid, container)
     if grace_s is None:
         grace_s = run.pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     _pre_stop(host, run, container, grace_s)
+
+
+def kill_unhealthy(host: Host, uid: str, name: str, kind: str) -> None:
+    """Stop a container whose startup or liveness probe failed too often; it is started again."""
+    container = host.pods[uid].containers[name]
+    grace_s = container.spec[KINDS[kind]].get("terminationGracePeriodSeconds")
+    stop_container(host, uid, name, f"Container {name} failed {kind} probe, will be restarted", grace_s)
 
 
 def _pre_stop(host: Host, run: PodRun, container: ContainerRun, grace_s: float) -> None:
@@ -60,8 +67,9 @@ def pre_stop_answered(host: Host, uid: str, name: str, passed: bool, message: st
     if container is None or not container.stopping:
         return
     if not passed:
-        field = f"spec.{'containers' if container.role == APP else 'initContainers'}{{{name}}}"
-        host.events.warning(host.pods[uid].pod, "FailedPreStopHook", f"PreStopHook failed: {message}", field=field)
+        host.events.warning(
+            host.pods[uid].pod, "FailedPreStopHook", f"PreStopHook failed: {message}", field=container.field
+        )
     stop(host, uid, name, container.attempt, SIGTERM_EXIT)
 
 
@@ -120,6 +128,24 @@ def progress(host: Host, uid: str) -> None:
 
 def _left_s(host: Host, run: PodRun) -> float:
     return max(0.0, ((run.kill_ns or 0) - host.clock.now_ns) / 1e9)
+
+
+def overdue(host: Host, uid: str) -> None:
+    """`activeDeadlineSeconds` passed: the Pod fails."""
+    run = host.pods.get(uid)
+    if run is not None and not run.finished and not run.terminating:
+        fail(host, uid, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+def follow_images(host: Host, uid: str) -> None:
+    """Restart containers whose image was changed in the Pod."""
+    run = host.pods[uid]
+    for spec in (*run.pod["spec"]["containers"], *(run.pod["spec"].get("initContainers") or ())):
+        container = run.containers.get(spec["name"])
+        if container is not None and container.spec.get("image") != spec.get("image"):
+            host.keep_container(uid, attrs.evolve(container, spec=spec))
+            message = f"Container {spec['name']} definition changed, will be restarted"
+            stop_container(host, uid, spec["name"], message, None)
 
 
 def kill(host: Host, uid: str) -> None:
