@@ -13,6 +13,8 @@ from typing import Any
 from fakecluster.api import apply as applying
 from fakecluster.api import custom, decoding, managed, object_meta, schema, status
 from fakecluster.api.kinds import strategy_of
+from fakecluster.api.kinds_workload.pod_admission import topology_labels
+from fakecluster.api.label_rules import validate_labels
 from fakecluster.api.managed import Managed, Writer
 from fakecluster.api.resources import Resource
 from fakecluster.api.status import ApiError, JsonObject
@@ -455,6 +457,7 @@ def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: 
 def _validate_update(strategy: Strategy, request: Request, new: JsonObject, old: JsonObject) -> list[FieldError]:
     errors = object_meta.validate_object_meta_update(new["metadata"], old["metadata"])
     errors = errors + errors  # the registry checks them, and so does every kind
+    errors += validate_labels(new["metadata"].get("labels"), "metadata.labels")  # labels once more
     if request.subresource:
         check = strategy.validate_status if request.subresource == "status" else None
         return errors + (check(new, old) if check else [])
@@ -485,6 +488,8 @@ def bind(request: Request, node: str, annotations: dict[str, str] | None = None)
     new["spec"]["nodeName"] = node
     if annotations:
         new["metadata"]["annotations"] = {**new["metadata"].get("annotations", {}), **annotations}
+    if places := topology_labels(request, node):
+        new["metadata"]["labels"] = {**new["metadata"].get("labels", {}), **places}
     conditions = [c for c in new["status"].get("conditions", ()) if c["type"] != "PodScheduled"]
     stamp = object_meta.timestamp(request.clock.unix_s)
     conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": stamp})
