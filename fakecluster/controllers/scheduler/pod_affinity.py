@@ -145,7 +145,7 @@ def _counts(pod: PodInfo, constraint: Json, info: NodeInfo) -> bool:
 
 
 #: in the real scheduler's order
-RELATIVE_FILTERS = (spread, apart_from_existing, apart, together)
+RELATIVE_FILTERS = (spread, together, apart, apart_from_existing)
 
 
 def attraction(pod: PodInfo, info: NodeInfo, snapshot: Snapshot, ns: NamespaceLabels) -> int:
