@@ -59,10 +59,9 @@ def apply_one(client: Client, manifest: Manifest, namespace: str) -> Applied:
     space = (meta.get("namespace") or namespace) if resource.namespaced else ""
     before = client.server.store.get(resource.key, space, meta["name"])
     try:
-        if before is None:
-            after = client.create(resource.key, obj, space)
-        else:
-            after = client.patch(resource.key, meta["name"], obj, space, kind="strategic", field_manager=FIELD_MANAGER)
+        after = client.patch(
+            resource.key, meta["name"], obj, space, kind="apply", field_manager=FIELD_MANAGER, force=True
+        )
     except ApiError as refused:
         raise _refusal(manifest, refused) from None
     if before is None:
