@@ -18,8 +18,8 @@ from fakecluster.api.server import ApiServer
 from fakecluster.controllers.manager import CONTROLLERS, Manager
 from fakecluster.sim import Clock, Seeded
 from replay.controllers_generated import generated, generated_body
-from replay.controllers_state import resource_of, state_of, summary_of
 from replay.controllers_match import Bound, filled, matches
+from replay.controllers_state import resource_of, state_of, summary_of
 from replay.result import Difference, NotReplayable, Recording
 
 #: The recorded cluster had no nodes that report, and no cloud.
