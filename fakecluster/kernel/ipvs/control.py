@@ -327,12 +327,10 @@ class Ipvs:
         return self.netns.reroute(skb)
 
     def connection_of(self, skb: Skb) -> Connection | None:
-        """The entry of a packet that IPVS has dealt with, from either side; None for every other packet."""
+        """The entry of a client's packet that was sent on; None for every other packet (xt_ipvs looks only there)."""
         if not skb.ipvs_property or not skb.has_ports:
             return None
-        key = (skb.family, skb.proto, skb.src, skb.sport, skb.dst, skb.dport)
-        turned = (skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport)
-        return self.connections.from_server(turned) or self.connections.by_client.get(key)
+        return self.connections.from_server((skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport))
 
     # --- time
 

@@ -14,8 +14,7 @@ from fakecluster.kernel.ipvs.scheduling import open_connection
 from fakecluster.kernel.ipvs.service import MASQUERADE
 from fakecluster.kernel.ipvs.tracking import track
 from fakecluster.kernel.ipvs.transmit import send, send_or_continue, way_to
-from fakecluster.kernel.nat import rewrite_quoted
-from fakecluster.kernel.packet import ICMP, SCTP, TCP, UDP, BadPacket, Skb
+from fakecluster.kernel.packet import ICMP, SCTP, TCP, UDP, BadPacket, Skb, checksum
 
 if TYPE_CHECKING:
     from fakecluster.kernel.ipvs.control import Ipvs
@@ -50,7 +49,7 @@ def from_server(ipvs: Ipvs, skb: Skb, ctx: HookContext) -> int:
             return DROP
         virtual, port = connection.virtual
         skb.set_src(virtual)
-        rewrite_quoted(skb, found, found[1]._replace(dst=virtual, dport=port), source=False)
+        _rewrite_quote(skb, found, found[1]._replace(dst=virtual, dport=port))
         skb.refresh_l4_checksum()
         if ctx.hook != Hook.INPUT and not ipvs.reroute_reply(skb):
             return DROP
@@ -88,10 +87,23 @@ def _translate(ipvs: Ipvs, skb: Skb, ctx: HookContext, connection: Connection, f
     if route is None:
         return STOLEN
     skb.set_dst(connection.address)
-    rewrite_quoted(skb, found, found[1]._replace(src=connection.address, sport=connection.port), source=True)
+    _rewrite_quote(skb, found, found[1]._replace(src=connection.address, sport=connection.port))
     skb.refresh_l4_checksum()
     track(skb, connection, request=True)
     return send_or_continue(ipvs.netns, skb, route)
+
+
+def _rewrite_quote(skb: Skb, found: tuple[int, Tuple, int], ends: Tuple) -> None:
+    """Write other ends into the quoted packet; its transport checksum stays as it was (ip_vs_nat_icmp)."""
+    l4, _, at = found
+    data = skb.data
+    if skb.family == 4:
+        data[at + 12 : at + 20] = ends.src.to_bytes(4) + ends.dst.to_bytes(4)
+        data[at + 10 : at + 12] = b"\0\0"
+        data[at + 10 : at + 12] = checksum(data[at:l4]).to_bytes(2)
+    else:
+        data[at + 8 : at + 40] = ends.src.to_bytes(16) + ends.dst.to_bytes(16)
+    data[l4 : l4 + 4] = ends.sport.to_bytes(2) + ends.dport.to_bytes(2)
 
 
 def _turned(skb: Skb, found: tuple[int, Tuple, int]) -> Skb | None:

@@ -76,8 +76,6 @@ def _restore(ipvs: Ipvs, argv: tuple[str, ...], text: str) -> str:
 
 def execute(ipvs: Ipvs, command: Command) -> str:
     """Carry out one command; returns what it prints. Raises `IpvsError`."""
-    if ipvs.is_due:
-        ipvs.run_due()
     return _HANDLERS[command.verb](ipvs, command)
 
 
