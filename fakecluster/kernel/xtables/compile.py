@@ -7,6 +7,7 @@ from typing import Any
 
 from fakecluster.errors import Unsupported
 from fakecluster.kernel.hooks import ACCEPT, DROP
+from fakecluster.kernel.ipvs.match import ipvs
 from fakecluster.kernel.xtables import match_flow, match_packet, match_rate, match_transport, targets
 from fakecluster.kernel.xtables.code import CONTINUE, RETURN, Act, Building, Code, Test
 from fakecluster.kernel.xtables.headers import header_tests
@@ -31,6 +32,7 @@ MATCHES: dict[str, Callable[[Any, Building], Test]] = {
     "icmp": match_transport.icmp,
     "icmp6": match_transport.icmp,
     "iprange": match_packet.iprange,
+    "ipvs": ipvs,
     "length": match_transport.length,
     "limit": match_rate.limit,
     "mac": match_packet.mac,
