@@ -23,10 +23,14 @@ def decoded(resource: Resource, obj: Any, validation: str = IGNORE) -> tuple[Jso
         if warnings and validation == STRICT:
             raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
         return clean, warnings if validation == WARN else []
+    plain = obj
     clean, found = schema.decode(resource.api_version, resource.kind, obj)
+    if found.bad and has_repeated(obj):
+        plain = schema.copied(without_repeats(obj))
+        clean, found = schema.decode(resource.api_version, resource.kind, plain)
     name = schema.definition_name(resource.api_version, resource.kind)
     if found.bad:
-        raise Undecodable((diagnose.type_problem(name, obj) if name else None) or "json: cannot unmarshal object")
+        raise Undecodable((diagnose.type_problem(name, plain) if name else None) or "json: cannot unmarshal object")
     warnings = []
     if validation != IGNORE and name:
         warnings = diagnose.strict_problems(name, obj) if found.unknown or has_repeated(obj) else []
@@ -54,6 +58,13 @@ def has_repeated(value: Any) -> bool:
     if isinstance(value, dict):
         return hasattr(value, "keys_twice") or any(has_repeated(item) for item in value.values())
     return isinstance(value, list) and any(has_repeated(item) for item in value)
+
+
+def without_repeats(value: Any) -> Any:
+    """Plain objects in which the last of repeated keys counts."""
+    if isinstance(value, dict):
+        return {key: without_repeats(item) for key, item in value.items()}
+    return [without_repeats(item) for item in value] if isinstance(value, list) else value
 
 
 def clean_copy(resource: Resource, obj: JsonObject) -> JsonObject:

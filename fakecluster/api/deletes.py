@@ -11,6 +11,20 @@ from fakecluster.api.store import Stored
 from fakecluster.api.strategy import Request, Strategy
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+#: Kinds whose finished deletion answers with the object instead of a Status (`ReturnDeletedObject`).
+RETURNED = frozenset(
+    (
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+    )
+)
 PROPAGATION = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 
 
@@ -93,7 +107,7 @@ def _grace(strategy: Strategy, old: JsonObject, options: DeleteOptions) -> int |
     asked = options.grace_period_s
     if asked is None or asked >= running:
         return PENDING
-    return asked
+    return 1 if asked < 0 else asked  # older kubelets sent -1
 
 
 def _mark_graceful(request: Request, meta: JsonObject, grace_s: int) -> None:
@@ -123,7 +137,7 @@ def _set_finalizers(meta: JsonObject, finalizers: list[str]) -> None:
 
 def answers_with_object(request: Request) -> bool:
     """Whether a finished deletion of this kind answers with the object."""
-    return strategy_of(request.resource).returns_deleted
+    return request.resource.key in RETURNED
 
 
 def _check_preconditions(request: Request, options: DeleteOptions, old: JsonObject) -> None:

@@ -108,13 +108,14 @@ def validate_owners(owners: list[JsonObject]) -> list[FieldError]:
                 invalid(place, f"{version}, Kind=Event", f"{version}, Kind=Event is disallowed from being an owner")
             )
         if owner.get("controller"):
+            who = f"{owner.get('kind', '')}/{owner.get('name', '')}"
             if controller:
                 words = (
                     f'Only one reference can have Controller set to true. Found "true" in references for {controller} '
-                    f"and {owner.get('name')}"
+                    f"and {who}"
                 )
                 errors.append(invalid(place, owners, words))
-            controller = owner.get("name", "")
+            controller = who
     return errors
 
 

@@ -9,9 +9,37 @@ from __future__ import annotations
 from typing import Any
 
 #: Numbers and booleans that are plain values: zero means "not given".
-PLAIN: dict[str, frozenset[str]] = {}
-#: Strings that are pointers: an empty one stays.
-POINTERS: dict[str, frozenset[str]] = {"EndpointAddress": frozenset({"nodeName"})}
+PLAIN: dict[str, frozenset[str]] = {
+    "NodeSpec": frozenset({"unschedulable"}),
+    "ServiceBackendPort": frozenset({"number"}),
+    "ServicePort": frozenset({"nodePort"}),
+    "ServiceSpec": frozenset({"healthCheckNodePort", "publishNotReadyAddresses"}),
+}
+#: Strings that are pointers, and lists without `omitempty`: an empty one stays.
+POINTERS: dict[str, frozenset[str]] = {
+    "Endpoint": frozenset({"hostname", "nodeName", "zone"}),
+    "EndpointAddress": frozenset({"nodeName"}),
+    "EndpointPort": frozenset({"appProtocol"}),
+    "EndpointSlice": frozenset({"endpoints", "ports"}),
+    "HTTPIngressPath": frozenset({"pathType"}),
+    "IngressClassParametersReference": frozenset({"apiGroup", "namespace", "scope"}),
+    "IngressSpec": frozenset({"ingressClassName"}),
+    "LoadBalancerIngress": frozenset({"ipMode"}),
+    "NetworkPolicyPort": frozenset({"protocol"}),
+    "PortStatus": frozenset({"error"}),
+    "ServicePort": frozenset({"appProtocol"}),
+    "ServiceSpec": frozenset({"internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "trafficDistribution"}),
+    "TypedLocalObjectReference": frozenset({"apiGroup"}),
+}
+#: Times that are plain values, beside those of conditions: null means "not set".
+PLAIN_TIMES: dict[str, frozenset[str]] = {
+    "ContainerStateRunning": frozenset({"startedAt"}),
+    "ContainerStateTerminated": frozenset({"finishedAt", "startedAt"}),
+    "Event": frozenset(
+        {"deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime", "firstTimestamp", "lastTimestamp"}
+    ),
+    "EventSeries": frozenset({"lastObservedTime"}),
+}
 
 
 def keeps_zero(owner: str, key: str, schema: dict[str, Any]) -> bool:
@@ -19,6 +47,6 @@ def keeps_zero(owner: str, key: str, schema: dict[str, Any]) -> bool:
     kind = owner.rpartition(".")[2]
     if schema.get("type") in ("integer", "boolean", "number"):
         return key not in PLAIN.get(kind, ())
-    if schema.get("type") == "string":
+    if schema.get("type") in ("string", "array"):
         return key in POINTERS.get(kind, ())
     return "oneOf" in schema or (schema.get("type") == "object" and "additionalProperties" not in schema)

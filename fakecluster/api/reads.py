@@ -77,13 +77,15 @@ def list_page(store: Store, request: ListRequest) -> Page:
     shown = store.revision if revision is None else revision
     rows = [item for item in stored if _key(item) > after] if after else stored
     selective = bool(request.label_selector or request.field_selector)
-    found = [item for item in rows if matches(item.object)] if selective else rows
     limit = 0 if request.resource_version == "0" and not request.continue_ else request.limit
-    if not limit or len(found) <= limit:
-        return Page(found, shown)
-    page = found[:limit]
-    token = _token(shown, _key(page[-1]))
-    return Page(page, shown, token, None if selective else len(found) - limit)
+    page: list[Stored] = []
+    for place, item in enumerate(rows):
+        if not selective or matches(item.object):
+            page.append(item)
+            left = len(rows) - place - 1
+            if limit and len(page) == limit and left:
+                return Page(page, shown, _token(shown, _key(item)), None if selective else left)
+    return Page(page, shown)
 
 
 def _start(store: Store, request: ListRequest) -> tuple[int | None, str]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import attrs
 
-from fakecluster.api.pointers import keeps_zero
+from fakecluster.api.pointers import PLAIN_TIMES, keeps_zero
 from fakecluster.api.status import JsonObject
 
 Schema = dict[str, Any]
@@ -135,13 +135,16 @@ def _late(name: str) -> Decode:
 def _struct(schema: Schema, owner: str) -> Decode:
     fields: dict[str, tuple[Decode, bool]] = {}
     always: list[tuple[str, Callable[[], Any]]] = []
+    arrays: list[str] = []  # required lists: empty ones become null on their way through the store
     for key, prop in schema["properties"].items():
         run = _compile(prop, f"{owner}.{key}")
         fields[key] = (run, _omits_zero(owner, key, prop))
         if "default" in prop and prop["default"] in ({}, "", 0, False):
             always.append((key, _zero_maker(prop, run)))
         elif key in schema.get("required", ()) and prop.get("type") == "array":
-            always.append((key, lambda: None))
+            arrays.append(key)
+        if _is_plain_time(owner, key, prop):
+            always.append((key, _nothing))
 
     def run_struct(value: Any, found: Pass) -> Any:
         if value.__class__ is not dict:
@@ -156,12 +159,27 @@ def _struct(schema: Schema, owner: str) -> Decode:
                 item = field[0](item, found)
                 if item or not field[1]:
                     out[key] = item
+        for key in arrays:
+            if not out.get(key):
+                out[key] = None
         for key, make in always:
             if key not in out:
                 out[key] = make()
         return out
 
     return run_struct
+
+
+def _nothing() -> None:
+    return None
+
+
+def _is_plain_time(owner: str, key: str, prop: Schema) -> bool:
+    """Times that are no pointers in Go: they appear as null when they are not set."""
+    kind = owner.rpartition(".")[2]
+    return reference(prop) in (META + "Time", META + "MicroTime") and (
+        kind.endswith("Condition") or key in PLAIN_TIMES.get(kind, ())
+    )
 
 
 def _omits_zero(owner: str, key: str, prop: Schema) -> bool:

@@ -191,7 +191,7 @@ class Strategy:
     status_ignores: tuple[tuple[str, ...], ...] = ()
     #: an update checks metadata once more as a create does (most kinds' ValidateUpdate calls Validate)
     revalidates_meta: bool = True
-    #: a finished deletion answers with the object instead of a Status
+    #: a finished deletion answers with the object instead of a Status (`ReturnDeletedObject`)
     returns_deleted: bool = False
     #: a PUT on a missing object creates it (Service, Endpoints, Lease, ...)
     create_on_update: bool = False

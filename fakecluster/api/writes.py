@@ -441,7 +441,7 @@ def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: 
         if strategy.prepare_status:
             strategy.prepare_status(new, old)
         return
-    if request.subresource:
+    if request.subresource in strategy.subresources:
         strategy.subresources[request.subresource](new, old, request)
         return
     if request.resource.has_status and not strategy.keeps_status:
@@ -458,9 +458,10 @@ def _validate_update(strategy: Strategy, request: Request, new: JsonObject, old:
     errors = object_meta.validate_object_meta_update(new["metadata"], old["metadata"])
     errors = errors + errors  # the registry checks them, and so does every kind
     errors += validate_labels(new["metadata"].get("labels"), "metadata.labels")  # labels once more
-    if request.subresource:
-        check = strategy.validate_status if request.subresource == "status" else None
-        return errors + (check(new, old) if check else [])
+    if request.subresource == "status":
+        return errors + (strategy.validate_status(new, old) if strategy.validate_status else [])
+    if request.subresource in strategy.subresources:
+        return errors
     if errors and strategy.revalidates_meta:
         errors += object_meta.validate_object_meta(
             new["metadata"], request.resource.namespaced, strategy.name or object_meta.dns_subdomain

@@ -10,7 +10,7 @@ import yaml
 from fakecluster.api import status
 from fakecluster.api.errors_protobuf import status_bytes
 from fakecluster.api.resources import Resource
-from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, subresources
+from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, pods, subresources
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.negotiation import Accepted
 from fakecluster.api.rest.path import Target, parse
@@ -43,6 +43,8 @@ def answer(
         response = refused(call, problem)
     except Unsupported as gap:
         response = refused(call, status.failure(501, "NotImplemented", str(gap), {}))
+    if method == "HEAD":
+        response.content, response.content_type = b"", JSON
     response.warnings = list(dict.fromkeys(call.warnings))
     return response
 
@@ -94,13 +96,14 @@ def _resource(call: Call) -> Response:
             return page_not_found()
         raise status.no_such_resource()
     _check_scope(target, resource)
-    if resource.plural in DEPRECATED and not resource.group:
+    if resource.key in DEPRECATED and target.verb != "watch":
         call.warnings.append(DEPRECATED[resource.plural])
     if target.subresource:
         return _encoded(call, subresources.answer(call, resource))
     verb = _verb(call, resource)
     call.accepted = _negotiated(call)
-    return _encoded(call, objects.VERBS[verb](call, resource))
+    verbs = pods.BINDINGS if resource.key == "bindings" else objects.VERBS
+    return _encoded(call, verbs[verb](call, resource))
 
 
 def _check_scope(target: Target, resource: Resource) -> None:
@@ -120,7 +123,7 @@ def _verb(call: Call, resource: Resource) -> str:
         fits = True
     if verb == "get" and options_watch(call):
         verb, fits = "watch", True
-    if call.method == "HEAD" or not fits or verb not in resource.verbs:
+    if not fits or verb not in resource.verbs:
         raise status.method_not_allowed()
     if verb == "create" and resource.namespaced and not target.namespace:
         raise status.method_not_allowed()

@@ -7,6 +7,7 @@ from typing import Any
 
 
 from fakecluster.api import decoding, managed, status, strategy, writes
+from fakecluster.api.go_order import in_go_order, touched_by_merge, touched_by_operations
 from fakecluster.api.go_values import go_json
 from fakecluster.api.json_patch import PatchError, json_patch
 from fakecluster.api.patch import merge_patch
@@ -27,6 +28,8 @@ APPLY, JSON, MERGE, STRATEGIC = (
 )
 #: More operations in one JSON patch are refused.
 OPERATIONS_LIMIT = 10_000
+
+REJECTED = "the server rejected our request due to an error in our request"
 
 MakeRequest = Callable[..., Request]
 
@@ -58,30 +61,40 @@ def _patched(call: Call, request: Request, media: str, before: Stored, value: An
     try:
         result = APPLIERS[media](resource, old, value)
     except PatchError as problem:
-        raise status.failure(
-            422, "Invalid", "the server rejected our request due to an error in our request", {}
-        ) from problem
-    shown = value if media == STRATEGIC else result
-    return decoded_patch(call, request, result, shown, validation, go_map=media == STRATEGIC)
+        raise status.failure(422, "Invalid", REJECTED, {}) from problem
+    text = quoted(resource, media, old, value)
+    return decoded_patch(call, request, result, text, validation)
 
 
-def decoded_patch(
-    call: Call, request: Request, result: Any, shown: Any, validation: str, *, go_map: bool
-) -> JsonObject:
+def quoted(resource: Resource, media: str, old: JsonObject, value: Any) -> Callable[[], str]:
+    """The patch, or the object after it, as error messages quote it (worked out only then)."""
+
+    def text() -> str:
+        if media == STRATEGIC:
+            return go_map_text(value)
+        result = APPLIERS[media](resource, in_go_order(resource.api_version, resource.kind, old), value)
+        touched = touched_by_merge if media == MERGE else touched_by_operations
+        return go_json(touched(result, value))
+
+    return text
+
+
+def decoded_patch(call: Call, request: Request, result: Any, quote: Callable[[], str], validation: str) -> JsonObject:
     """The patched object as a clean working copy; 422 about `patch` when it no longer fits its kind."""
     resource = request.resource
-    text = go_map_text(shown) if go_map else go_json(shown)
     if not isinstance(result, dict):
-        raise patch_invalid(text, "json: cannot unmarshal into Go value")
+        raise status.failure(422, "Invalid", REJECTED, {})
     api_version, kind = result.get("apiVersion", ""), result.get("kind", "")
     if (api_version, kind) != (resource.api_version, resource.kind):
         if call.server.registry.by_kind(api_version, kind) is None:
-            raise patch_invalid(text, f'no kind "{kind}" is registered for version "{api_version}" in {bodies.SCHEME}')
-        raise patch_invalid(text, f"unable to decode {api_version}, Kind={kind} into {resource.kind}")
+            raise patch_invalid(
+                quote(), f'no kind "{kind}" is registered for version "{api_version}" in {bodies.SCHEME}'
+            )
+        raise patch_invalid(quote(), f"unable to decode {api_version}, Kind={kind} into {resource.kind}")
     try:
         obj, warnings = decoding.decoded(resource, result, validation)
     except decoding.Undecodable as problem:
-        raise patch_invalid(text, str(problem)) from problem
+        raise patch_invalid(quote(), str(problem)) from problem
     call.warnings += warnings
     writes.check_name(request, obj)
     return obj
@@ -198,14 +211,10 @@ def patched_value(
     try:
         result = APPLIERS[media](resource, old, value)
     except PatchError as problem:
-        raise status.failure(
-            422, "Invalid", "the server rejected our request due to an error in our request", {}
-        ) from problem
-    shown = value if media == STRATEGIC else result
-    text = go_map_text(shown) if media == STRATEGIC else go_json(shown)
+        raise status.failure(422, "Invalid", REJECTED, {}) from problem
     try:
         obj, warnings = decoding.decoded(resource, result, wanted.field_validation)
     except decoding.Undecodable as problem:
-        raise patch_invalid(text, str(problem)) from problem
+        raise patch_invalid(quoted(resource, media, old, value)(), str(problem)) from problem
     call.warnings += warnings
     return obj

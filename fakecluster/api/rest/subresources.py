@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fakecluster.api import status
 from fakecluster.api.resources import Resource
-from fakecluster.api.rest import negotiation, objects, scale
+from fakecluster.api.rest import negotiation, objects, pods, scale
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.response import Response
 from fakecluster.errors import Unsupported
@@ -43,4 +43,8 @@ HANDLERS: dict[str, Handler] = {
     "ephemeralcontainers": plain,
     "resize": plain,
     "finalize": plain,
+    "binding": pods.bind,
+    "eviction": pods.evict,
+    "token": pods.token,
+    **dict.fromkeys(("attach", "exec", "log", "portforward"), pods.through_kubelet),
 }
