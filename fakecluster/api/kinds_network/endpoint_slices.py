@@ -25,7 +25,7 @@ ENDPOINTS_MAX, ADDRESSES_MAX, PORTS_MAX, HINTS_MAX, TOPOLOGY_MAX = 1000, 100, 20
 
 
 def default_slice(endpoint_slice: JsonObject) -> None:
-    """Ports get the empty name and TCP; conditions and the two lists are always shown."""
+    """Ports get the empty name and TCP; conditions are always shown."""
     for port in endpoint_slice.get("ports") or ():
         if port.get("name") is None:
             port["name"] = ""
@@ -33,19 +33,25 @@ def default_slice(endpoint_slice: JsonObject) -> None:
             port["protocol"] = "TCP"
     for endpoint in endpoint_slice.get("endpoints") or ():
         endpoint.setdefault("conditions", {})
-    for key in ("endpoints", "ports"):
-        endpoint_slice[key] = endpoint_slice.get(key) or None
 
 
 def _prepare_create(endpoint_slice: JsonObject, request: Request) -> None:
     del request
+    _show_lists(endpoint_slice)
     _drop_topology(endpoint_slice)
 
 
 def _prepare_update(endpoint_slice: JsonObject, old: JsonObject, request: Request) -> None:
     del request
+    _show_lists(endpoint_slice)
     if endpoint_slice["endpoints"] != old["endpoints"]:
         _drop_topology(endpoint_slice)
+
+
+def _show_lists(endpoint_slice: JsonObject) -> None:
+    """An empty list is stored as none, and shown (though whoever sent it manages the field)."""
+    for key in ("endpoints", "ports"):
+        endpoint_slice[key] = endpoint_slice.get(key) or None
 
 
 def _drop_topology(endpoint_slice: JsonObject) -> None:
@@ -119,10 +125,22 @@ def _check_addresses(addresses: list[str], path: str, kind: str) -> list[FieldEr
     for number, address in enumerate(addresses):
         place = f"{path}[{number}]"
         if kind == "FQDN":
-            errors += [invalid(place, address, complaint) for complaint in names.dns_subdomain(address)]
+            errors += _check_host(address, place)
         elif kind in ADDRESS_TYPES:
             errors += _check_ip(address, path, place, kind)
     return errors
+
+
+def _check_host(name: str, place: str) -> list[FieldError]:
+    """A fully qualified name: at least two labels, with or without a dot at the end."""
+    if not name:
+        return [required(place)]
+    name = name.removesuffix(".")
+    if found := names.dns_subdomain(name):
+        return [invalid(place, name, ",".join(found))]
+    if "." not in name:
+        return [invalid(place, name, "should be a domain with at least two segments separated by dots")]
+    return [invalid(place, label, ",".join(found)) for label in name.split(".") if (found := names.dns_label(label))]
 
 
 def _check_ip(address: str, path: str, place: str, kind: str) -> list[FieldError]:

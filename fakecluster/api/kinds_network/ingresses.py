@@ -6,11 +6,12 @@ from fakecluster.api import names
 from fakecluster.api.kinds_network.ip_text import legacy_ip, parse_ip
 from fakecluster.api.kinds_network.service_validation import check_balancer_host
 from fakecluster.api.status import JsonObject
-from fakecluster.api.strategy import FieldError, Strategy, invalid, not_supported, required, too_long
+from fakecluster.api.strategy import FieldError, Strategy, forbidden, invalid, not_supported, required, too_long
 
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 CONTROLLER_MAX = 250
+SCOPES = ("Cluster", "Namespace")
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_SUFFIXES = ("/..", "/.")
 
@@ -35,11 +36,12 @@ def validate_ingress(ingress: JsonObject) -> list[FieldError]:
 
 
 def validate_new_ingress(ingress: JsonObject) -> list[FieldError]:
-    """As `validate_ingress`; a new Ingress names its class in one place only."""
+    """As `validate_ingress`; a new Ingress that names its class in two places names one class."""
     errors = validate_ingress(ingress)
     noted = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
-    if noted is not None and (ingress.get("spec") or {}).get("ingressClassName") is not None:
-        words = "can not be set when the class field is also set"
+    name = (ingress.get("spec") or {}).get("ingressClassName")
+    if noted is not None and name is not None and noted != name:
+        words = "must match `ingressClassName` when both are specified"
         errors.append(invalid(f"annotations.{CLASS_ANNOTATION}", noted, words))
     return errors
 
@@ -112,7 +114,7 @@ def _check_reference(reference: JsonObject, path: str) -> list[FieldError]:
         if value:
             errors += [invalid(f"{path}.{key}", value, complaint) for complaint in names.path_segment(value)]
         else:
-            errors.append(required(f"{path}.{key}", f"{key} is required"))
+            errors.append(required(f"{path}.{key}"))
     return errors
 
 
@@ -190,21 +192,37 @@ def default_class(ingress_class: JsonObject) -> None:
 def validate_class(ingress_class: JsonObject) -> list[FieldError]:
     """Everything that is wrong with an IngressClass."""
     spec = ingress_class.get("spec") or {}
-    controller = spec.get("controller") or ""
-    if len(controller) > CONTROLLER_MAX:
-        return [too_long("spec.controller", CONTROLLER_MAX)]
-    errors = [invalid("spec.controller", controller, complaint) for complaint in names.domain_path(controller)]
-    parameters = spec.get("parameters")
-    return errors + (_check_reference(parameters, "spec.parameters") if parameters is not None else [])
+    controller, parameters = spec.get("controller") or "", spec.get("parameters")
+    errors = [] if controller else [required("spec.controller")]
+    if names.length_of(controller) > CONTROLLER_MAX:
+        errors.append(too_long("spec.controller", CONTROLLER_MAX))
+    if controller:
+        errors += [invalid("spec.controller", controller, complaint) for complaint in names.domain_path(controller)]
+    return errors + (_check_parameters(parameters, "spec.parameters") if parameters is not None else [])
+
+
+def _check_parameters(parameters: JsonObject, path: str) -> list[FieldError]:
+    errors = _check_reference(parameters, path)
+    scope, namespace = parameters["scope"], parameters.get("namespace")
+    if scope not in SCOPES:
+        errors.append(not_supported(f"{path}.scope", scope, SCOPES))
+    elif scope == "Cluster" and namespace is not None:
+        errors.append(forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
+    elif scope == "Cluster":
+        pass
+    elif namespace is None:
+        errors.append(required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'"))
+    else:
+        errors += [invalid(f"{path}.namespace", namespace, complaint) for complaint in names.dns_label(namespace)]
+    return errors
 
 
 def validate_class_update(ingress_class: JsonObject, old: JsonObject) -> list[FieldError]:
     """As `validate_class`; the controller never changes."""
-    errors = validate_class(ingress_class)
     controller = (ingress_class.get("spec") or {}).get("controller") or ""
-    if controller != (old.get("spec") or {}).get("controller", ""):
-        errors.append(invalid("spec.controller", controller, "field is immutable"))
-    return errors
+    same = controller == (old.get("spec") or {}).get("controller", "")
+    errors = [] if same else [invalid("spec.controller", controller, "field is immutable")]
+    return errors + validate_class(ingress_class)
 
 
 INGRESS_CLASS = Strategy(

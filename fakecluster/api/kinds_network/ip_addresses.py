@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fakecluster.api.kinds_network.ip_text import strict_ip
+from fakecluster.api import names
+from fakecluster.api.kinds_network.ip_text import canonical, strict_ip
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.strategy import FieldError, Request, Strategy, invalid, required
 
@@ -19,7 +20,8 @@ def publish_address(address: str, family: str, service: JsonObject, request: Req
     parent = {"resource": "services", "namespace": meta["namespace"], "name": meta.get("name", "")}
     client = Client(request.server, user="system:apiserver", agent="kube-apiserver")
     try:
-        client.create(RESOURCE, {"metadata": {"name": address, "labels": labels}, "spec": {"parentRef": parent}})
+        name = canonical(address)
+        client.create(RESOURCE, {"metadata": {"name": name, "labels": labels}, "spec": {"parentRef": parent}})
     except ApiError as refusal:
         return refusal.message
     return ""
@@ -27,16 +29,24 @@ def publish_address(address: str, family: str, service: JsonObject, request: Req
 
 def withdraw_address(address: str, request: Request) -> None:
     """Remove the IPAddress of a cluster IP that is free again."""
-    if request.store.stored(RESOURCE, "", address) is not None:
-        request.store.remove(RESOURCE, "", address)
+    name = canonical(address)
+    if request.store.stored(RESOURCE, "", name) is not None:
+        request.store.remove(RESOURCE, "", name)
 
 
 def validate_ip_address(ip_address: JsonObject) -> list[FieldError]:
     """Everything that is wrong with an IPAddress (ValidateIPAddress)."""
-    parent = (ip_address.get("spec") or {}).get("parentRef")
+    path, parent = "spec.parentRef", (ip_address.get("spec") or {}).get("parentRef")
     if parent is None:
-        return [required("spec.parentRef")]
-    return [required(f"spec.parentRef.{key}") for key in ("resource", "name") if not parent.get(key)]
+        return [required(path)]
+    group = parent.get("group") or ""
+    errors = [invalid(f"{path}.group", group, c) for c in names.dns_subdomain(group)] if group else []
+    for key in ("resource", "name", "namespace"):
+        value = parent.get(key) or ""
+        if not value and key != "namespace":
+            errors.append(required(f"{path}.{key}"))
+        errors += [invalid(f"{path}.{key}", value, complaint) for complaint in names.path_segment(value)]
+    return errors
 
 
 def _validate_update(ip_address: JsonObject, old: JsonObject) -> list[FieldError]:

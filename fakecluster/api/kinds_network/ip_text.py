@@ -6,19 +6,24 @@ IPv4-mapped IPv6 addresses are refused there too; newer fields also want the can
 
 from __future__ import annotations
 
+import functools
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fakecluster.api.go_values import go_quote
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 _NOT_AN_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _ZEROS = re.compile(r"(?<![0-9A-Fa-f:.])0+(?=[0-9])|(?<=\.)0+(?=[0-9])|(?<=:)0+(?=[0-9]+\.)")
 _PREFIX_LENGTH = re.compile("[0-9]{1,3}")
+#: Texts whose meaning is remembered: one write looks at an address several times, many objects at the same ones.
+_REMEMBERED = 8192
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_ip(text: str) -> Address | None:
     """The address that a text means to old clients, which ignore leading zeros; None when it is none."""
     if "%" in text:
@@ -33,6 +38,7 @@ def parse_ip(text: str) -> Address | None:
         return None
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def is_strict(text: str) -> bool:
     """Whether every client reads the address alike: no leading zeros in dotted numbers."""
     try:
@@ -66,12 +72,10 @@ def legacy_ip(text: str) -> list[str]:
 
 def strict_ip(text: str) -> list[str]:
     """Complaints about an address in a newer field, which must be in canonical form."""
-    address = parse_ip(text)
-    if address is None or not is_strict(text):
-        return [_NOT_AN_IP]
-    if _mapped(address):
-        return ["must not be an IPv4-mapped IPv6 address"]
-    return [] if str(address) == text else [f"must be in canonical form ({go_quote(str(address))})"]
+    if found := legacy_ip(text):
+        return found
+    wanted = canonical(text)
+    return [] if wanted == text else [f"must be in canonical form ({go_quote(wanted)})"]
 
 
 def _split(text: str) -> tuple[Address, int] | None:
@@ -80,6 +84,12 @@ def _split(text: str) -> tuple[Address, int] | None:
     if address is None or not _PREFIX_LENGTH.fullmatch(length) or int(length) > address.max_prefixlen:
         return None
     return address, int(length)
+
+
+def parse_cidr(text: str) -> Network | None:
+    """The network that a text means to old clients, which ignore leading zeros and set bits; None when it is none."""
+    parts = _split(text)
+    return None if parts is None else ip_network(parts, strict=False)
 
 
 def legacy_cidr(text: str) -> list[str]:
@@ -100,13 +110,9 @@ def legacy_cidr(text: str) -> list[str]:
 
 def strict_cidr(text: str) -> list[str]:
     """Complaints about a CIDR in a newer field, which must be in canonical form."""
-    parts = _split(text)
-    if parts is None or legacy_cidr(text)[:1] == ["must not have leading 0s in IP or prefix length"]:
-        return [_NOT_A_CIDR]
-    address, length = parts
-    if _mapped(address):
-        return ["must not have an IPv4-mapped IPv6 address"]
-    wanted = str(ip_network((address, length), strict=False))
+    if found := legacy_cidr(text):
+        return found
+    wanted = str(ip_network(text))
     return [] if wanted == text else [f"must be in canonical form ({go_quote(wanted)})"]
 
 
@@ -150,10 +156,7 @@ def ip_warnings(path: str, text: str) -> list[str]:
 
 def cidr_warnings(path: str, text: str) -> list[str]:
     """As `ip_warnings`, for a CIDR."""
-    parts = _split(text)
-    if parts is None or legacy_cidr(text):
-        return []
-    network = ip_network(parts, strict=False)
+    network = None if legacy_cidr(text) else parse_cidr(text)
     if isinstance(network, IPv6Network) and str(network) != text:
         wanted = go_quote(str(network))
         return [f"{path}: IPv6 CIDR value {go_quote(text)} should be in RFC 5952 canonical format ({wanted})"]

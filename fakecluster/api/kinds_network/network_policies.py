@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-
 from fakecluster.api import names
-from fakecluster.api.kinds_network.ip_text import legacy_cidr
+from fakecluster.api.kinds_network.ip_text import Network, legacy_cidr, parse_cidr
 from fakecluster.api.label_rules import validate_label_selector
 from fakecluster.api.status import JsonObject
 from fakecluster.api.strategy import FieldError, Strategy, forbidden, invalid, not_supported, required
@@ -70,11 +68,12 @@ def _check_port(port: JsonObject, path: str) -> list[FieldError]:
         if end is not None:
             errors.append(invalid(where, end, "may not be specified when `port` is non-numeric"))
         return errors + [invalid(f"{path}.port", number, complaint) for complaint in names.port_name(number)]
+    errors += [invalid(f"{path}.port", number, complaint) for complaint in names.port_number(number)]
     if end is not None:
-        if end < number:
+        if end < number:  # the server shows the port, not the end
             errors.append(invalid(where, number, "must be greater than or equal to `port`"))
         errors += [invalid(where, end, complaint) for complaint in names.port_number(end)]
-    return errors + [invalid(f"{path}.port", number, complaint) for complaint in names.port_number(number)]
+    return errors
 
 
 def _check_peer(peer: JsonObject, path: str) -> list[FieldError]:
@@ -96,25 +95,21 @@ def _check_block(block: JsonObject, path: str) -> list[FieldError]:
     cidr = block.get("cidr") or ""
     if not cidr:
         return [required(f"{path}.cidr")]
-    if found := legacy_cidr(cidr):
-        return [invalid(f"{path}.cidr", cidr, complaint) for complaint in found]
-    errors: list[FieldError] = []
+    errors = [invalid(f"{path}.cidr", cidr, complaint) for complaint in legacy_cidr(cidr)]
+    outer = parse_cidr(cidr)
+    if outer is None:
+        return errors
     for number, hole in enumerate(block.get("except") or ()):
         place = f"{path}.except[{number}]"
-        if found := legacy_cidr(hole):
-            errors += [invalid(place, hole, complaint) for complaint in found]
-        elif not _strictly_inside(hole, cidr):
+        errors += [invalid(place, hole, complaint) for complaint in legacy_cidr(hole)]
+        inner = parse_cidr(hole)
+        if inner is not None and not _strictly_inside(inner, outer):
             errors.append(invalid(place, hole, "must be a strict subset of `cidr`"))
     return errors
 
 
-def _strictly_inside(hole: str, cidr: str) -> bool:
-    inner, outer = ip_network(hole), ip_network(cidr)
-    return (
-        inner.version == outer.version
-        and inner.prefixlen > outer.prefixlen
-        and outer.network_address <= inner.network_address <= outer.broadcast_address  # type: ignore[operator]
-    )
+def _strictly_inside(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.prefixlen > outer.prefixlen and inner.network_address in outer
 
 
 def _spec(policy: JsonObject) -> object:

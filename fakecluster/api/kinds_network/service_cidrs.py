@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RESOURCE = "servicecidrs.networking.k8s.io"
 DEFAULT_NAME = "kubernetes"
 _PATH = "spec.cidrs"
+_IMMUTABLE = "field is immutable"
 
 
 def publish_default(client: Client, service_cidrs: Sequence[str]) -> None:
@@ -24,29 +25,38 @@ def publish_default(client: Client, service_cidrs: Sequence[str]) -> None:
     client.create(RESOURCE, {"metadata": {"name": DEFAULT_NAME}, "spec": {"cidrs": list(service_cidrs)}})
 
 
+def _cidrs(service_cidr: JsonObject) -> list[str]:
+    return (service_cidr.get("spec") or {}).get("cidrs") or []
+
+
 def validate_service_cidr(service_cidr: JsonObject) -> list[FieldError]:
     """Everything that is wrong with a ServiceCIDR (ValidateServiceCIDR)."""
-    cidrs = (service_cidr.get("spec") or {}).get("cidrs") or []
+    cidrs = _cidrs(service_cidr)
     if not cidrs:
         return [required(_PATH, "at least one CIDR required")]
     if len(cidrs) > 2:
-        return [invalid(_PATH, cidrs, "may only hold up to 2 values")]
+        return [invalid(_PATH, {"CIDRs": cidrs}, "may only hold up to 2 values")]
     errors = [
         invalid(f"{_PATH}[{number}]", cidr, complaint)
         for number, cidr in enumerate(cidrs)
         for complaint in strict_cidr(cidr)
     ]
     if len(cidrs) == 2 and len({":" in cidr for cidr in cidrs}) == 1:
-        words = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"
+        words = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         errors.append(invalid(_PATH, cidrs, words))
     return errors
 
 
 def _validate_update(service_cidr: JsonObject, old: JsonObject) -> list[FieldError]:
-    cidrs = (service_cidr.get("spec") or {}).get("cidrs") or []
-    if cidrs == old["spec"]["cidrs"]:
-        return []
-    return [invalid(_PATH, cidrs, "field is immutable")]
+    """A second family may be added; nothing else changes."""
+    cidrs, was = _cidrs(service_cidr), _cidrs(old)
+    if len(cidrs) == len(was):
+        changed = [number for number, cidr in enumerate(was) if cidrs[number] != cidr]
+        return [invalid(f"{_PATH}[{number}]", cidrs[number], _IMMUTABLE) for number in changed]
+    if (len(was), len(cidrs)) != (1, 2):
+        return [invalid(_PATH, cidrs, _IMMUTABLE)]
+    errors = [] if cidrs[0] == was[0] else [invalid(f"{_PATH}[0]", cidrs[0], _IMMUTABLE)]
+    return errors + validate_service_cidr(service_cidr)
 
 
 def _created(service_cidr: JsonObject, request: Request) -> None:

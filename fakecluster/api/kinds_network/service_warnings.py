@@ -25,11 +25,13 @@ def service_warnings(service: JsonObject, old: JsonObject | None) -> list[str]:
         found += ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
     for number, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
         found += cidr_warnings(f"spec.loadBalancerSourceRanges[{number}]", cidr)
+    if external and spec.get("externalIPs"):
+        found.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
     if spec.get("externalName") and not external:
         found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
     if spec.get("trafficDistribution") == "PreferClose":
         found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
-    if spec.get("externalIPs") and not headless:
+    if spec.get("externalIPs") and not headless and not external:
         found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     return found
 
