@@ -36,7 +36,8 @@ class RulesWriter(Protocol):
 
     `longest_interval_s`: a sync happens at least this often even if nothing changes. `check_interval_s`: how often
     `is_intact` is asked. `large_cluster`: the hourly full sync is left out. `takes_endpoints_at_once`: endpoints do not
-    wait for a sync. `looks_after_services`: health check ports are served and stale UDP flows forgotten.
+    wait for a sync. `looks_after_services`: health check ports are served and stale UDP flows forgotten, these after
+    `stale_flows_delay_s`.
     """
 
     longest_interval_s: float
@@ -44,6 +45,7 @@ class RulesWriter(Protocol):
     large_cluster: bool
     takes_endpoints_at_once: bool
     looks_after_services: bool
+    stale_flows_delay_s: float
 
     def start(self) -> None:
         """Once, before the first sync: sysctls, devices, canaries. Raises CommandError."""
@@ -166,6 +168,8 @@ class Proxier:
             if not self.writer.is_intact():
                 self.request_full_sync()
             self._check_later()
+        elif payload == "stale flows":
+            self._log_failure(self._forget_stale_udp)
 
     def _check_later(self) -> None:
         self.node.clock.schedule(self.target, "check", delay_s=self.writer.check_interval_s)
@@ -205,7 +209,9 @@ class Proxier:
         if not self.writer.looks_after_services:
             return
         self._log_failure(lambda: self.health.sync(self.view))
-        if changes.udp_endpoints:
+        if changes.udp_endpoints and self.writer.stale_flows_delay_s:
+            self.node.clock.schedule(self.target, "stale flows", delay_s=self.writer.stale_flows_delay_s)
+        elif changes.udp_endpoints:
             self._log_failure(self._forget_stale_udp)
 
     def _forget_stale_udp(self) -> None:

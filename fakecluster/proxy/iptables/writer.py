@@ -45,6 +45,7 @@ class IptablesWriter:
     longest_interval_s = 3600.0
     takes_endpoints_at_once = False
     looks_after_services = True
+    stale_flows_delay_s = 0.0
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics

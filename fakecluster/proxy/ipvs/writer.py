@@ -57,6 +57,9 @@ class IpvsWriter:
     large_cluster = False
     takes_endpoints_at_once = False
     looks_after_services = True
+    #: a sync goes on for longer than the kernel takes to drop the flows of a removed real server, and with them their
+    #: conntrack entries, of which kube-proxy then finds none
+    stale_flows_delay_s = 0.05
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics

@@ -36,6 +36,7 @@ class NftablesWriter:
     large_cluster = False
     takes_endpoints_at_once = False
     looks_after_services = True
+    stale_flows_delay_s = 0.0
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics

@@ -47,6 +47,7 @@ class UserspaceWriter:
     large_cluster = False
     takes_endpoints_at_once = True
     looks_after_services = False
+    stale_flows_delay_s = 0.0
 
     def __init__(self, node: ProxyNode, metrics: Metrics) -> None:
         self.node, self.metrics = node, metrics

@@ -85,6 +85,8 @@ class Scenario:
         operations = step["operations"]
         for number, operation in enumerate(operations):
             if isinstance(operation, str):
+                if operation.startswith("label node"):
+                    events += self.objects.nodes(step)
                 if operation == "start kube-proxy" and all(isinstance(later, str) for later in operations[number:]):
                     events += self.objects.rest(step)
                 self._show(events, step)

@@ -19,11 +19,12 @@ from fakecluster.sim.clock import NS_PER_S
 from replay.kubeproxy import Json, Scenario, is_shell
 from replay.kubeproxy_ipvs_packets import IpvsProbe
 from replay.kubeproxy_ipvs_rules import AfterPackets, rule_differences, server_lists
+from replay.kubeproxy_ipvs_time import Expiries
 from replay.kubeproxy_node import Node
 from replay.result import Difference, Recording
 
-#: A step's changes were made this long before its dump, at least.
-BEFORE_DUMP_S = 4.0
+#: A step's changes were made this long before its dump; kube-proxy was started earlier.
+BEFORE_DUMP_S, BEFORE_FIRST_DUMP_S = 4.0, 12.0
 NEVER_S = 10.0**9
 _NOT_READY = "kube-proxy did not become ready"
 
@@ -77,19 +78,20 @@ class IpvsScenario(Scenario):
         self.between_steps_s = 0.0
         self.node.netns.on_effects = lambda effects: None  # what a socket says again is not captured
         self.order = RecordedOrder(self.node)
+        self.expiries = Expiries(self.node)
         self.choices = self.order
         self.ordered = self.data.get("ipvsadmOrder") == "kernel"
         conntrack_max = self.data["steps"][0]["rules"]["sysctls"]["net/netfilter/nf_conntrack_max"]
         self.node.run(["sysctl", "-w", f"net.netfilter.nf_conntrack_max={conntrack_max}"])  # by the machine's memory
 
     def step(self, step: Json) -> Iterator[Difference]:
-        if "start kube-proxy" not in step["operations"]:
-            self._until(step["t"] - BEFORE_DUMP_S)
+        starts = "start kube-proxy" in step["operations"]
+        self._until(step["t"] - (BEFORE_FIRST_DUMP_S if starts else BEFORE_DUMP_S))
         self.order.lists = server_lists(step["rules"].get("ipvsadm_Ln", "")) if self.ordered else {}
         yield from super().step(step)
 
     def _until(self, time_s: float) -> None:
-        self.clock.advance(max(0.0, time_s - self.clock.now_ns / NS_PER_S))
+        self.expiries.advance(time_s - self.clock.now_ns / NS_PER_S)
 
     def _operate(self, operation: str, step: Json) -> None:
         if operation.startswith("sysctl "):
@@ -136,15 +138,16 @@ class IpvsScenario(Scenario):
                     self.clock.advance(self.proxy.config.sync_periods_s[0])
 
     def _rule_differences(self, step: Json) -> Iterator[str]:
+        slack = self.expiries.slack()
         for name, recorded in step["rules"].items():
-            found = rule_differences(name, recorded, self.node, ordered=self.ordered)
+            found = rule_differences(name, recorded, self.node, slack, ordered=self.ordered)
             yield from (f"{name}: {text}" for text in found)
 
     def _packets(self, step: Json) -> Iterator[Difference]:
         if self.proxy is not None and self.proxy.config.mode != "ipvs":
             yield from super()._packets(step)  # where chance chooses
             return
-        state = AfterPackets(step, self.node, ordered=self.ordered)
+        state = AfterPackets(step, self.node, self.expiries, ordered=self.ordered)
         for probe in step.get("packets", ()):
             self._until(probe.get("t", 0.0))
             self.node.know_neighbours({probe["src"], probe["dst"]})

@@ -41,6 +41,12 @@ class Objects:
             wanted = dict(_listed(step["objects"])).get(key) if "objects" in step else operation.get("object")
             yield from self._towards(key, wanted)
 
+    def nodes(self, step: Json) -> Iterator[Event]:
+        """The nodes, of which an operation says that they were labelled."""
+        for key, wanted in _listed(step.get("objects", {})):
+            if key[0] == "nodes":
+                yield from self._towards(key, wanted)
+
     def rest(self, step: Json) -> Iterator[Event]:
         """Whatever else leads to the objects that a step lists."""
         if "objects" in step:
