@@ -193,9 +193,6 @@ class Ipvs:
         index = found.unlink(destination)
         found.scheduler.removed(index)
         self._discard(destination)
-        if self.setting("expire_nodest_conn"):
-            self.flush_pending = True
-            self.set_alarm()
 
     def _check(self, service: Service, server: Server) -> None:
         if server.tunnel != "ipip":
@@ -210,8 +207,12 @@ class Ipvs:
             raise IpvsError("EINVAL")
 
     def _discard(self, destination: Destination) -> None:
+        """Keep a removed destination as long as it has connections; with expire_nodest_conn they go in a moment."""
         destination.idle_since_ns = None if destination.references else self.clock.now_ns
         self.trash[destination.service.key, destination.endpoint] = destination
+        if self.setting("expire_nodest_conn"):
+            self.flush_pending = True
+            self.set_alarm()
 
     def _empty_trash(self) -> None:
         now = self.clock.now_ns
