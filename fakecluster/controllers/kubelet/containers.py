@@ -147,6 +147,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
+def resume(host: Host, uid: str, name: str, attempt: int) -> None:
+    """The pause before a container's next start is over."""
+    restart(host, uid, name, attempt)
+    if uid in host.pods:
+        advance_pod(host, uid)
+
+
 def restart(host: Host, uid: str, name: str, attempt: int) -> None:
     """Start a container that ended; nothing when it was started (or its Pod went) meanwhile."""
     run = host.pods.get(uid)

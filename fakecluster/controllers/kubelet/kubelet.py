@@ -167,7 +167,7 @@ HANDLERS: dict[str, Callable[..., None]] = {
     "exited": exited,
     "probe": answered,
     "probe-due": probing.due,
-    "restart": containers.restart,
+    "restart": containers.resume,
     "stop": termination.stop,
     "kill": termination.kill,
     "deadline": termination.overdue,
