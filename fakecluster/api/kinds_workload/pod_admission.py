@@ -115,17 +115,17 @@ def _service_account(spec: Json, pod: Json, request: Request) -> None:
     if automount is None:
         automount = account.get("automountServiceAccountToken")
     if automount is not False:
-        _mount_token(spec, request)
+        _mount_token(spec, account["metadata"]["uid"])
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
 
 
-def _mount_token(spec: Json, request: Request) -> None:
+def _mount_token(spec: Json, account_uid: str) -> None:
+    """Mount a token where none is; the volume's random suffix is drawn once per account, not once per Pod."""
     unmounted = [c for c in containers(spec) if not _mounted(c)]
     if not unmounted:
         return
-    letters = (SUFFIX_ALPHABET[request.choices.draw(len(SUFFIX_ALPHABET), "volume name")] for _ in range(SUFFIX_LENGTH))
-    name = "kube-api-access-" + "".join(letters)
+    name = f"kube-api-access-{_suffix(account_uid)}"
     mount = {"name": name, "readOnly": True, "mountPath": TOKEN_MOUNT}
     for kind in ("initContainers", "containers"):
         if spec.get(kind):
@@ -134,6 +134,14 @@ def _mount_token(spec: Json, request: Request) -> None:
                 for c in spec[kind]
             ]
     spec["volumes"] = [*(spec.get("volumes") or ()), {"name": name, "projected": _token_sources()}]
+
+
+def _suffix(uid: str) -> str:
+    number, letters = int(uid.replace("-", ""), 16), []
+    for _ in range(SUFFIX_LENGTH):
+        number, letter = divmod(number, len(SUFFIX_ALPHABET))
+        letters.append(SUFFIX_ALPHABET[letter])
+    return "".join(letters)
 
 
 def _mounted(container: Json) -> bool:

@@ -29,27 +29,7 @@ def default_pod(pod: Json) -> None:
         spec["enableServiceLinks"] = True
     if spec.get("hostNetwork"):
         _default_host_ports(spec)
-    status = pod.get("status")
-    if status:
-        mirror_status_addresses(status)
-        show_times(status.get("conditions"), "lastProbeTime", "lastTransitionTime")
-        for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-            for container in status.get(kind) or ():
-                for moment in ("state", "lastState"):
-                    _show_state_times(container.get(moment) or {})
-
-
-def show_times(entries: list[Json] | None, *fields: str) -> None:
-    """Times that are no pointers in Go show as null when they are not known."""
-    for entry in entries or ():
-        for field in fields:
-            entry.setdefault(field, None)
-
-
-def _show_state_times(state: Json) -> None:
-    for kind, fields in (("running", ("startedAt",)), ("terminated", ("startedAt", "finishedAt"))):
-        if state.get(kind) is not None:
-            show_times([state[kind]], *fields)
+    mirror_status_addresses(pod.get("status"))
 
 
 def default_template(template: Json) -> None:

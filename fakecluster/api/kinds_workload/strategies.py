@@ -64,7 +64,6 @@ STRATEGIES: dict[str, Strategy] = {
         warnings=pod_warnings,
         generation=pod_strategy.generation,
         grace_period_s=pod_strategy.grace_period_s,
-        returns_deleted=True,
         subresources={"ephemeralcontainers": write_ephemeral_containers, "resize": write_resize},
     ),
     "podtemplates": Strategy(default=defaults.default_pod_template, validate=_validate_pod_template, generation=_spec),
@@ -130,7 +129,5 @@ STRATEGIES: dict[str, Strategy] = {
         may_go=definition.may_go,
         generation=_spec,
     ),
-    "events": Strategy(
-        default=defaults.default_event, validate=policy_validation.validate_event, create_on_update=True
-    ),
+    "events": Strategy(validate=policy_validation.validate_event, create_on_update=True),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api.kinds_workload.pod_defaults import default_template, show_times
+from fakecluster.api.kinds_workload.pod_defaults import default_template
 from fakecluster.api.kinds_workload.volume_defaults import default_claim_spec
 
 Json = dict[str, Any]
@@ -17,7 +17,6 @@ MAX_BACKOFF = 2**31 - 1
 
 
 def default_deployment(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastUpdateTime", "lastTransitionTime")
     spec = _spec_with_template(obj)
     _fill(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
     strategy = _part(spec, "strategy")
@@ -28,12 +27,10 @@ def default_deployment(obj: Json) -> None:
 
 
 def default_replicaset(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastTransitionTime")
     _fill(_spec_with_template(obj), replicas=1)
 
 
 def default_replication_controller(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastTransitionTime")
     spec = _part(obj, "spec")
     _fill(spec, replicas=1)
     template = spec.get("template")
@@ -49,7 +46,6 @@ def default_replication_controller(obj: Json) -> None:
 
 
 def default_daemonset(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastTransitionTime")
     spec = _spec_with_template(obj)
     _fill(spec, revisionHistoryLimit=10)
     strategy = _part(spec, "updateStrategy")
@@ -60,7 +56,6 @@ def default_daemonset(obj: Json) -> None:
 
 
 def default_statefulset(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastTransitionTime")
     spec = _spec_with_template(obj)
     _fill(spec, replicas=1, revisionHistoryLimit=10)
     if not spec.get("podManagementPolicy"):
@@ -81,7 +76,6 @@ def default_statefulset(obj: Json) -> None:
 
 
 def default_job(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastProbeTime", "lastTransitionTime")
     spec = _spec_with_template(obj)
     default_job_spec(spec)
     labels = spec["template"]["metadata"].get("labels")
@@ -119,7 +113,6 @@ def default_pod_template(obj: Json) -> None:
 
 
 def default_autoscaler(obj: Json) -> None:
-    show_times((obj.get("status") or {}).get("conditions"), "lastTransitionTime")
     spec = _part(obj, "spec")
     _fill(spec, minReplicas=1)
     if not spec.get("metrics"):
@@ -129,10 +122,6 @@ def default_autoscaler(obj: Json) -> None:
     if behavior is not None:
         _scaling_rules(behavior, "scaleUp", 0, [{"type": "Pods", "value": 4}, {"type": "Percent", "value": 100}])
         _scaling_rules(behavior, "scaleDown", None, [{"type": "Percent", "value": 100}])
-
-
-def default_event(obj: Json) -> None:
-    show_times([obj], "eventTime", "firstTimestamp", "lastTimestamp")
 
 
 def _scaling_rules(behavior: Json, direction: str, stabilization_s: int | None, policies: list[Json]) -> None:
