@@ -13,6 +13,8 @@ from replay.kubeproxy_nft import nft_differences
 
 #: Chains to which every Service adds its rules, in the order of a Go map.
 SHARED_CHAINS = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
+#: A chain whose rules name no Service, in the order of a Go map.
+UNORDERED_CHAINS = ("KUBE-IPVS-OUT-FILTER",)
 #: Differences reported per dump.
 SHOWN = 6
 
@@ -53,7 +55,9 @@ def _sorted_shared(lines: list[str]) -> Iterator[str]:
     yield from declared
     rules = [line for line in lines if not line.startswith(":")]
     for chain, group in groupby(rules, key=lambda line: line.split(" ", 2)[1]):
-        if chain in SHARED_CHAINS:
+        if chain in UNORDERED_CHAINS:
+            yield from sorted(group)
+        elif chain in SHARED_CHAINS:
             yield from sorted(group, key=_service_port)  # stable: the rules of one service port stay in order
         else:
             yield from group
@@ -62,7 +66,7 @@ def _sorted_shared(lines: list[str]) -> Iterator[str]:
 def _service_port(rule: str) -> tuple[bool, str]:
     found = _COMMENT.search(rule)
     title = (found.group(1) or found.group(2) or "") if found else ""
-    return "/" not in title, title if "/" in title else rule
+    return "/" not in title, title if "/" in title else ""
 
 
 def _only(first: list[str], second: list[str]) -> list[str]:
