@@ -10,10 +10,55 @@ from typing import Any
 
 #: Numbers and booleans that are plain values: zero means "not given".
 PLAIN: dict[str, frozenset[str]] = {
+    "Condition": frozenset({"observedGeneration"}),
+    "Container": frozenset({"stdin", "stdinOnce", "tty"}),
+    "ContainerImage": frozenset({"sizeBytes"}),
+    "ContainerPort": frozenset({"hostPort"}),
+    "ContainerStateTerminated": frozenset({"signal"}),
+    "DaemonSetSpec": frozenset({"minReadySeconds"}),
+    "DaemonSetStatus": frozenset(
+        {"numberAvailable", "numberUnavailable", "observedGeneration", "updatedNumberScheduled"}
+    ),
+    "DeploymentSpec": frozenset({"minReadySeconds", "paused"}),
+    "DeploymentStatus": frozenset(
+        {
+            "availableReplicas",
+            "observedGeneration",
+            "readyReplicas",
+            "replicas",
+            "unavailableReplicas",
+            "updatedReplicas",
+        }
+    ),
+    "EphemeralContainer": frozenset({"stdin", "stdinOnce", "tty"}),
+    "Event": frozenset({"count"}),
+    "HorizontalPodAutoscalerStatus": frozenset({"currentReplicas"}),
+    "JobStatus": frozenset({"active", "failed", "succeeded"}),
+    "NFSVolumeSource": frozenset({"readOnly"}),
     "NodeSpec": frozenset({"unschedulable"}),
+    "ObjectMeta": frozenset({"generation"}),
+    "PersistentVolumeClaimVolumeSource": frozenset({"readOnly"}),
+    "PodCondition": frozenset({"observedGeneration"}),
+    "PodDisruptionBudgetStatus": frozenset({"observedGeneration"}),
+    "PodSpec": frozenset({"hostIPC", "hostNetwork", "hostPID"}),
+    "PodStatus": frozenset({"observedGeneration"}),
+    "PriorityClass": frozenset({"globalDefault"}),
+    "Probe": frozenset(
+        {"failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold", "timeoutSeconds"}
+    ),
+    "ReplicaSetSpec": frozenset({"minReadySeconds"}),
+    "ReplicaSetStatus": frozenset({"availableReplicas", "fullyLabeledReplicas", "observedGeneration", "readyReplicas"}),
+    "ReplicationControllerSpec": frozenset({"minReadySeconds"}),
+    "ReplicationControllerStatus": frozenset(
+        {"availableReplicas", "fullyLabeledReplicas", "observedGeneration", "readyReplicas"}
+    ),
+    "ScaleSpec": frozenset({"replicas"}),
     "ServiceBackendPort": frozenset({"number"}),
     "ServicePort": frozenset({"nodePort"}),
     "ServiceSpec": frozenset({"healthCheckNodePort", "publishNotReadyAddresses"}),
+    "StatefulSetSpec": frozenset({"minReadySeconds"}),
+    "StatefulSetStatus": frozenset({"currentReplicas", "observedGeneration", "readyReplicas", "updatedReplicas"}),
+    "VolumeMount": frozenset({"readOnly"}),
 }
 #: Strings that are pointers, and lists without `omitempty`: an empty one stays.
 POINTERS: dict[str, frozenset[str]] = {
