@@ -157,10 +157,10 @@ def _struct(schema: Schema, owner: str) -> Decode:
                 found.unknown = True
             elif item is not None:
                 item = field[0](item, found)
-                if item or not field[1]:
+                if item or not field[1] or key in arrays:
                     out[key] = item
         for key in arrays:
-            if not out.get(key):
+            if key not in out:
                 out[key] = None
         for key, make in always:
             if key not in out:
@@ -168,6 +168,14 @@ def _struct(schema: Schema, owner: str) -> Decode:
         return out
 
     return run_struct
+
+
+@functools.lru_cache(maxsize=256)
+def required_lists(api_version: str, kind: str) -> tuple[str, ...]:
+    """The top-level lists of a kind that are null in the store when they are empty."""
+    name = definition_name(api_version, kind)
+    found = definitions()[name] if name else {}
+    return tuple(key for key in found.get("required", ()) if found["properties"][key].get("type") == "array")
 
 
 def _nothing() -> None:
