@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fakecluster.api.kinds_workload.pod_defaults import default_pod
+from fakecluster.api.kinds_workload.pod_validation import validate_pod
+
+Json = dict[str, Any]
+
+
+def complaints(spec: Json, **container: Any) -> list[str]:
+    subject: Json = {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i", **container}], **spec},
+    }
+    default_pod(subject)
+    return [f"{error.field}: {error.message}" for error in validate_pod(subject)]
+
+
+def test_a_bare_pod_is_valid() -> None:
+    assert complaints({}) == []
+
+
+CONTAINER = "spec.containers[0]"
+
+
+@pytest.mark.parametrize(
+    ("container", "wanted"),
+    [
+        ({"image": ""}, [f"{CONTAINER}.image: Required value"]),
+        ({"image": " i"}, [f'{CONTAINER}.image: Invalid value: " i": must not have leading or trailing whitespace']),
+        (
+            {"ports": [{"containerPort": 70000}]},
+            [f"{CONTAINER}.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"],
+        ),
+        (
+            {"ports": [{"containerPort": 1, "hostPort": 5}, {"containerPort": 2, "hostPort": 5}]},
+            [f'{CONTAINER}.ports[1].hostPort: Duplicate value: "TCP//5"'],
+        ),
+        ({"readinessProbe": {}}, [f"{CONTAINER}.readinessProbe: Required value: must specify a handler type"]),
+        (
+            {"livenessProbe": {"exec": {"command": ["x"]}, "successThreshold": 2}},
+            [f"{CONTAINER}.livenessProbe.successThreshold: Invalid value: 2: must be 1"],
+        ),
+        (
+            {"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}},
+            [
+                f"{CONTAINER}.lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than "
+                "terminationGracePeriodSeconds (30)"
+            ],
+        ),
+        (
+            {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+            [f'{CONTAINER}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'],
+        ),
+        (
+            {"resources": {"limits": {"memory": "-1"}}},
+            [
+                f'{CONTAINER}.resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0',
+                f'{CONTAINER}.resources.requests[memory]: Invalid value: "-1": must be greater than or equal to 0',
+            ],
+        ),
+        (
+            {"volumeMounts": [{"name": "v", "mountPath": "/x"}]},
+            [f'{CONTAINER}.volumeMounts[0].name: Not found: "v"'],
+        ),
+        (
+            {"securityContext": {"runAsUser": -1}},
+            [f"{CONTAINER}.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"],
+        ),
+        ({"env": [{"name": ""}]}, [f"{CONTAINER}.env[0].name: Required value"]),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.restartPolicy"}}}]},
+            [
+                f'{CONTAINER}.env[0].valueFrom.fieldRef.fieldPath: Unsupported value: "spec.restartPolicy": supported '
+                'values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", '
+                '"spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"'
+            ],
+        ),
+    ],
+)
+def test_a_container_is_refused_in_the_servers_words(container: Json, wanted: list[str]) -> None:
+    assert complaints({}, **container) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ({"containers": []}, ["spec.containers: Required value"]),
+        ({"dnsPolicy": "None"}, ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"]),
+        (
+            {"initContainers": [{"name": "i", "image": "i", "livenessProbe": {"tcpSocket": {"port": 1}}}]},
+            [
+                "spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without "
+                "restartPolicy=Always"
+            ],
+        ),
+        (
+            {"initContainers": [{"name": "c", "image": "i"}]},
+            ['spec.initContainers[0].name: Duplicate value: "c"'],
+        ),
+        ({"hostUsers": False, "hostPID": True}, ["spec.hostPID: Forbidden: when `hostUsers` is false"]),
+        (
+            {"nodeName": "n", "schedulingGates": [{"name": "x.io/g"}]},
+            ["spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"],
+        ),
+        (
+            {"tolerations": [{"operator": "Equal"}]},
+            [
+                'spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty, '
+                'which means "match all values and all keys"'
+            ],
+        ),
+        (
+            {"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]},
+            ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"],
+        ),
+        (
+            {"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "../x"}]}}]},
+            ["spec.volumes[0].configMap.items[0].path: Invalid value: \"../x\": must not contain '..'"],
+        ),
+        (
+            {"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]},
+            ["spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero"],
+        ),
+    ],
+)
+def test_a_pod_is_refused_in_the_servers_words(spec: Json, wanted: list[str]) -> None:
+    assert complaints(spec) == wanted
+
+
+def test_a_sidecar_may_have_probes() -> None:
+    probe = {"tcpSocket": {"port": 1}}
+    sidecar = {"name": "s", "image": "i", "restartPolicy": "Always", "livenessProbe": probe, "readinessProbe": probe}
+    assert complaints({"initContainers": [sidecar]}) == []
