@@ -74,7 +74,7 @@ def test_endpoints_that_are_not_ready_get_no_hints_and_do_not_count():
         ("ab", THIRDS, "Insufficient number of endpoints (2 endpoints, 3 zones)"),
         (
             "abca",
-            {"a": 0.4, "b": 0.3, "c": 0.3},
+            THIRDS,
             "Unable to allocate minimum required endpoints to each zone without exceeding overload threshold "
             "(4 endpoints, 3 zones)",
         ),
