@@ -47,3 +47,16 @@ def go_value(value: Any) -> str:
     if isinstance(value, str):
         return go_quote(value)
     return go_json(value)
+
+
+def go_map_text(value: Any) -> str:
+    """A value as Go's %v prints it: ``map[spec:map[foo:1]]``."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{go_map_text(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_map_text(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -23,17 +23,14 @@ def json_patch(document: Any, operations: list[dict[str, Any]]) -> Any:
 
 
 def _tokens(pointer: Any) -> list[str]:
-    if not isinstance(pointer, str):
-        raise PatchError("missing path")
-    if pointer == "":
-        return []
+    """The steps of a pointer; what stands before the first slash is not looked at."""
+    if not isinstance(pointer, str) or "/" not in pointer:
+        raise PatchError(f"operation does not apply: doc is missing path: {pointer}")
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
 def _parent(document: Any, operation: str, pointer: Any) -> tuple[Any, str]:
     tokens = _tokens(pointer)
-    if not tokens:
-        return None, ""
     place = document
     for token in tokens[:-1]:
         place = _child(place, token)
@@ -49,6 +46,20 @@ def _child(place: Any, token: str) -> Any:
         index = _index(token, len(place))
         return place[index] if index is not None and index < len(place) else None
     return None
+
+
+#: What an operation is made of.
+FIELDS = ("op", "path", "from", "value")
+
+
+def unknown_fields(operations: list[dict[str, Any]]) -> list[str]:
+    """The complaints of strict validation about operations with more in them."""
+    return [
+        f'json patch unknown field "[{index}].{key}"'
+        for index, operation in enumerate(operations)
+        for key in operation
+        if key not in FIELDS
+    ]
 
 
 def _index(token: str, length: int) -> int | None:
@@ -67,8 +78,6 @@ def _add(document: Any, operation: dict[str, Any]) -> Any:
 
 def _put(document: Any, name: str, pointer: Any, value: Any) -> Any:
     place, last = _parent(document, name, pointer)
-    if place is None:
-        return value
     if isinstance(place, dict):
         place[last] = value
     elif last == "-":
@@ -108,10 +117,8 @@ def _replace(document: Any, operation: dict[str, Any]) -> Any:
     pointer = operation.get("path")
     place, last = _parent(document, "replace", pointer)
     value = copied(operation.get("value"))
-    if place is None:
-        return value
     index = _index(last, len(place)) if isinstance(place, list) else None
-    if isinstance(place, dict) and last in place:
+    if isinstance(place, dict):  # the library does not mind when there is nothing to replace
         place[last] = value
     elif isinstance(place, list) and index is not None and index < len(place):
         place[index] = value
@@ -137,7 +144,7 @@ def _test(document: Any, operation: dict[str, Any]) -> Any:
 
 def _look(document: Any, name: str, pointer: Any) -> Any:
     place, last = _parent(document, name, pointer)
-    return document if place is None else _child(place, last)
+    return _child(place, last)
 
 
 OPERATIONS = {"add": _add, "remove": _remove, "replace": _replace, "move": _move, "copy": _copy, "test": _test}

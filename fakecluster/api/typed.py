@@ -130,15 +130,20 @@ def _compare_members(node: TypeNode, old: Any, new: Any, path: Path, found: Comp
 def _compare_items(node: TypeNode, old: Any, new: Any, path: Path, found: Comparison) -> None:
     before = _indexed(node, old)
     after = _indexed(node, new)
-    for element, value in before.items():
-        _compare(node.element, value, after.get(element, MISSING), (*path, element), found)
-    for element, value in after.items():
-        if element not in before:
-            _compare(node.element, MISSING, value, (*path, element), found)
+    for element in {**before, **after}:
+        left, right = before.get(element, []), after.get(element, [])
+        below = (*path, element)
+        if len(left) > 1 or len(right) > 1:  # items with one key twice are one piece
+            _compare_leaf(left or MISSING, right or MISSING, below, found)
+        else:
+            _compare(node.element, left[0] if left else MISSING, right[0] if right else MISSING, below, found)
 
 
-def _indexed(node: TypeNode, items: Any) -> dict[str, Any]:
-    return {item_element(node, item): item for item in items} if isinstance(items, list) else {}
+def _indexed(node: TypeNode, items: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in items if isinstance(items, list) else ():
+        found.setdefault(item_element(node, item), []).append(item)
+    return found
 
 
 def check_keys(node: TypeNode, value: Any, place: str = "") -> None:

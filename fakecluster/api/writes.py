@@ -69,7 +69,7 @@ def create(request: Request, obj: JsonObject, record: Managed | None = None) -> 
 def _created_record(request: Request, strategy: Strategy, obj: JsonObject, given: Any) -> Managed:
     """Before admission and preparation change it, the object is what the client said (with defaults)."""
     resource = request.resource
-    mutates = strategy.admit or strategy.prepare_create
+    mutates = strategy.admit or strategy.prepare_create or schema.required_lists(resource.api_version, resource.kind)
     said = schema.copied(obj) if mutates else obj
     return managed.written(
         type_of_resource(resource),
@@ -258,10 +258,19 @@ def _fill_system_meta(request: Request, obj: JsonObject) -> None:
 def _prepare_create(strategy: Strategy, request: Request, obj: JsonObject) -> None:
     if request.resource.has_status and not strategy.keeps_status:
         reset_status(request.resource, obj)
+    _empty_to_null(request.resource, obj)
     if strategy.generation:
         obj["metadata"]["generation"] = 1
     if strategy.prepare_create:
         strategy.prepare_create(obj, request)
+
+
+def _empty_to_null(resource: Resource, obj: JsonObject) -> None:
+    """Empty required lists come out of the store as null."""
+    if resource.custom is None:
+        for key in schema.required_lists(resource.api_version, resource.kind):
+            if not obj.get(key):
+                obj[key] = None
 
 
 def reset_status(resource: Resource, obj: JsonObject) -> None:
@@ -433,6 +442,7 @@ def _keep_system_meta(meta: JsonObject, was: JsonObject) -> None:
 
 
 def _prepare_update(strategy: Strategy, request: Request, new: JsonObject, old: JsonObject) -> None:
+    _empty_to_null(request.resource, new)
     if request.subresource == "status":
         for key in [key for key in {**new, **old} if key not in ("metadata", "status", "kind", "apiVersion")]:
             new.pop(key, None)

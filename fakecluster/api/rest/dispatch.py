@@ -92,7 +92,7 @@ def _resource(call: Call) -> Response:
     target, registry = call.target, call.server.registry
     resource = registry.find(target.group, target.version, target.resource)
     if resource is None:
-        if target.group and target.version not in registry.versions(target.group):
+        if target.group and not registry.versions(target.group):
             return page_not_found()
         raise status.no_such_resource()
     _check_scope(target, resource)
@@ -123,7 +123,7 @@ def _verb(call: Call, resource: Resource) -> str:
         fits = True
     if verb == "get" and options_watch(call):
         verb, fits = "watch", True
-    if not fits or verb not in resource.verbs:
+    if call.method == "HEAD" or not fits or verb not in resource.verbs:
         raise status.method_not_allowed()
     if verb == "create" and resource.namespaced and not target.namespace:
         raise status.method_not_allowed()

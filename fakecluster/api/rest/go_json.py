@@ -164,6 +164,15 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 ALIAS_LIMIT = 1000
 
 
+def _yaml_words(problem: yaml.MarkedYAMLError) -> str:
+    """Go's YAML library names the line where the context began, counted from 0 unless the scanner gave up."""
+    mark = problem.context_mark if problem.context_mark and problem.context_mark.line else problem.problem_mark
+    line = mark.line if mark else 0
+    if line and isinstance(problem, yaml.scanner.ScannerError):
+        line += 1
+    return f"yaml: line {line}: {problem.problem}" if line else f"yaml: {problem.problem}"
+
+
 def parse_yaml(text: bytes) -> Any:
     """The first document of a YAML text as JSON values; raises SyntaxProblem."""
     try:
@@ -175,8 +184,7 @@ def parse_yaml(text: bytes) -> Any:
             raise SyntaxProblem("yaml: document contains excessive aliasing")
         value = yaml.load(decoded, Loader=_Loader)
     except yaml.MarkedYAMLError as problem:
-        line = (problem.problem_mark.line if problem.problem_mark else 0) + 1
-        raise SyntaxProblem(f"yaml: line {line}: {problem.problem}") from problem
+        raise SyntaxProblem(_yaml_words(problem)) from problem
     except RecursionError as problem:
         raise SyntaxProblem("yaml: exceeded max depth") from problem
     except (yaml.YAMLError, ValueError, TypeError) as problem:

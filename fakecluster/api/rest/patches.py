@@ -8,10 +8,11 @@ from typing import Any
 
 from fakecluster.api import decoding, managed, status, strategy, writes
 from fakecluster.api.go_order import in_go_order, touched_by_merge, touched_by_operations
-from fakecluster.api.go_values import go_json
-from fakecluster.api.json_patch import PatchError, json_patch
+from fakecluster.api.go_values import go_json, go_map_text
+from fakecluster.api.json_patch import PatchError, json_patch, unknown_fields
 from fakecluster.api.patch import merge_patch
 from fakecluster.api.resources import Resource
+from fakecluster.api.restoring import restore_problem
 from fakecluster.api.rest import bodies, options
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.go_json import SyntaxProblem, parse_json, parse_yaml
@@ -29,6 +30,7 @@ APPLY, JSON, MERGE, STRATEGIC = (
 #: More operations in one JSON patch are refused.
 OPERATIONS_LIMIT = 10_000
 
+CUSTOM_ACCEPTED = f"{JSON}, {MERGE}, {APPLY}"
 REJECTED = "the server rejected our request due to an error in our request"
 
 MakeRequest = Callable[..., Request]
@@ -37,7 +39,10 @@ MakeRequest = Callable[..., Request]
 def patch(call: Call, resource: Resource, make: MakeRequest) -> tuple[Stored, bool]:
     """(the patched object, whether it is new)."""
     media = bodies.media_type(call.headers)
-    if media not in READERS or (media == STRATEGIC and resource.custom is not None):
+    if resource.custom is not None and media == STRATEGIC:
+        words = f"the body of the request was in an unknown format - accepted media types include: {CUSTOM_ACCEPTED}"
+        raise status.failure(415, "UnsupportedMediaType", words)
+    if media not in READERS:
         raise status.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     wanted = options.write_options("PatchOptions", call.query, apply=media == APPLY)
     if len(call.body) > bodies.BODY_LIMIT:
@@ -63,6 +68,12 @@ def _patched(call: Call, request: Request, media: str, before: Stored, value: An
     except PatchError as problem:
         raise status.failure(422, "Invalid", REJECTED, {}) from problem
     text = quoted(resource, media, old, value)
+    if media == JSON and validation != decoding.IGNORE and (unknown := unknown_fields(value)):
+        if validation == decoding.STRICT:
+            raise patch_invalid(text(), f"strict decoding error: {', '.join(unknown)}")
+        call.warnings += unknown
+    if media == STRATEGIC and resource.custom is None and (why := restore_problem(resource, result)):
+        raise patch_invalid(text(), why)
     return decoded_patch(call, request, result, text, validation)
 
 
@@ -102,19 +113,6 @@ def decoded_patch(call: Call, request: Request, result: Any, quote: Callable[[],
 
 def patch_invalid(text: str, why: str) -> ApiError:
     return status.invalid("", "", "", [("FieldValueInvalid", "patch", strategy.invalid("patch", text, why).message)])
-
-
-def go_map_text(value: Any) -> str:
-    """A value as Go's %v prints it: ``map[spec:map[foo:1]]``."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{go_map_text(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(go_map_text(item) for item in value) + "]"
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _merge_body(body: bytes) -> Any:

@@ -22,6 +22,7 @@ def answer(call: Call, resource: Resource) -> Response:
     if call.target.verb == "update":
         wanted = options.write_options("UpdateOptions", call.query)
         value = objects.incoming(call, scale_resource(resource), wanted.field_validation)
+        writes.check_name(request, value)
     else:
         wanted = options.write_options(
             "PatchOptions", call.query, apply=bodies.media_type(call.headers) == patches.APPLY
