@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from fakecluster.apps.relay import Relays
 from fakecluster.errors import CommandError
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.netns import Netns
@@ -33,7 +34,8 @@ class ProxyComponent:
 
     def __init__(self, node: str, api: ApiServer, clock: Clock, netns: Netns, config: KubeProxyConfiguration) -> None:
         self.node, self._api, self._clock = node, api, clock
-        self.process = KubeProxy(node, config, netns, clock, ports=HttpPorts(netns, self))
+        ports, relays = HttpPorts(netns, self), Relays(netns)
+        self.process = KubeProxy(node, config, netns, clock, ports=ports, relays=relays, choices=netns.choices)
         self._started = False
         self._inbox = api.watch(target(node), RESOURCES)
         clock.bind(target(node), self.handle)
@@ -56,7 +58,8 @@ class ProxyComponent:
     def fork(self, api: ApiServer, clock: Clock, netns: Netns) -> ProxyComponent:
         copy = ProxyComponent.__new__(ProxyComponent)
         copy.node, copy._api, copy._clock, copy._started = self.node, api, clock, self._started
-        copy.process = self.process.fork(netns, clock, ports=HttpPorts(netns, copy))
+        ports, relays = HttpPorts(netns, copy), Relays(netns)
+        copy.process = self.process.fork(netns, clock, ports=ports, relays=relays, choices=netns.choices)
         copy._inbox = api.inbox(target(self.node))
         clock.bind(target(self.node), copy.handle)
         program = ProxyHttp(copy)
@@ -142,6 +145,7 @@ def configuration(mode: str, pod_cidrs: tuple[str, ...], overrides: Mapping[str,
         "clusterCIDR": ",".join(pod_cidrs),
         **overrides,
     }
-    if mode in ("iptables", "ipvs", "nftables"):
-        document[mode] = {"minSyncPeriod": "0s", **(overrides.get(mode) or {})}
+    section = {"userspace": "iptables"}.get(mode, mode)
+    if section in ("iptables", "ipvs", "nftables"):
+        document[section] = {"minSyncPeriod": "0s", **(overrides.get(section) or {})}
     return parse(document)
