@@ -19,10 +19,7 @@ class Undecodable(Exception):
 def decoded(resource: Resource, obj: Any, validation: str = IGNORE) -> tuple[JsonObject, list[str]]:
     """A clean copy of `obj`, and warnings about what was dropped. Raises Undecodable."""
     if resource.custom is not None:
-        clean, warnings = custom.decoded(resource, obj)
-        if warnings and validation == STRICT:
-            raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
-        return clean, warnings if validation == WARN else []
+        return _custom(resource, obj, validation)
     plain = obj
     clean, found = schema.decode(resource.api_version, resource.kind, obj)
     if found.bad and has_repeated(obj):

@@ -219,7 +219,8 @@ def prepare_delete(obj: Json, request: Request) -> None:
     meta, status = obj["metadata"], obj["status"]
     if CLEANUP in (meta.get("finalizers") or ()):
         return
-    meta["generation"] -= 1  # unlike other kinds, a definition does not count its deletion
+    meta["generation"] -= 1  # unlike other kinds, a definition neither counts its deletion
+    meta.pop("deletionGracePeriodSeconds", None)  # nor names a grace period
     meta["finalizers"] = [*(meta.get("finalizers") or ()), CLEANUP]
     words = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
     going = _condition("Terminating", timestamp(request.clock.unix_s), "InstanceDeletionPending", words)

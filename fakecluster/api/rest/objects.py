@@ -16,7 +16,7 @@ from fakecluster.api.rest.shapes import list_shape, object_shape, watch_shape
 from fakecluster.api.rest.watching import WatchStream
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.store import Stored
-from fakecluster.api.strategy import Request
+from fakecluster.api.strategy import Request, invalid
 
 
 def request_of(call: Call, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Request:
@@ -102,6 +102,8 @@ def incoming(call: Call, resource: Resource, validation: str) -> JsonObject:
     kind, api_version = value.get("kind") or resource.kind, value.get("apiVersion") or resource.api_version
     known = call.server.registry.by_kind(api_version, kind) is not None
     if (kind, api_version) != (resource.kind, resource.api_version):
+        if resource.custom is not None:
+            raise _other_kind(resource, value)
         bodies.check_kind(resource, value, known)
     try:
         obj, warnings = decoding.decoded(resource, value, validation)
@@ -109,6 +111,18 @@ def incoming(call: Call, resource: Resource, validation: str) -> JsonObject:
         raise decoding.cannot_be_handled(kind, resource.version, resource.kind, str(problem)) from problem
     call.warnings += warnings
     return obj
+
+
+def _other_kind(resource: Resource, value: JsonObject) -> ApiError:
+    """A custom resource's endpoint takes the body first and then finds that it is something else."""
+    fields = (("apiVersion", resource.api_version), ("kind", resource.kind))
+    wrong = [(field, wanted) for field, wanted in fields if value.get(field, wanted) != wanted]
+    errors = [invalid(field, value[field], f"must be {wanted}") for field, wanted in wrong]
+    meta = value.get("metadata")
+    name = meta.get("name") if isinstance(meta, dict) else None
+    causes = [(error.type, error.field, error.message) for error in errors]
+    kind = value.get("kind") or resource.kind
+    return status.invalid(kind, resource.group, name if isinstance(name, str) else "", causes)
 
 
 def update(call: Call, resource: Resource) -> Response:

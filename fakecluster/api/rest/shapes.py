@@ -64,6 +64,8 @@ def list_shape(call: Call, resource: Resource) -> Callable[[reads.Page], Any]:
         meta: JsonObject = {"resourceVersion": str(page.revision)}
         if page.continue_:
             meta["continue"] = page.continue_
+        elif resource.custom is not None and not shape:
+            meta["continue"] = ""
         if page.remaining is not None:
             meta["remainingItemCount"] = page.remaining
         objects = [managed.with_managed_fields(stored.object, stored.managed) for stored in page.items]

@@ -32,10 +32,10 @@ def test_what_is_to_be_preserved_stays() -> None:
 
 def test_defaults_fill_in_only_below_what_is_there() -> None:
     schema = of(replicas={"type": "integer", "default": 1})
-    empty, given, null = {}, {"spec": {}}, {"spec": {"replicas": None}}
-    for value in (empty, given, null):
+    values: list[Json] = [{}, {"spec": {}}, {"spec": {"replicas": None}}]
+    for value in values:
         structural.default(value, schema)
-    assert (empty, given, null) == ({}, {"spec": {"replicas": 1}}, {"spec": {"replicas": 1}})
+    assert values == [{}, {"spec": {"replicas": 1}}, {"spec": {"replicas": 1}}]
 
 
 @pytest.mark.parametrize(
