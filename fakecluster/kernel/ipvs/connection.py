@@ -9,8 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-import attrs
-
 from fakecluster.kernel.ipvs.service import MASQUERADE, Destination
 
 NS_PER_S = 1_000_000_000
@@ -79,11 +77,8 @@ class Connection:
         return f"<Connection {self.key} -> {self.destination.endpoint} state={self.state}>"
 
 
-@attrs.frozen(order=True)
-class _Timer:
-    when_ns: int
-    sequence: int
-    connection: Connection = attrs.field(order=False)
+#: When it may go off, a number that settles the order of equals, whose it is.
+_Timer = tuple[int, int, Connection]
 
 
 class ConnectionTable:
@@ -146,7 +141,7 @@ class ConnectionTable:
     @property
     def due_ns(self) -> int | None:
         """When the next timer may go off."""
-        return self._timers[0].when_ns if self._timers else None
+        return self._timers[0][0] if self._timers else None
 
     def renew(self, connection: Connection, now_ns: int) -> None:
         """A packet has passed: the entry's timeout begins again (ip_vs_conn_put)."""
@@ -162,15 +157,14 @@ class ConnectionTable:
     def _queue(self, connection: Connection, when_ns: int) -> None:
         self._sequence += 1
         connection.queued_ns = when_ns
-        heapq.heappush(self._timers, _Timer(when_ns, self._sequence, connection))
+        heapq.heappush(self._timers, (when_ns, self._sequence, connection))
 
     def run(self, now_ns: int) -> None:
         """Let everything expire that is due."""
         timers = self._timers
-        while timers and timers[0].when_ns <= now_ns:
-            timer = heapq.heappop(timers)
-            connection = timer.connection
-            if not connection.live or connection.queued_ns != timer.when_ns:
+        while timers and timers[0][0] <= now_ns:
+            when_ns, _, connection = heapq.heappop(timers)
+            if not connection.live or connection.queued_ns != when_ns:
                 continue
             if connection.expires_ns > now_ns:
                 self._queue(connection, connection.expires_ns)
@@ -211,11 +205,7 @@ class ConnectionTable:
         copy.by_client = {key: twins[connection] for key, connection in self.by_client.items()}
         copy.templates = {key: twins[connection] for key, connection in self.templates.items()}
         copy.by_server = {key: [twins[c] for c in found] for key, found in self.by_server.items()}
-        copy._timers = [
-            attrs.evolve(timer, connection=twins[timer.connection])
-            for timer in self._timers
-            if timer.connection in twins
-        ]
+        copy._timers = [(when_ns, number, twins[c]) for when_ns, number, c in self._timers if c in twins]
         heapq.heapify(copy._timers)
         copy._sequence = self._sequence
         return copy

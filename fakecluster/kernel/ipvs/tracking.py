@@ -30,12 +30,13 @@ def track(skb: Skb, connection: Connection, *, request: bool) -> None:
         return
     if direction(skb.ctinfo) != ORIGINAL:
         return
-    address, port = (connection.address, connection.port) if request else connection.virtual
-    keeps_port = ct.reply.proto in (ICMP, ICMPV6)
+    family, proto, src, dst, sport, dport = ct.reply
+    keeps_ports = proto in (ICMP, ICMPV6)
     if request:
-        ct.reply = ct.reply._replace(src=address, sport=ct.reply.sport if keeps_port else port)
+        ct.reply = Tuple(family, proto, connection.address, dst, sport if keeps_ports else connection.port, dport)
     else:
-        ct.reply = ct.reply._replace(dst=address, dport=ct.reply.dport if keeps_port else port)
+        address, port = connection.virtual
+        ct.reply = Tuple(family, proto, src, address, sport, dport if keeps_ports else port)
 
 
 def untrack(skb: Skb, connection: Connection) -> None:
