@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from fakecluster.cli import demo, rules, trace
+from fakecluster.cli import check, demo, rules, trace
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(trace.trace)
 app.command()(rules.rules)
+app.command()(check.check)
 
 WRONG_INPUT, NOT_MODELLED, INTERRUPTED = 2, 3, 130
 

@@ -1,0 +1,37 @@
+"""Places to look from: a Pod of the check's own on every node, in a copy of the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fakecluster.handles import Host, Pod
+
+if TYPE_CHECKING:
+    from fakecluster.cluster import Cluster
+
+JsonObject = dict[str, Any]
+PREFIX = "fakecluster-check-"
+#: seconds of virtual time in which everything that was just applied comes to rest (probes, back-offs)
+REST_S = 60.0
+
+
+def with_probes(cluster: Cluster, *, proxy: str = "") -> tuple[Cluster, dict[str, Pod]]:
+    """A copy of the cluster with one probing Pod on every node: (copy, node name -> Pod)."""
+    copy = cluster.fork(proxy=proxy)
+    copy.apply([_pod(node.name) for node in copy.nodes])
+    return copy, {node.name: copy.pod(f"{PREFIX}{node.name}") for node in copy.nodes}
+
+
+def _pod(node: str) -> JsonObject:
+    spec = {
+        "nodeName": node,
+        "containers": [{"name": "probe", "image": "fakecluster.invalid/probe:1"}],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{PREFIX}{node}"}, "spec": spec}
+
+
+def sources(copy: Cluster, pods: dict[str, Pod]) -> dict[str, Host]:
+    """What to connect from: name for people -> host; every probing Pod and every node."""
+    found: dict[str, Host] = {f"a Pod on node {name}": pod for name, pod in pods.items()}
+    return found | {f"node {node.name}": node for node in copy.nodes}

@@ -1,0 +1,79 @@
+"""`fakecluster check`: ready-made properties held against manifests."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from fakecluster import checks
+from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cluster import Cluster
+
+FAILED = 1
+
+
+class Output(str, Enum):
+    """How findings are printed."""
+
+    text = "text"
+    json = "json"
+
+
+def check(
+    manifests: Manifests,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Run this check only (repeatable).")] = None,
+    proxy: Proxy = "iptables",
+    nodes: Nodes = 2,
+    ip_family: Family = "ipv4",
+    seed: Seed = 0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.text,
+) -> None:
+    """Check that Services are reachable, balanced, sticky and named right. Exits 1 when an error is found.
+
+    Checks: selectors, reachable, unoffered, balanced, affinity, client-address, dns, modes-agree, rollout.
+    """
+    names = list(checks.CHECKS) if only is None else only
+    if unknown := [name for name in names if name not in checks.CHECKS]:
+        raise UsageError(f"no such check: {', '.join(unknown)}; there are {', '.join(checks.CHECKS)}")
+    cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
+    findings = _run(cluster, names)
+    if output is Output.json:
+        rows = [{"check": f.check, "subject": f.subject, "severity": f.severity, "problem": f.problem} for f in findings]
+        print(json.dumps(rows, indent=2))
+    else:
+        _print(findings, names)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _run(cluster: Cluster, names: list[str]) -> list[checks.Finding]:
+    found: list[checks.Finding] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(names))
+        for name in names:
+            progress.update(task, description=f"check {name}")
+            found += checks.run(cluster, [name])
+            progress.advance(task)
+    return found
+
+
+def _print(findings: list[checks.Finding], names: list[str]) -> None:
+    console = Console(highlight=False)
+    if findings:
+        table = Table(box=None, pad_edge=False)
+        for column in ("severity", "check", "subject", "problem"):
+            table.add_column(column, overflow="fold")
+        for finding in findings:
+            style = "bold red" if finding.severity == "error" else "yellow"
+            table.add_row(Text(finding.severity, style=style), finding.check, finding.subject, finding.problem)
+        console.print(table)
+    errors = sum(finding.severity == "error" for finding in findings)
+    console.print(f"{len(names)} checks: {errors} errors, {len(findings) - errors} warnings")
