@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakecluster.api import object_meta
 from fakecluster.api.allocators import ServiceAllocators
 from fakecluster.api.kinds_network.ip_text import strict_cidr
 from fakecluster.api.status import JsonObject
@@ -16,13 +17,36 @@ if TYPE_CHECKING:
 
 RESOURCE = "servicecidrs.networking.k8s.io"
 DEFAULT_NAME = "kubernetes"
+FINALIZER = "networking.k8s.io/service-cidr-finalizer"
 _PATH = "spec.cidrs"
 _IMMUTABLE = "field is immutable"
 
 
 def publish_default(client: Client, service_cidrs: Sequence[str]) -> None:
-    """Make the ServiceCIDR of the server's own flags."""
+    """Make the ServiceCIDR of the server's own flags, ready as its two controllers leave it."""
     client.create(RESOURCE, {"metadata": {"name": DEFAULT_NAME}, "spec": {"cidrs": list(service_cidrs)}})
+    ready = {"message": "Kubernetes default Service CIDR is ready"}
+    _set_ready(client, DEFAULT_NAME, "kubernetes-service-cidr-controller", ready)
+    finalizers = {"metadata": {"finalizers": [FINALIZER]}}
+    client.patch(RESOURCE, DEFAULT_NAME, finalizers, field_manager="kube-controller-manager")
+    _confirm(client, DEFAULT_NAME)
+
+
+def _confirm(client: Client, name: str) -> None:
+    """What the controller that watches ServiceCIDRs says of one whose addresses are handed out."""
+    stamp = object_meta.timestamp(client.server.clock.unix_s)
+    ready = {"message": "Kubernetes Service CIDR is ready", "reason": "", "lastTransitionTime": stamp}
+    _set_ready(client, name, "service-cidr-controller", ready)
+
+
+def _set_ready(client: Client, name: str, manager: str, details: dict[str, str]) -> None:
+    config = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": name},
+        "status": {"conditions": [{"type": "Ready", "status": "True", **details}]},
+    }
+    client.patch(RESOURCE, name, config, kind="apply", subresource="status", field_manager=manager, force=True)
 
 
 def _cidrs(service_cidr: JsonObject) -> list[str]:
@@ -60,10 +84,16 @@ def _validate_update(service_cidr: JsonObject, old: JsonObject) -> list[FieldErr
 
 
 def _created(service_cidr: JsonObject, request: Request) -> None:
+    """Another ServiceCIDR is in use at once (a real cluster takes a moment); the default one is `publish_default`'s."""
+    from fakecluster.api.client import Client  # the client is made of the strategies that this one belongs to
+
+    if service_cidr["metadata"]["name"] == DEFAULT_NAME:
+        return
     allocators: ServiceAllocators = request.allocators
     for cidr in service_cidr["spec"]["cidrs"]:
         if not allocators.has_cidr(cidr):
             allocators.add_cidr(cidr)
+    _confirm(Client(request.server, user="system:apiserver"), service_cidr["metadata"]["name"])
 
 
 def _deleted(service_cidr: JsonObject, request: Request) -> None:

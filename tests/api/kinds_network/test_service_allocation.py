@@ -108,3 +108,17 @@ def test_the_server_publishes_itself_at_the_first_address(client: Client) -> Non
     assert client.get("endpoints", "kubernetes", "default")["subsets"][0]["addresses"] == [{"ip": "172.18.0.2"}]
     found = client.get("endpointslices.discovery.k8s.io", "kubernetes", "default")
     assert found["endpoints"][0]["addresses"] == ["172.18.0.2"]
+
+
+def test_another_service_cidr_gives_more_addresses(client: Client, service: Create) -> None:
+    resource = "servicecidrs.networking.k8s.io"
+    client.create(resource, {"metadata": {"name": "more"}, "spec": {"cidrs": ["10.50.0.0/24"]}})
+    assert client.get(resource, "more")["status"]["conditions"][0]["status"] == "True"
+    assert service("a", clusterIP="10.50.0.9")["spec"]["clusterIP"] == "10.50.0.9"
+
+
+def test_an_address_keeps_the_text_it_was_asked_with(client: Client, service: Create) -> None:
+    assert service("a", clusterIP="FD00:10:96::77")["spec"]["clusterIP"] == "FD00:10:96::77"
+    assert client.get("ipaddresses.networking.k8s.io", "fd00:10:96::77")["spec"]["parentRef"]["name"] == "a"
+    client.delete("services", "a", "default")
+    assert service("b", clusterIP="fd00:10:96::77")["spec"]["clusterIP"] == "fd00:10:96::77"
