@@ -152,6 +152,8 @@ def affinity_is_sticky(cluster: Cluster) -> Iterator[Finding]:
         timeout_s = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"]
         target = f"{service.target}:{port['port']}"
         host = next(iter(pods.values()))
+        for node in copy.nodes:
+            copy.hold(f"kubelet@{node.name}")  # nobody's readiness is to change while hours pass
         try:
             servers = [host.connect(target).request(b"affinity").server]
             for pause_s in (0.0, timeout_s / 2, timeout_s - 1):
