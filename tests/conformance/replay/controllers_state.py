@@ -22,18 +22,6 @@ TIMES = ("lastUpdateTime", "lastTransitionTime", "lastProbeTime", "startTime", "
 POD_SPEC = ("nodeName", "hostname", "subdomain", "restartPolicy", "tolerations")
 
 
-def resource_of(path: str) -> tuple[str, str, str, str]:
-    """(resource, namespace, name, subresource) of a request path."""
-    parts = path.strip("/").split("/")
-    group = "" if parts[0] == "api" else parts[1]
-    rest = parts[2:] if parts[0] == "api" else parts[3:]
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2:
-        namespace, rest = rest[1], rest[2:]
-    rest += [""] * (3 - len(rest))
-    return (f"{rest[0]}.{group}" if group else rest[0]), namespace, rest[1], rest[2]
-
-
 def state_of(client: Client, kind: str, namespace: str) -> list[Json]:
     """All objects of a kind as the recordings show them."""
     return [SHOWN.get(kind, _whole)(obj) for obj in client.list(RESOURCES[kind], namespace)]
