@@ -109,11 +109,10 @@ def parse(words: Iterable[str]) -> Command:
     if verb in ("help", "version"):
         return Command(verb)
     reader = _Reader(verb)
-    pending = options(rest)
-    if verb == "set":
-        reader.read_timeouts(pending)
-    for spelling, value in pending:
+    for spelling, value in options(rest):
         reader.option(spelling, value)
+    reader.read_words()
+    reader.read_scheduler_flags()
     check(verb, reader.given)
     return reader.command()
 
@@ -166,23 +165,38 @@ class _Reader:
         self.server: dict[str, object] = {}
         self.scheduler = ""
         self.flag_names: list[str] = []
+        self.flags = 0
+        self.words: list[str] = []
         self.persistence_s = 0
         self.mask: int | None = None
         self.engine = ""
         self.timeouts = (0, 0, 0)
 
-    def read_timeouts(self, pending: Iterator[tuple[str, str | None]]) -> None:
-        values: list[int] = []
-        while len(values) < 3:
-            spelling, word = next(pending, ("", None))
-            if spelling or word is None:
+    def read_words(self) -> None:
+        """What is no option: the timeouts of --set, and nothing else."""
+        words = self.words
+        if self.verb == "set":
+            if len(words) < 3:
                 raise IpvsadmError("--set option requires 3 timeout values")
-            values.append(_timeout(word, lowest=0))
-        self.timeouts = (values[0], values[1], values[2])
+            tcp_s, tcp_fin_s, udp_s = (_timeout(word, lowest=0) for word in words[:3])
+            self.timeouts, words = (tcp_s, tcp_fin_s, udp_s), words[3:]
+        if words:
+            raise IpvsadmError(f"unexpected argument {words[0]}", token=words[0])
+
+    def read_scheduler_flags(self) -> None:
+        """Flags belong to a scheduler, which may be named after them."""
+        for name in self.flag_names:
+            if name not in SCHEDULER_FLAGS:
+                raise IpvsadmError(f"invalid scheduler flag `{name}'", token=name)
+            owner, bit = SCHEDULER_FLAGS[name]
+            if owner and owner != self.scheduler:
+                raise IpvsadmError(f"incompatible scheduler flag `{name}'", token=name)
+            self.flags |= bit
 
     def option(self, spelling: str, value: str | None) -> None:
         if not spelling:
-            raise IpvsadmError(f"unexpected argument {value}", token=value or "")
+            self.words.append(value or "")
+            return
         if spelling in COMMANDS:
             raise IpvsadmError(f"invalid option `{spelling}'", token=spelling)
         name = OPTIONS[spelling].name
@@ -232,9 +246,6 @@ class _Reader:
 
     def read_flags(self, value: str) -> None:
         self.flag_names = [name for name in value.split(",") if name]
-        for name in self.flag_names:
-            if name not in SCHEDULER_FLAGS:
-                raise IpvsadmError(f"invalid scheduler flag `{name}'", token=name)
 
     def read_engine(self, value: str) -> None:
         self.engine = value
@@ -257,19 +268,14 @@ class _Reader:
     def _options(self) -> ServiceOptions:
         service = self.service
         assert service is not None
-        scheduler, flags = self.scheduler or DEFAULT_SCHEDULER, 0
-        for name in self.flag_names:
-            owner, bit = SCHEDULER_FLAGS[name]
-            if owner and owner != scheduler:
-                raise IpvsadmError(f"incompatible scheduler flag `{name}'", token=name)
-            flags |= bit
+        scheduler = self.scheduler or DEFAULT_SCHEDULER
         if not service.mark and not service.port and not self.persistence_s:
             raise IpvsadmError("Zero port specified for non-persistent service")
         one_packet = "ops" in self.given
         if one_packet and not service.mark and service.protocol != UDP:
             raise IpvsadmError("One-Packet Scheduling is only for UDP virtual services")
         mask = self.mask if self.mask is not None else FULL_MASK[service.family]
-        return ServiceOptions(scheduler, self.persistence_s, mask, one_packet, flags, self.engine)
+        return ServiceOptions(scheduler, self.persistence_s, mask, one_packet, self.flags, self.engine)
 
     def _server(self) -> Server:
         service = self.service

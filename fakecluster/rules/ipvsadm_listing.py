@@ -12,7 +12,7 @@ import attrs
 
 from fakecluster.rules.iptables.numbers import address_text
 from fakecluster.rules.ipvsadm import FULL_MASK, Server, ServiceId, ServiceOptions
-from fakecluster.rules.ipvsadm_text import add_server_text, add_service_text, endpoint_text, flags_text
+from fakecluster.rules.ipvsadm_text import add_server_text, add_service_text, endpoint_text, flags_text, signed
 
 T = TypeVar("T")
 Five = tuple[int, int, int, int, int]
@@ -115,7 +115,7 @@ def connections(entries: Sequence[ConnectionEntry], given: Collection[str]) -> s
 def _service_name(entry: ServiceEntry, given: Collection[str]) -> str:
     service = entry.service
     if service.mark:
-        return f"FWM  {service.mark}" + (" IPv6" if service.family == 6 else "")
+        return f"FWM  {signed(service.mark)}" + (" IPv6" if service.family == 6 else "")
     where = endpoint_text(service.family, service.address, service.port, numeric="numeric" in given)
     return f"{PROTOCOL_NAMES[service.protocol]:4} {where}"
 
@@ -169,11 +169,11 @@ def _numbers(values: Five, given: Collection[str]) -> str:
 
 
 def _large(value: int, exact: bool) -> str:
-    """Nine columns; large numbers in thousands and so on, rounded."""
+    """Nine columns; large numbers in thousands and so on, cut off."""
     if exact or value < 10**8:
         return f"{value:9}" if value < 10**8 else f" {value}"
-    for unit, size in (("K", 10**3), ("M", 10**6), ("G", 10**9)):
-        if value < 10 ** (8 - 1) * size:
+    for unit, limit, size in (("K", 10**9, 10**3), ("M", 10**11, 10**6), ("G", 10**14, 10**9)):
+        if value < limit:
             return f"{value // size:8}{unit}"
     return f"{value // 10**12:8}T"
 
@@ -237,8 +237,7 @@ _FORMS: dict[str, _Form] = {
 
 def _difference(one: int, other: int) -> int:
     """What C's subtraction of two unsigned 32-bit numbers gives as an int: it wraps, so 192.0.0.0 < 10.0.0.0."""
-    value = one - other & 0xFFFFFFFF
-    return value - (1 << 32) if value >> 31 else value
+    return signed(one - other & 0xFFFFFFFF)
 
 
 def _compare_addresses(family: int, one: int, other: int) -> int:

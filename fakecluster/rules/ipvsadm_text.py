@@ -32,10 +32,15 @@ def endpoint_text(family: int, address: int, port: int, *, numeric: bool = True)
     return f"[{host}]:{word}" if family == 6 else f"{host}:{word}"
 
 
+def signed(value: int) -> int:
+    """A 32-bit number as ipvsadm prints marks: large ones come out negative, and cannot be read back."""
+    return value - (1 << 32) if value >> 31 else value
+
+
 def service_text(service: ServiceId, *, numeric: bool = True) -> str:
     """A service as it is named on a command line: "-t 10.0.0.1:80" or "-f 5 -6"."""
     if service.mark:
-        return f"-f {service.mark}" + (" -6" if service.family == 6 else "")
+        return f"-f {signed(service.mark)}" + (" -6" if service.family == 6 else "")
     flag = PROTOCOL_FLAGS[service.protocol]
     return f"{flag} {endpoint_text(service.family, service.address, service.port, numeric=numeric)}"
 
