@@ -17,13 +17,14 @@ def condition(obj: Json, kind: str) -> Json | None:
     """The condition of one type, or None."""
     for found in (obj.get("status") or {}).get("conditions") or ():
         if found["type"] == kind:
-            return dict(found)
+            one: Json = found
+            return one
     return None
 
 
 def is_true(obj: Json, kind: str) -> bool:
     found = condition(obj, kind)
-    return found is not None and found["status"] == "True"
+    return found is not None and bool(found["status"] == "True")
 
 
 def merged(old: Iterable[Json], new: Json, now: str) -> list[Json]:

@@ -62,12 +62,12 @@ class Owned:
         return self._owned.setdefault(owner["uid"], {})
 
     def of(self, uid: str) -> list[Json]:
-        """The objects whose controller has this uid, in the order of their names."""
-        return sorted(self._owned.get(uid, {}).values(), key=key_of)
+        """The objects whose controller has this uid, in the order in which they changed."""
+        return list(self._owned.get(uid, {}).values())
 
     def orphans(self, namespace: str) -> list[Json]:
         """The objects of a namespace that have no controller."""
-        return sorted(self._orphans.get(namespace, {}).values(), key=key_of)
+        return list(self._orphans.get(namespace, {}).values())
 
     def fork(self) -> Owned:
         copy = Owned()

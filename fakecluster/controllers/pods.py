@@ -16,6 +16,7 @@ from fakecluster.controllers.timestamps import unix_seconds
 
 if TYPE_CHECKING:
     from fakecluster.api.client import Client
+    from fakecluster.api.store import WatchEvent
     from fakecluster.sim import Clock
 
 Json = dict[str, Any]
@@ -40,6 +41,26 @@ def is_going(pod: Json) -> bool:
 def is_active(pod: Json) -> bool:
     """Whether a Pod still counts: neither over nor being deleted."""
     return phase(pod) not in FINAL_PHASES and not is_going(pod)
+
+
+def concerns_owner(event: WatchEvent) -> bool:
+    """Whether a change of a Pod can matter to who controls it: not one of annotations or of addresses alone."""
+    return event.type != "MODIFIED" or event.previous is None or _counted(event.previous) != _counted(event.object)
+
+
+def _counted(pod: Json) -> tuple[Any, ...]:
+    meta, status = pod["metadata"], pod.get("status") or {}
+    restarts_seen = restarts(pod)
+    return (
+        meta.get("labels"),
+        meta.get("ownerReferences"),
+        meta.get("deletionTimestamp"),
+        meta.get("finalizers"),
+        pod["spec"].get("nodeName"),
+        status.get("phase"),
+        condition(pod, "Ready"),
+        restarts_seen,
+    )
 
 
 def is_ready(pod: Json) -> bool:

@@ -14,7 +14,9 @@ from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
 from fakecluster.controllers.pods import (
+    FINAL_PHASES,
     available_in_s,
+    concerns_owner,
     deletion_order,
     is_active,
     is_available,
@@ -37,6 +39,8 @@ def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The ReplicaSets that a change concerns: itself, a Pod's owner, or those that might adopt an orphan."""
     if event.resource == RESOURCE:
         yield key_of(event.object)
+        return
+    if not concerns_owner(event):
         return
     for pod in (event.object, event.previous):
         owner = pod and controller_of(pod)
@@ -62,7 +66,7 @@ def sync(desk: Desk, key: Key) -> None:
         failure = _manage(desk, replica_set, active)
     _report(desk, key, pods, failure)
     min_ready_s = replica_set["spec"].get("minReadySeconds", 0)
-    wait_s = available_in_s(active, min_ready_s, desk.clock)
+    wait_s = available_in_s(active, min_ready_s, desk.clock) if min_ready_s else None
     if wait_s is not None:
         desk.later(key, wait_s)
 
@@ -132,18 +136,23 @@ def _report(desk: Desk, key: Key, pods: list[Json], failure: tuple[str, str] | N
 
 def _status(desk: Desk, replica_set: Json, pods: list[Json]) -> Json:
     spec = replica_set["spec"]
-    active = [pod for pod in pods if is_active(pod)]
+    min_ready_s = spec.get("minReadySeconds", 0)
     labels = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
-    ready = [pod for pod in active if is_ready(pod)]
-    counts = {
-        "fullyLabeledReplicas": sum(labels <= (pod["metadata"].get("labels") or {}).items() for pod in active),
-        "readyReplicas": len(ready),
-        "availableReplicas": sum(is_available(pod, spec.get("minReadySeconds", 0), desk.clock) for pod in ready),
-    }
+    active = going = labeled = ready = available = 0
+    for pod in pods:
+        if is_active(pod):
+            active += 1
+            labeled += labels <= (pod["metadata"].get("labels") or {}).items()
+            if is_ready(pod):
+                ready += 1
+                available += not min_ready_s or is_available(pod, min_ready_s, desk.clock)
+        elif is_going(pod) and phase(pod) not in FINAL_PHASES:
+            going += 1
+    counts = {"fullyLabeledReplicas": labeled, "readyReplicas": ready, "availableReplicas": available}
     return {
-        "replicas": len(active),
+        "replicas": active,
         **{name: count for name, count in counts.items() if count},
-        "terminatingReplicas": sum(is_going(pod) and phase(pod) not in ("Succeeded", "Failed") for pod in pods),
+        "terminatingReplicas": going,
         "observedGeneration": replica_set["metadata"]["generation"],
     }
 

@@ -28,7 +28,8 @@ class PaperRuntime:
     def create_sandbox(self, node: str, pod: Json) -> list[str]:
         self.sandboxes += 1
         self.log.append(f"sandbox {pod['metadata']['name']}")
-        return [f"10.244.0.{self.sandboxes + 1}"]
+        high, low = divmod(self.sandboxes + 1, 256)
+        return [f"10.244.{high}.{low}"]
 
     def start_container(self, node: str, pod: Json, container: Json, env: dict[str, str]) -> None:
         self.log.append(f"start {container['name']}")

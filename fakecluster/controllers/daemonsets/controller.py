@@ -15,7 +15,7 @@ from fakecluster.controllers import revisions
 from fakecluster.controllers.daemonsets.placement import daemon_pod, node_of, runs_on
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
-from fakecluster.controllers.pods import available_in_s, is_available, is_going, is_ready, phase
+from fakecluster.controllers.pods import available_in_s, concerns_owner, is_available, is_going, is_ready, phase
 
 if TYPE_CHECKING:
     from fakecluster.api.store import WatchEvent
@@ -34,6 +34,8 @@ def _notice_own(desk: Desk, event: WatchEvent) -> Iterable[Key]:
 
 
 def _notice_pod(desk: Desk, event: WatchEvent) -> Iterable[Key]:
+    if not concerns_owner(event):
+        return
     for pod in (event.object, event.previous):
         owner = pod and controller_of(pod)
         if pod is not None and owner and owner["kind"] == "DaemonSet":

@@ -17,7 +17,15 @@ from fakecluster.controllers.conditions import condition, merged
 from fakecluster.controllers.jobs.indexes import index_of, is_indexed, parse, print_indexes, with_index
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
-from fakecluster.controllers.pods import deletion_order, is_active, is_going, is_ready, phase, pod_from_template
+from fakecluster.controllers.pods import (
+    concerns_owner,
+    deletion_order,
+    is_active,
+    is_going,
+    is_ready,
+    phase,
+    pod_from_template,
+)
 from fakecluster.controllers.timestamps import unix_seconds
 from fakecluster.errors import Unsupported
 
@@ -37,6 +45,8 @@ def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The Jobs that a change concerns."""
     if event.resource == RESOURCE:
         yield key_of(event.object)
+        return
+    if not concerns_owner(event):
         return
     for pod in (event.object, event.previous):
         owner = pod and controller_of(pod)

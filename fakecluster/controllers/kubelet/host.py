@@ -68,19 +68,13 @@ class Host:
     def publish(self, uid: str) -> None:
         """Write a Pod's status if it says anything new."""
         run = self.pods[uid]
-        status = pod_status(run, self.ips, timestamp(self.clock))
-        if status == run.pod.get("status"):
-            return
         meta = run.pod["metadata"]
-        try:
-            stored = self.client.get("pods", meta["name"], meta["namespace"])
-            if stored["metadata"]["uid"] != uid:
-                return
+        stored = self.client.server.store.get("pods", meta["namespace"], meta["name"])
+        if stored is None or stored["metadata"]["uid"] != uid:
+            return
+        if stored is not run.pod:
             run = self.keep(attrs.evolve(run, pod=stored))
-            status = pod_status(run, self.ips, timestamp(self.clock))
-            if status != stored.get("status"):
-                stored = self.client.update_status("pods", {**stored, "status": status})
-                self.keep(attrs.evolve(run, pod=stored))
-        except ApiError as error:
-            if error.code != 404:
-                raise
+        status = pod_status(run, self.ips, timestamp(self.clock))
+        if status != stored.get("status"):
+            stored = self.client.update_status("pods", {**stored, "status": status})
+            self.keep(attrs.evolve(run, pod=stored))

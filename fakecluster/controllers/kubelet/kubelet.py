@@ -125,12 +125,14 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         run = self._host.pods[uid]
         if int(pod["metadata"]["resourceVersion"]) < int(run.pod["metadata"]["resourceVersion"]):
-            return  # our own write was later than this event
+            return  # what we wrote, or read when we wrote, was later than this event
+        known = pod is run.pod
         self._host.keep(attrs.evolve(run, pod=pod))
         if "deletionTimestamp" in pod["metadata"]:
             termination.terminate(self._host, uid)
-        else:
-            termination.follow_images(self._host, uid)
+            return
+        termination.follow_images(self._host, uid)
+        if not known:
             self._host.publish(uid)  # readiness gates may have changed
 
 

@@ -71,13 +71,13 @@ def _everywhere(snapshot: Snapshot) -> Iterator[PodInfo]:
 
 
 def apart_from_existing(pod: PodInfo, info: NodeInfo, snapshot: Snapshot, ns: NamespaceLabels) -> list[Refusal]:
-    for other_info in snapshot.nodes:
-        for other in other_info.pods.values():
-            for term in _terms(other, "podAntiAffinity", REQUIRED):
-                key = term["topologyKey"]
-                same = key in info.labels and info.labels[key] == other_info.labels.get(key)
-                if same and _selected(term, other, pod, ns):
-                    return [Refusal("node(s) didn't satisfy existing pods anti-affinity rules", final=False)]
+    for other in snapshot.repelling.values():
+        labels = snapshot.infos[other.spec["nodeName"]].labels
+        for term in _terms(other, "podAntiAffinity", REQUIRED):
+            key = term["topologyKey"]
+            same = key in info.labels and info.labels[key] == labels.get(key)
+            if same and _selected(term, other, pod, ns):
+                return [Refusal("node(s) didn't satisfy existing pods anti-affinity rules", final=False)]
     return []
 
 

@@ -92,6 +92,12 @@ class PodInfo:
         spec: Json = self.pod["spec"]
         return spec
 
+    @property
+    def repels(self) -> bool:
+        """Whether the Pod keeps others away by required anti-affinity."""
+        apart = (self.spec.get("affinity") or {}).get("podAntiAffinity") or {}
+        return bool(apart.get("requiredDuringSchedulingIgnoredDuringExecution"))
+
 
 class NodeInfo:
     """One node name: the Node object (None while there is none) and the Pods placed there, by uid."""
@@ -131,10 +137,11 @@ class NodeInfo:
 
 
 class Snapshot:
-    """All nodes by name and where each placed Pod is."""
+    """All nodes by name and where each placed Pod is; `repelling` are the Pods (by uid) that keep others away."""
 
     def __init__(self) -> None:
         self.infos: dict[str, NodeInfo] = {}
+        self.repelling: dict[str, PodInfo] = {}
         self._places: dict[str, str] = {}
 
     @property
@@ -154,12 +161,15 @@ class Snapshot:
         self.forget(info.uid)
         name = self._places[info.uid] = pod["spec"]["nodeName"]
         self._info(name).add(info)
+        if info.repels:
+            self.repelling[info.uid] = info
 
     def forget(self, uid: str) -> bool:
         """Free what a Pod held; False when it was not placed."""
         name = self._places.pop(uid, None)
         if name is not None:
             self.infos[name].remove(uid)
+            self.repelling.pop(uid, None)
         return name is not None
 
     def _info(self, name: str) -> NodeInfo:
@@ -168,5 +178,5 @@ class Snapshot:
     def fork(self) -> Snapshot:
         copy = Snapshot()
         copy.infos = {name: info.fork() for name, info in self.infos.items()}
-        copy._places = self._places.copy()
+        copy.repelling, copy._places = self.repelling.copy(), self._places.copy()
         return copy

@@ -15,7 +15,15 @@ from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers import revisions
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
-from fakecluster.controllers.pods import FINAL_PHASES, available_in_s, is_available, is_going, is_ready, phase
+from fakecluster.controllers.pods import (
+    FINAL_PHASES,
+    available_in_s,
+    concerns_owner,
+    is_available,
+    is_going,
+    is_ready,
+    phase,
+)
 from fakecluster.controllers.statefulsets.identity import (
     first_ordinal,
     new_claims,
@@ -36,7 +44,7 @@ def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The StatefulSets that a change concerns."""
     if event.resource == RESOURCE:
         yield key_of(event.object)
-    if event.resource != "pods":
+    if event.resource != "pods" or not concerns_owner(event):
         return
     for pod in (event.object, event.previous):
         owner = pod and controller_of(pod)
