@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakecluster.kernel import ip_options
 from fakecluster.kernel.packet import ICMP, ICMPV6, Skb, checksum
 
 if TYPE_CHECKING:
@@ -45,18 +46,20 @@ def _send_error4(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         source = error_source(netns, skb)
     if not source:
         return
-    quoted = bytes(skb.data[: MAX_ERROR4 - 28])
+    options = ip_options.echoed(netns, skb, source)
+    quoted = bytes(skb.data[: MAX_ERROR4 - 28 - len(options)])
     body = bytearray((kind, code, 0, 0)) + info.to_bytes(4) + quoted
     body[2:4] = checksum(body).to_bytes(2)
     tos = (skb.tos & 0x1E) | ERROR_TOS
-    answer = Skb(ipv4_header(source, skb.src, ICMP, len(body), tos=tos, ttl=ttl_of(netns, 4)) + body)
+    header = ipv4_header(source, skb.src, ICMP, len(body), tos=tos, ttl=ttl_of(netns, 4), options=options)
+    answer = Skb(header + body)
     _send(netns, skb, answer)
 
 
 def error_source(netns: Netns, skb: Skb) -> int:
-    """The source of an error about a forwarded packet: the primary address of the interface towards its sender."""
-    if skb.iif and skb.iif != "lo":
-        found = netns.addresses.primary(skb.iif, skb.family)
+    """The source of an error about a forwarded packet: what the route to its sender says, or the way it came in."""
+    if skb.iif and skb.iif != "lo" and netns.sysctls.number("net.ipv4.icmp_errors_use_inbound_ifaddr"):
+        found = netns.addresses.select(skb.iif, 4, skb.src)
         if found:
             return found
     route = netns.routes.lookup(skb.family, skb.src, mark=0)
@@ -79,7 +82,8 @@ def _send_error6(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         route = netns.routes.lookup(6, skb.src)
         if route is None or route.kind not in ("unicast", "local"):
             return
-        source = route.prefsrc or netns.addresses.select(route.oif, 6, skb.src)
+        inbound = skb.iif if skb.iif != "lo" else ""
+        source = route.prefsrc or netns.addresses.select(inbound or route.oif, 6, skb.src)
     if not source:
         return
     quoted = bytes(skb.data[: MAX_ERROR6 - 48])
@@ -115,7 +119,8 @@ def echo_reply(netns: Netns, skb: Skb) -> None:
         body[0] = 0
         body[2:4] = b"\0\0"
         body[2:4] = checksum(body).to_bytes(2)
-        header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4))
+        options = ip_options.echoed(netns, skb, source)
+        header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4), options=options)
         answer = Skb(header + body)
     else:
         source = skb.dst if netns.addresses.is_local(6, skb.dst) else netns.addresses.primary(skb.iif, 6)
@@ -130,11 +135,13 @@ def ttl_of(netns: Netns, family: int) -> int:
 
 
 def ipv4_header(
-    src: int, dst: int, proto: int, length: int, *, tos: int = 0, ttl: int = 64, ident: int = 0, df: bool = False
-) -> bytearray:
-    """A 20-byte header for `length` bytes of payload, checksum included."""
-    header = bytearray((0x45, tos)) + (20 + length).to_bytes(2) + ident.to_bytes(2)
-    header += bytes((0x40 if df else 0, 0, ttl, proto, 0, 0)) + src.to_bytes(4) + dst.to_bytes(4)
+    src: int, dst: int, proto: int, length: int, *, tos: int = 0, ttl: int = 64, ident: int = 0, df: bool = False,
+    options: bytes = b"",
+) -> bytearray:  # fmt: skip
+    """A header for `length` bytes of payload, checksum included."""
+    size = 20 + len(options)
+    header = bytearray((0x40 | size // 4, tos)) + (size + length).to_bytes(2) + ident.to_bytes(2)
+    header += bytes((0x40 if df else 0, 0, ttl, proto, 0, 0)) + src.to_bytes(4) + dst.to_bytes(4) + options
     header[10:12] = checksum(header).to_bytes(2)
     return header
 

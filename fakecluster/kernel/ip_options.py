@@ -6,6 +6,7 @@ ip_forward: the slot is filled again, with the address of the interface that the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.packet import Skb
@@ -50,10 +51,52 @@ def receive(netns: Netns, skb: Skb, route: Route) -> str:
         if filler is not None:
             filled += filler(netns, skb, route, at, length)
         at += length
-    skb.option_slots = tuple(filled)
-    if seen:
-        skb.refresh_ip_checksum()
+    skb.option_slots = tuple(filled)  # the checksum stays behind until the packet is forwarded
     return ""
+
+
+def echoed(netns: Netns, skb: Skb, source: int) -> bytes:
+    """The options of an answer to a packet: its recorded route and timestamps, gone on with (ip_options_echo)."""
+    if skb.family == 6 or skb.data[0] & 15 == 5:
+        return b""
+    found = {skb.data[at]: at for at in _places(skb)}
+    text = bytearray()
+    for kind, needed in ((RECORD_ROUTE, 4), (TIMESTAMP, 8)):
+        if kind in found:
+            at = found[kind]
+            option = bytearray(skb.data[at : at + skb.data[at + 1]])
+            _go_on(netns, option, needed, source)
+            text += option
+    return bytes(text) + bytes(-len(text) % 4)
+
+
+def _go_on(netns: Netns, option: bytearray, size: int, source: int) -> None:
+    """Fill the next slot of a copied option with our address (and the time of day), if there is one."""
+    pointer = option[2]
+    flag = option[3] & 15 if option[0] == TIMESTAMP else TIME_AND_ADDRESS
+    if flag == TIME_ONLY:
+        size = 4
+    if flag == PRESPECIFIED or pointer - 1 + size > len(option):
+        return
+    slot = pointer - 1
+    if flag == TIME_AND_ADDRESS:
+        option[slot : slot + 4] = source.to_bytes(4)
+    if option[0] == TIMESTAMP:
+        option[slot + size - 4 : slot + size] = (_milliseconds(netns) % MS_PER_DAY).to_bytes(4)
+    option[2] = pointer + size
+
+
+def _places(skb: Skb) -> Iterator[int]:
+    """Where each option of a packet that has been found sound begins."""
+    at, end = HEADER, (skb.data[0] & 15) * 4
+    while at + 1 < end and skb.data[at] != END:
+        if skb.data[at] == NOOP:
+            at += 1
+            continue
+        if skb.data[at + 1] < 2 or at + skb.data[at + 1] > end:
+            return
+        yield at
+        at += skb.data[at + 1]
 
 
 def forward(netns: Netns, skb: Skb) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fakecluster.trace import Tracer
 
-ICMP, IGMP, IPIP, TCP, UDP, DCCP, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 4, 6, 17, 33, 50, 51, 58, 132, 136
+ICMP, IGMP, IPIP, TCP, UDP, DCCP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 4, 6, 17, 33, 47, 50, 51, 58, 132, 136
 PROTOCOL_NAMES = {
-    ICMP: "icmp", IGMP: "igmp", IPIP: "ipencap", TCP: "tcp", UDP: "udp", DCCP: "dccp", ESP: "esp", AH: "ah",
+    ICMP: "icmp", IGMP: "igmp", IPIP: "ipencap", TCP: "tcp", UDP: "udp", DCCP: "dccp", GRE: "gre", ESP: "esp", AH: "ah",
     ICMPV6: "ipv6-icmp", SCTP: "sctp", UDPLITE: "udplite",
 }  # fmt: skip
 PORT_PROTOCOLS = frozenset((TCP, UDP, SCTP, UDPLITE, DCCP))

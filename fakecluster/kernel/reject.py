@@ -67,14 +67,16 @@ def send_reset(skb: Skb, ctx: HookContext) -> None:
     netns.send_generated(answer)
 
 
-def tcp_packet(skb: Skb, sequence: int, acknowledged: int, flags: int, *, ttl: int) -> Skb:
+def tcp_packet(
+    skb: Skb, sequence: int, acknowledged: int, flags: int, *, ttl: int, tos: int = 0, options: bytes = b""
+) -> Skb:
     """A bare segment that goes back where `skb` came from."""
     body = bytearray(skb.dport.to_bytes(2) + skb.sport.to_bytes(2) + sequence.to_bytes(4) + acknowledged.to_bytes(4))
     body += bytes((0x50, flags, 0, 0, 0, 0, 0, 0))
     if skb.family == 4:
-        header = icmp.ipv4_header(skb.dst, skb.src, TCP, len(body), ttl=ttl, df=True)
+        header = icmp.ipv4_header(skb.dst, skb.src, TCP, len(body), tos=tos, ttl=ttl, df=True, options=options)
     else:
-        header = icmp.ipv6_header(skb.dst, skb.src, TCP, len(body), hop_limit=ttl)
+        header = icmp.ipv6_header(skb.dst, skb.src, TCP, len(body), traffic_class=tos, hop_limit=ttl)
     answer = Skb(header + body)
     answer.refresh_l4_checksum()
     return answer

@@ -94,6 +94,11 @@ class RouteTable:
             for routes in self._by_prefix[length].values():
                 yield from routes
 
+    def __contains__(self, route: object) -> bool:
+        if not isinstance(route, Route):
+            return False
+        return route in self._by_prefix.get(route.prefix, {}).get(route.destination >> self.bits - route.prefix, ())
+
     def add(self, route: Route) -> None:
         level = self._by_prefix.setdefault(route.prefix, {})
         key = route.destination >> self.bits - route.prefix
@@ -271,18 +276,20 @@ class Addresses:
     def add(self, iface: str, address: InterfaceAddress) -> None:
         """Raises ValueError("File exists") when the interface has the address already."""
         device = self.interfaces[iface]
-        if any(
+        local = connected_routes(device, address)[0]
+        if local in self.routes.table(local.family, local.table) and any(
             (a.family, a.address, a.prefix) == (address.family, address.address, address.prefix)
             for a in device.addresses
         ):
             raise ValueError("File exists")
-        if address.family == 4 and any(a.family == 4 and _same_subnet(a, address) for a in device.addresses):
+        shares = address.family == 4 and address.prefix < BITS[4]  # nothing else is in the subnet of a /32
+        if shares and any(a.family == 4 and _same_subnet(a, address) for a in device.addresses):
             address = attrs.evolve(address, secondary=True)
         device.addresses.append(address)
         for route in connected_routes(device, address):
             if address.secondary and route.kind != "local":
                 continue
-            if route not in set(self.routes.table(route.family, route.table)):
+            if route not in self.routes.table(route.family, route.table):
                 self.routes.table(route.family, route.table).add(route)
         self.routes.changed()
 
@@ -305,7 +312,7 @@ class Addresses:
         for address in gone:
             for route in connected_routes(device, address):
                 table = self.routes.table(route.family, route.table)
-                if route not in kept and route in set(table):
+                if route not in kept and route in table:
                     table.remove(route)
         local = {a.address for d in self.interfaces.values() for a in d.addresses}
         for family, tables in self.routes.tables.items():

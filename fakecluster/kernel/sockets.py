@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fakecluster.kernel import icmp
+from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import tuple_at
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output, source_for
@@ -27,6 +27,8 @@ UNREACHABLE_ERRORS = {
     0: "ENETUNREACH", 1: "EHOSTUNREACH", 2: "EPROTO", 3: "ECONNREFUSED", 4: "EMSGSIZE", 9: "ENETUNREACH",
     10: "EHOSTUNREACH", 13: "EHOSTUNREACH",
 }  # fmt: skip
+#: The two bits of the type of service that belong to congestion notification.
+ECN_MASK = 3
 UNREACHABLE_ERRORS6 = {
     0: "ENETUNREACH", 1: "EACCES", 3: "EHOSTUNREACH", 4: "ECONNREFUSED", 5: "EACCES", 6: "EACCES",
 }  # fmt: skip
@@ -231,6 +233,7 @@ class Sockets:
         if length < 8 or at + length > len(data) or not skb.l4_checksum_ok():
             return
         if sock is None:
+            skb.ct, skb.ctinfo = None, 0  # nf_reset_ct(): what comes of it is tracked by itself
             if skb.pkttype == "unicast" and (skb.route is None or skb.route.kind == "local"):
                 unreachable = (icmp.DEST_UNREACH, icmp.PORT_UNREACH)
                 kind, code = unreachable if skb.family == 4 else (icmp.V6_UNREACH, icmp.V6_PORT_UNREACH)
@@ -264,7 +267,10 @@ class Sockets:
             length = len(data) - at - (data[at + 12] >> 4) * 4 + bool(flags & 2) + bool(flags & 1)
             sequence, answer = 0, RST | 16
             acknowledged = (int.from_bytes(data[at + 4 : at + 8]) + length) & 0xFFFFFFFF
-        packet = tcp_packet(skb, sequence, acknowledged, answer, ttl=icmp.ttl_of(self.netns, skb.family))
+        tos = skb.tos if skb.family == 4 else skb.tos & ~ECN_MASK
+        options = ip_options.echoed(self.netns, skb, skb.dst)
+        ttl = icmp.ttl_of(self.netns, skb.family)
+        packet = tcp_packet(skb, sequence, acknowledged, answer, ttl=ttl, tos=tos, options=options)
         packet.generated = True
         self.netns.send_generated(packet)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb
+from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, PORT_PROTOCOLS, Skb
 
 ESTABLISHED, RELATED, NEW, ESTABLISHED_REPLY, RELATED_REPLY, UNTRACKED = 0, 1, 2, 3, 4, 7
 ORIGINAL, REPLY = 0, 1
@@ -131,4 +131,19 @@ def tuple_at(data: bytes | bytearray, l4: int, family: int, proto: int, src: int
         if len(data) < l4 + 8:
             return None
         return Tuple(family, proto, src, dst, data[l4 + 4] << 8 | data[l4 + 5], data[l4] << 8 | data[l4 + 1])
+    if proto == GRE:
+        return _gre_tuple(data, l4, family, src, dst)
     return Tuple(family, proto, src, dst, 0, 0)
+
+
+def _gre_tuple(data: bytes | bytearray, l4: int, family: int, src: int, dst: int) -> Tuple | None:
+    """gre_pkt_to_tuple(): PPTP's version 1 has a call id for its key, other GRE none."""
+    if len(data) < l4 + 4:
+        return Tuple(family, GRE, src, dst, 0, 0)
+    if data[l4 + 1] & 7 != 1:
+        return Tuple(family, GRE, src, dst, 0, 0)
+    if len(data) < l4 + 8:
+        return None
+    if data[l4 + 2 : l4 + 4] != b"\x88\x0b":
+        return None
+    return Tuple(family, GRE, src, dst, 0, data[l4 + 6] << 8 | data[l4 + 7])

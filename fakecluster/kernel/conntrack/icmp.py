@@ -102,5 +102,5 @@ def track(table: Conntrack, ct: Conn, skb: Skb) -> str:
     openers = ICMP_OPENERS if skb.proto == ICMP else ICMPV6_OPENERS
     if not ct.confirmed and skb.data[skb.l4] not in openers:
         return "invalid"
-    table.refresh(ct, table.timeout_ns("icmp_timeout" if skb.proto == ICMP else "icmpv6_timeout"))
+    table.refresh(ct, table.timeout_ns("icmp_timeout" if skb.proto == ICMP else "icmpv6_timeout"), skb)
     return "accept"

@@ -121,7 +121,7 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
             info.vtag[direction] = vtag
         info.state = new
     ct.state = STATE_NAMES[new]
-    table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"))
+    table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"), skb)
     if old == COOKIE_ECHOED and direction == REPLY and new == ESTABLISHED:
         ct.status |= ASSURED
     return "accept"

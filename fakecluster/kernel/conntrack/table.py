@@ -30,7 +30,7 @@ from fakecluster.kernel.conntrack.entry import (
     packet_tuple,
 )  # fmt: skip
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, Priority
-from fakecluster.kernel.packet import ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Skb
+from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Skb
 from fakecluster.kernel.sysctls import Sysctls
 from fakecluster.sim import Clock
 
@@ -157,8 +157,12 @@ class Conntrack:
             self.kill(ct)
         return len(entries)
 
-    def refresh(self, ct: Conn, timeout_ns: int) -> None:
-        """Give an entry another `timeout_ns` to live."""
+    def refresh(self, ct: Conn, timeout_ns: int, skb: Skb) -> None:
+        """Give an entry another `timeout_ns` to live and count the packet (nf_ct_refresh_acct)."""
+        if self.sysctls.number("net.netfilter.nf_conntrack_acct"):
+            way = direction(skb.ctinfo)
+            ct.packets[way] += 1
+            ct.octets[way] += len(skb.data)
         if ct.status & FIXED_TIMEOUT:
             return
         ct.expires_ns = self.clock.now_ns + timeout_ns if ct.status & CONFIRMED else timeout_ns
@@ -214,7 +218,7 @@ class Conntrack:
             return "accept"
         ct = self.find(zone_orig, key)
         way = ORIGINAL
-        if ct is not None and ct.orig != key:
+        if ct is not None and ct.reply == key:  # a flow that is its own answer counts as answered: hashed in later
             way = REPLY
         if ct is None and zone_reply != zone_orig:
             found = self.find(zone_reply, key)
@@ -229,12 +233,8 @@ class Conntrack:
         verdict = self._drive(ct, skb, way, ctx)
         if verdict == "invalid":
             skb.ct, skb.ctinfo = None, 0
-        elif verdict == "accept":
-            if way == REPLY and skb.ctinfo == ESTABLISHED_REPLY:
-                ct.status |= SEEN_REPLY
-            if self.sysctls.number("net.netfilter.nf_conntrack_acct"):
-                ct.packets[way] += 1
-                ct.octets[way] += len(skb.data)
+        elif verdict == "accept" and skb.ctinfo == ESTABLISHED_REPLY:
+            ct.status |= SEEN_REPLY
         return verdict
 
     def _open(self, skb: Skb, key: Tuple, zone_orig: int, zone_reply: int) -> Conn | None:
@@ -267,7 +267,9 @@ class Conntrack:
             return sctp.track(self, ct, skb, way)
         if proto in (ICMP, ICMPV6):
             return icmp.track(self, ct, skb)
-        self.refresh(ct, self.timeout_ns("generic_timeout"))
+        if proto == GRE:
+            return self._gre(ct, skb)
+        self.refresh(ct, self.timeout_ns("generic_timeout"), skb)
         return "accept"
 
     def _udp(self, ct: Conn, skb: Skb, ctx: HookContext) -> str:
@@ -279,12 +281,21 @@ class Conntrack:
         if not ct.confirmed:
             ct.proto_info = UdpInfo(now + 2 * NS_PER_S)
         if not ct.status & SEEN_REPLY:
-            self.refresh(ct, self.timeout_ns("udp_timeout"))
+            self.refresh(ct, self.timeout_ns("udp_timeout"), skb)
         elif now > ct.proto_info.stream_ns:
-            self.refresh(ct, self.timeout_ns("udp_timeout_stream"))
+            self.refresh(ct, self.timeout_ns("udp_timeout_stream"), skb)
             ct.status |= ASSURED
         else:
-            self.refresh(ct, self.timeout_ns("udp_timeout"))
+            self.refresh(ct, self.timeout_ns("udp_timeout"), skb)
+        return "accept"
+
+    def _gre(self, ct: Conn, skb: Skb) -> str:
+        """nf_conntrack_gre_packet()"""
+        if ct.status & SEEN_REPLY:
+            self.refresh(ct, self.timeout_ns("gre_timeout_stream"), skb)
+            ct.status |= ASSURED
+        else:
+            self.refresh(ct, self.timeout_ns("gre_timeout"), skb)
         return "accept"
 
     def hook_confirm(self, skb: Skb, ctx: HookContext) -> int:

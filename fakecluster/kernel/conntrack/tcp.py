@@ -331,7 +331,7 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
         info.seen[direction].flags |= CLOSE_INIT
     info.state = new
     ct.state = STATE_NAMES[new]
-    _refresh(table, ct, info, segment, old, new)
+    _refresh(table, ct, info, segment, skb, old, new)
     return "accept"
 
 
@@ -426,7 +426,7 @@ def _shorten(table: Conntrack, ct: Conn, info: TcpInfo, direction: int, segment:
         info.last_index, info.last_dir = segment.index, direction
 
 
-def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, old: int, new: int) -> None:
+def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, skb: Skb, old: int, new: int) -> None:
     timeout = table.timeout_ns(f"tcp_timeout_{TIMEOUTS[new]}")
     retransmitted = table.timeout_ns("tcp_timeout_max_retrans")
     unacknowledged = table.timeout_ns("tcp_timeout_unacknowledged")
@@ -449,4 +449,4 @@ def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, old: i
             timeout = min(timeout, unacknowledged)
     elif not ct.status & ASSURED and old in (SYN_RECV, ESTAB) and new == ESTAB:
         ct.status |= ASSURED
-    table.refresh(ct, timeout)
+    table.refresh(ct, timeout, skb)

@@ -10,7 +10,7 @@ import attrs
 from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.conntrack.entry import ASSURED, SEEN_REPLY, Conn, Tuple
 from fakecluster.kernel.conntrack.table import NS_PER_S, Conntrack
-from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, SCTP, TCP, UDP, UDPLITE
+from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, PORT_PROTOCOLS, SCTP, TCP, UDP, UDPLITE
 from fakecluster.kernel.routing import address_text
 
 NAMES = {
@@ -21,7 +21,7 @@ NAMES = {
     SCTP: "sctp",
     UDPLITE: "udplite",
     33: "dccp",
-    47: "gre",
+    GRE: "gre",
 }
 NUMBERS = {name: number for number, name in NAMES.items()}
 
@@ -54,6 +54,8 @@ def tuple_text(one: Tuple, *, reply: bool = False) -> str:
     text = f"src={address_text(one.family, one.src)} dst={address_text(one.family, one.dst)}"
     if one.proto in PORT_PROTOCOLS:
         return f"{text} sport={one.sport} dport={one.dport}"
+    if one.proto == GRE:
+        return f"{text} srckey={one.sport:#x} dstkey={one.dport:#x}"
     if one.proto in (ICMP, ICMPV6):
         return f"{text} type={one.dport >> 8} code={one.dport & 0xFF} id={one.sport}"
     return text

@@ -52,7 +52,7 @@ def _flow_test(name: str, value: Any) -> FlowTest:
     if name in _ADDRESSES:
         address, mask = value
         read = _ADDRESSES[name]
-        return lambda ct, _skb, _ctx: read(ct) & mask == address
+        return lambda ct, _skb, _ctx: not (read(ct) ^ address) & mask
     if name in _PORTS:
         low, high = value
         port = _PORTS[name]

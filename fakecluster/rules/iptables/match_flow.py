@@ -193,9 +193,6 @@ def _conntrack(given: Given) -> ConntrackMatch:
     for name in CT_TESTS:
         if given.has(name):
             inverted, value = given.options[name]
-            if name in _ADDRESS_TESTS:
-                assert isinstance(value, tuple)
-                value = (value[0] & value[1], value[1])
             tests.append((name, Test(value, inverted)))
     return ConntrackMatch(tuple(tests), given.family)
 

@@ -158,17 +158,22 @@ class Rule:
 
 #: matches and targets that make the kernel track connections (nf_ct_netns_get() in their checkentry)
 TRACKING_MATCHES = frozenset(("conntrack", "state", "connmark", "connbytes", "connlimit", "helper"))
-TRACKING_TARGETS = frozenset(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "CONNMARK", "CT", "NOTRACK"))
+TRACKING_TARGETS = frozenset(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "CONNMARK"))
 
 
 def rule_of(parts: RuleParts) -> Rule:
     """A rule from its parts."""
     target = parts.target
     tracks = any(match.name in TRACKING_MATCHES for match in parts.matches) or (
-        target is not None and not target.is_chain and target.name in TRACKING_TARGETS
+        target is not None and not target.is_chain and _target_tracks(target)
     )
     chain = target.name if target is not None and target.is_chain else ""
     return Rule(parts.family, "", chain, tracks=tracks, parts=parts)
+
+
+def _target_tracks(target: Target) -> bool:
+    """CT makes a template, which needs conntrack, unless all it says is not to track (xt_ct_tg_check)."""
+    return target.name in TRACKING_TARGETS or (target.name == "CT" and not target.value.notrack)
 
 
 def whole_mask(family: int) -> int:

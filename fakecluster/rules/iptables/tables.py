@@ -19,7 +19,7 @@ from fakecluster.rules.iptables.problem import (
 from fakecluster.rules.iptables.reading import Command
 from fakecluster.rules.iptables.rule import Rule, RuleParts, rule_of, target_text
 from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table, Transaction
-from fakecluster.rules.iptables.validate import Fault, Reach, complaint, wrong_table
+from fakecluster.rules.iptables.validate import Fault, Reach, complaint, refused
 
 POLICIES = ("ACCEPT", "DROP")
 
@@ -47,8 +47,10 @@ class Tables:
 
     def save(self, *, counters: bool = False, table: str = "") -> str:
         """What iptables-save prints, without the comment lines that carry the date."""
-        order = [name for name in self.tables if not table or name == table]
-        return "".join(self._save_table(self.tables[name], counters) for name in sorted(order, key=_SAVE_ORDER.index))
+        names = [name for name in self.tables if not table or name == table]
+        # /proc/net/ip_tables_names has the newest table first; iptables-nft goes by its own list
+        order = reversed(names) if self.backend == "legacy" else sorted(names, key=_SAVE_ORDER.index)
+        return "".join(self._save_table(self.tables[name], counters) for name in order)
 
     def _save_table(self, table: Table, counters: bool) -> str:
         lines = [f"*{table.name}"]
@@ -138,7 +140,7 @@ class Change:
             return changed[name] if name in changed else old.get(name)
 
         for at, chain, rule in zip(self.lines, self.places, self.added, strict=True):
-            if not rule.text and wrong_table(rule, self.name):
+            if not rule.text and refused(rule, self.name, self.tables.backend):
                 words = f"RULE_APPEND failed (Invalid argument): rule in chain {chain}"
                 raise RuleProblem(words, kind="commit", line=at)
         result = reach.after(changed, find, old.get)

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
+from fakecluster.rules.iptables.match_flow import LimitMatch
+from fakecluster.rules.iptables.match_packet import AddrtypeMatch
+from fakecluster.rules.iptables.numbers import U32
 from fakecluster.rules.iptables.problem import INVALID, TOO_MANY_LINKS, RuleProblem
 from fakecluster.rules.iptables.rule import Rule
 from fakecluster.rules.iptables.ruleset import Chain
@@ -75,9 +78,29 @@ def misplaced(names: frozenset[str], table: str, hooks: frozenset[str]) -> str:
     return ""
 
 
-def wrong_table(rule: Rule, table: str) -> bool:
+def refused(rule: Rule, table: str, backend: str) -> bool:
     """The kernel refuses the rule in this table whatever the chain."""
+    if backend == "nft" and any(network and not network.mask for network in (rule.parts.src, rule.parts.dst)):
+        return True  # a comparison of no bits
+    for match in rule.parts.matches:
+        if backend == "legacy" and match.name == "limit" and _overflows(match.value):
+            return True
+        if rule.family == 6 and match.name == "addrtype" and _types(match.value) & NOT_IN_IPV6:
+            return True
     return bool(misplaced(rule.extensions() & PLACES.keys(), table, frozenset()))
+
+
+#: addrtype_mt_checkentry_v1(): what IPv6 has no notion of
+NOT_IN_IPV6 = frozenset(("BROADCAST", "BLACKHOLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"))
+
+
+def _types(match: AddrtypeMatch) -> frozenset[str]:
+    return (match.src or frozenset()) | (match.dst or frozenset())
+
+
+def _overflows(limit: LimitMatch) -> bool:
+    """limit_mt_check(): the burst's credits do not fit 32 bits."""
+    return not limit.burst or limit.period * limit.burst & U32 < limit.period
 
 
 class Reach:
