@@ -7,6 +7,7 @@ where IPVS takes them. Source: Kubernetes pkg/proxy/ipvs/proxier.go (NewProxier,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 import attrs
@@ -74,6 +75,7 @@ def local_addresses(kernel: NodeKernel, family: Family) -> LocalAddresses:
     )
 
 
+@lru_cache(maxsize=65536)
 def _counts(ip: str) -> bool:
     address = ip_address(ip)
     return not (address.is_loopback or (address.version == 6 and address.is_link_local))

@@ -17,7 +17,7 @@ SLOTS = 8
 def set_order(sorted_items: Sequence[str], choices: Choices, of_what: str) -> list[str]:
     """The items in an order that a Go set may be read in.
 
-    The start in a small set is a choice of its own and can be enumerated; the order of a large one is drawn.
+    The start in a small set is one choice, the order of a large one as many as it has items.
     """
     count = len(sorted_items)
     if count < 2:
@@ -26,4 +26,6 @@ def set_order(sorted_items: Sequence[str], choices: Choices, of_what: str) -> li
         start = choices.pick([SLOTS - count + 1, *[1] * (count - 1)], f"first of the real servers added to {of_what}")
         return [*sorted_items[start:], *sorted_items[:start]]
     left = list(sorted_items)
-    return [left.pop(choices.draw(len(left), f"order of the real servers of {of_what}")) for _ in range(count)]
+    return [
+        left.pop(choices.pick([1] * len(left), f"next of the real servers added to {of_what}")) for _ in range(count)
+    ]

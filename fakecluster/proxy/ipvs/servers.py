@@ -7,6 +7,7 @@ Source: Kubernetes pkg/proxy/ipvs/util; ipvsadm(8).
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import attrs
 
@@ -17,7 +18,7 @@ _OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 _FLAGS = re.compile(r"\((.*)\)")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class ServerKey:
     """Where a virtual server listens: `service` is ``ip:port`` or ``[ip]:port``."""
 
@@ -61,8 +62,7 @@ class Scheduling:
         return text + (f" -b {','.join(self.flags)}" if self.flags else "")
 
 
-@attrs.frozen
-class RealServer:
+class RealServer(NamedTuple):
     """A destination: weight, and connections counted active and inactive together."""
 
     weight: int
@@ -83,19 +83,20 @@ VirtualServers = dict[ServerKey, VirtualServer]
 def read_servers(kernel: NodeKernel, family: Family) -> VirtualServers:
     """The virtual servers of one family; those of firewall marks are not kube-proxy's business."""
     servers: VirtualServers = {}
-    current: VirtualServer | None = None
+    real_servers: dict[str, RealServer] | None = None
     for line in kernel.run(["ipvsadm", "-Ln", "--nosort"]).splitlines():
         words = line.split()
         if line.startswith("  ->"):
-            if current is not None:
-                current.real_servers[words[1]] = RealServer(int(words[3]), int(words[4]) + int(words[5]))
+            if real_servers is not None:
+                _, real, _, weight, active, inactive = words
+                real_servers[real] = RealServer(int(weight), int(active) + int(inactive))
         elif words and words[0] in _OPTION:
             key = ServerKey(words[0], words[1])
-            current = VirtualServer(_scheduling(words[2:])) if key.family == family else None
-            if current is not None:
-                servers[key] = current
+            real_servers = {}
+            if key.family == family:
+                servers[key] = VirtualServer(_scheduling(words[2:]), real_servers)
         else:
-            current = None
+            real_servers = None
     return servers
 
 

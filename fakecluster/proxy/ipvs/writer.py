@@ -1,12 +1,13 @@
 """ipvs mode's syncs: each makes everything as it should be, from what it reads of the node at that moment.
 
-    service ports ─► Wanted ─┬─► virtual and real servers   (ipvsadm)
-                             ├─► addresses on kube-ipvs0    (ip address)
-                             ├─► entries of the sets        (ipset)
-                             └─► which rules exist          (iptables-restore)
+    service ports ─► Needs ─► Wanted ─┬─► virtual and real servers   (ipvsadm)
+                                      ├─► addresses on kube-ipvs0    (ip address)
+                                      ├─► entries of the sets        (ipset)
+                                      └─► which rules exist          (iptables-restore)
 
-There is no partial sync. Order as in the real one, so that a service address never answers without its server: servers
-and addresses are added first, then sets and rules follow, and what is superfluous goes last.
+There is no partial sync: only the needs of service ports that did not change are remembered. Order as in the real one,
+so that a service address never answers without its server: servers and addresses are added first, then sets and rules
+follow, and what is superfluous goes last.
 Source: Kubernetes pkg/proxy/ipvs/proxier.go.
 """
 
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import attrs
+
 from fakecluster.proxy.chains import TOOL, WAIT, ensure_chain, ensure_jump
 from fakecluster.proxy.changes import Changes
 from fakecluster.proxy.ipvs import sets
-from fakecluster.proxy.ipvs.chains import FILTER_CHAINS, JUMPS, NAT_CHAINS, Rules
+from fakecluster.proxy.ipvs.chains import FILTER_CHAINS, JUMPS, NAT_CHAINS, BlockedAddress, Rules
 from fakecluster.proxy.ipvs.node import (
     LocalAddresses,
     bind,
@@ -31,7 +34,6 @@ from fakecluster.proxy.ipvs.order import set_order
 from fakecluster.proxy.ipvs.servers import (
     ServerKey,
     VirtualServer,
-    VirtualServers,
     add_real,
     add_server,
     carry_out,
@@ -41,17 +43,38 @@ from fakecluster.proxy.ipvs.servers import (
     read_servers,
     set_weight,
 )
-from fakecluster.proxy.ipvs.service import Wanted, WantedServer
+from fakecluster.proxy.ipvs.service import Needs, Surroundings, WantedServer, needs_of
 from fakecluster.proxy.ipvs.termination import CHECK_INTERVAL_S, Terminations
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.node_addresses import node_addresses
 from fakecluster.proxy.topology import usable_endpoints
-from fakecluster.proxy.view import NodeView
+from fakecluster.proxy.view import NodeView, ServiceName, ServicePortName
+
+
+@attrs.define
+class Wanted:
+    """Everything that the node is to have for one family; `bound` in the order in which addresses are bound."""
+
+    servers: dict[ServerKey, WantedServer] = attrs.field(factory=dict)
+    bound: dict[str, None] = attrs.field(factory=dict)
+    entries: sets.Entries = attrs.field(factory=sets.no_entries)
+    blocked: list[BlockedAddress] = attrs.field(factory=list)
+    #: traffic policy -> Services that have endpoints, but none on this node
+    lacking: dict[str, set[ServiceName]] = attrs.field(factory=lambda: {"internal": set(), "external": set()})
+
+    def add(self, service: ServiceName, needs: Needs) -> None:
+        self.servers.update(needs.servers)
+        self.bound.update(dict.fromkeys(needs.bound))
+        for name, entry in needs.entries:
+            self.entries[name][entry] = None
+        self.blocked += needs.blocked
+        for policy in needs.lacking:
+            self.lacking[policy].add(service)
 
 
 class IpvsWriter:
-    """Writes one family's servers, sets and rules; remembers only the real servers it is draining."""
+    """Writes one family's servers, sets and rules; remembers which real servers it is draining."""
 
     check_interval_s = CHECK_INTERVAL_S
     large_cluster = False
@@ -66,6 +89,9 @@ class IpvsWriter:
         self.longest_interval_s = node.config.ipvs.sync_period_s
         self.terminations = Terminations()
         self._is_first_sync = True
+        self._needs: dict[ServicePortName, Needs] = {}
+        #: what the remembered needs depend on besides the service ports
+        self._needed_in: tuple[Surroundings, object] | None = None
         self._excluded = [ip_network(cidr, strict=False) for cidr in node.config.ipvs.exclude_cidrs]
 
     def start(self) -> None:
@@ -86,9 +112,12 @@ class IpvsWriter:
         ensure_device(kernel)
         sets.make_sets(kernel, family)
         addresses = local_addresses(kernel, family)
-        wanted = self._wanted(view, addresses)
+        wanted = self._wanted(view, addresses, changes)
         present = read_servers(kernel, family)
-        carry_out(kernel, [request for key in wanted.servers for request in self._serve(key, wanted, present)])
+        requests: list[str] = []
+        for key, target in wanted.servers.items():
+            self._serve(key, target, present.get(key), requests)
+        carry_out(kernel, requests)
         bind(kernel, (ip for ip in wanted.bound if ip not in addresses.bound))
         wanted.entries[sets.IPVS_IPS] = wanted.bound
         sets.reconcile(kernel, family, wanted.entries)
@@ -106,12 +135,21 @@ class IpvsWriter:
         for jump in JUMPS:
             ensure_jump(kernel, tool, jump)
 
-    def _wanted(self, view: NodeView, addresses: LocalAddresses) -> Wanted:
-        wanted = Wanted(
-            scheduler_of(self.node.config), self.node.ip, frozenset(addresses.others), self._node_port_ips(addresses)
-        )
+    def _wanted(self, view: NodeView, addresses: LocalAddresses, changes: Changes) -> Wanted:
+        scheduler, others = scheduler_of(self.node.config), addresses.others
+        surroundings = Surroundings(scheduler, self.node.ip, others, self._node_port_ips(addresses))
+        needed_in = (surroundings, view.topology_labels)
+        if needed_in != self._needed_in:
+            self._needs, self._needed_in = {}, needed_in
+        known, wanted, needs = self._needs, Wanted(), dict[ServicePortName, Needs]()
         for name, port in view.services.items():
-            wanted.add(port, usable_endpoints(view, name), view.endpoints.get(name, ()))
+            found = known.get(name) if name.service not in changes.touched else None
+            if found is None:
+                endpoints = view.endpoints.get(name, ())
+                found = needs_of(port, usable_endpoints(view, name), endpoints, surroundings)
+            needs[name] = found
+            wanted.add(name.service, found)
+        self._needs = needs
         return wanted
 
     def _node_port_ips(self, addresses: LocalAddresses) -> tuple[str, ...]:
@@ -122,19 +160,27 @@ class IpvsWriter:
         found = filter_.matching(node_addresses(self.node.kernel, self.node.family))
         return tuple(ip for ip in found if not ip_address(ip).is_loopback)
 
-    def _serve(self, key: ServerKey, wanted: Wanted, present: VirtualServers) -> list[str]:
-        """Requests that make one virtual server and its real servers what they should be."""
-        target, server = wanted.servers[key], present.get(key)
+    def _serve(self, key: ServerKey, target: WantedServer, server: VirtualServer | None, requests: list[str]) -> None:
+        """Ask for what makes one virtual server and its real servers what they should be."""
         if server is None:
-            return [add_server(key, target.scheduling), *self._fill(key, target, VirtualServer(target.scheduling))]
-        requests = self._fill(key, target, server)
-        if server.scheduling != target.scheduling:
-            return [edit_server(key, target.scheduling), *requests]
-        return requests
+            requests.append(add_server(key, target.scheduling))
+            server = VirtualServer(target.scheduling)
+        elif server.scheduling != target.scheduling:
+            requests.append(edit_server(key, target.scheduling))
+        if server.real_servers.keys() != target.names or self._is_first_sync or self.terminations:
+            self._add_real_servers(key, target, server, requests)
+            self._remove_real_servers(key, target, server, requests)
 
-    def _fill(self, key: ServerKey, target: WantedServer, server: VirtualServer) -> list[str]:
-        requests, present, wanted = list[str](), server.real_servers, target.real_servers
-        for real in set_order(wanted, self.node.choices, str(key)) if self._has_news(key, target, server) else ():
+    def _add_real_servers(
+        self, key: ServerKey, target: WantedServer, server: VirtualServer, requests: list[str]
+    ) -> None:
+        """In an order of chance, which matters where any is new or comes back."""
+        present = server.real_servers
+        if all(real in present and (key, real) not in self.terminations for real in target.real_servers):
+            order = list(target.real_servers)
+        else:
+            order = set_order(target.real_servers, self.node.choices, str(key))
+        for real in order:
             state = present.get(real)
             if state is None:
                 requests.append(add_real(key, real))
@@ -144,20 +190,13 @@ class IpvsWriter:
             if (key, real) in self.terminations:
                 self.terminations.forget(key, real)
                 requests += [delete_real(key, real), add_real(key, real)]
-        kept = set(wanted)
-        for real, state in present.items():
-            if real not in kept and (key, real) not in self.terminations:
-                requests.append(self.terminations.remove(key, real, state))
-        return requests
 
-    def _has_news(self, key: ServerKey, target: WantedServer, server: VirtualServer) -> bool:
-        """Whether any wanted real server is new, comes back, or has a weight to be reset: only then order matters."""
-        return any(
-            (state := server.real_servers.get(real)) is None
-            or (self._is_first_sync and state.weight != 1)
-            or (key, real) in self.terminations
-            for real in target.real_servers
-        )
+    def _remove_real_servers(
+        self, key: ServerKey, target: WantedServer, server: VirtualServer, requests: list[str]
+    ) -> None:
+        for real, state in server.real_servers.items():
+            if real not in target.names and (key, real) not in self.terminations:
+                requests.append(self.terminations.remove(key, real, state))
 
     def _is_ours(self, key: ServerKey) -> bool:
         """Whether an unwanted virtual server may be deleted: excludeCIDRs protect it."""
@@ -190,6 +229,7 @@ class IpvsWriter:
     def fork(self, node: ProxyNode, metrics: Metrics) -> IpvsWriter:
         copy = IpvsWriter(node, metrics)
         copy.terminations, copy._is_first_sync = self.terminations.fork(), self._is_first_sync
+        copy._needs, copy._needed_in = self._needs, self._needed_in
         return copy
 
 
