@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 
 from fakecluster.errors import Unsupported
-from fakecluster.rules.iptables.numbers import SERVICES, ipv4, ipv6
+from fakecluster.rules.ipvsadm_endpoint import U16, endpoint, ipv4, whole_number
 from fakecluster.rules.ipvsadm_options import (
     BAD_OPTION,
     COMMANDS,
@@ -40,7 +40,7 @@ DEFAULT_SCHEDULER = "wlc"
 DEFAULT_PERSISTENCE_S = 360
 #: Longest timeout that ipvsadm passes on (31 days), and how much of a scheduler's name.
 MAX_TIMEOUT_S, SCHEDULER_LENGTH = 86400 * 31, 15
-I32, U16, U32 = 2**31 - 1, 2**16 - 1, 2**32 - 1
+I32, U32 = 2**31 - 1, 2**32 - 1
 FULL_MASK = {4: U32, 6: 128}
 PROGRAM = "ipvsadm"
 
@@ -242,7 +242,10 @@ class _Reader:
         found = endpoint(value)
         if found is None:
             raise IpvsadmError("illegal real server address[:port] specified", token=value)
-        self.server["family"], self.server["address"], self.server["port"] = found
+        family, address, port = found
+        if not port and self.service is not None:
+            port = self.service.port
+        self.server.update(family=family, address=address, port=port)
 
     def read_flags(self, value: str) -> None:
         self.flag_names = [name for name in value.split(",") if name]
@@ -281,11 +284,11 @@ class _Reader:
         service = self.service
         assert service is not None
         server = Server(**self.server)  # type: ignore[arg-type]
-        if not server.port or (server.method != "masquerade" and self.verb != "delete-server"):
-            # packets that are not translated keep their port, so that the server must listen on the service's
-            server = attrs.evolve(server, port=server.port if service.mark else service.port)
         if self.verb == "delete-server":
             return server
+        if server.method != "masquerade" and not service.mark:
+            # packets that are not translated keep their port, so that the server must listen on the service's
+            server = attrs.evolve(server, port=service.port)
         if server.family != service.family and server.method != "tunnel":
             raise IpvsadmError("Different address family is allowed only for tunneling servers")
         tunnel = self.given & {"tun-type", "tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"}
@@ -297,9 +300,15 @@ class _Reader:
         return server
 
     def _check_tunnel(self, tunnel: str) -> None:
+        chosen = ""
         for option in ("tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"):
             if option in self.given and option not in _TUNNEL_OPTIONS[tunnel]:
                 raise IpvsadmError(f"Illegal '{option}' option with the '{tunnel}' tunnel type", token=option)
+            if option in self.given and option in _TUNNEL_CHECKSUM:
+                if chosen:
+                    words = f"The option '{option}' conflicts with the '{chosen}' option in the '{tunnel}' tunnel type"
+                    raise IpvsadmError(words, token=option)
+                chosen = option
 
 
 #: Options of `list` that do not go with -c.
@@ -335,9 +344,10 @@ _VALUES = {
 
 
 def _number(text: str, lowest: int, highest: int, words: str) -> int:
-    if not text.isdecimal() or not lowest <= int(text) <= highest:
+    value = whole_number(text)
+    if value is None or not lowest <= value <= highest:
         raise IpvsadmError(words, token=text)
-    return int(text)
+    return value
 
 
 def _timeout(text: str, *, lowest: int) -> int:
@@ -354,23 +364,3 @@ def _virtual(protocol: int, text: str | None) -> ServiceId:
         raise IpvsadmError("illegal virtual server address[:port] specified", token=text or "")
     family, address, port = found
     return ServiceId(family, protocol, address, port)
-
-
-def endpoint(text: str) -> tuple[int, int, int] | None:
-    """Read host[:port] as (family, address, port); None when it is neither. Host names need a resolver: none here."""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            return None
-        return _joined(6, ipv6(host), rest[1:] if rest else None)
-    if text.count(":") > 1:
-        return _joined(6, ipv6(text), None)
-    host, colon, port = text.partition(":")
-    return _joined(4, ipv4(host), port if colon else None)
-
-
-def _joined(family: int, address: int | None, port: str | None) -> tuple[int, int, int] | None:
-    number = 0 if port is None else int(port) if port.isdecimal() else SERVICES.get(port)
-    if address is None or number is None or number > U16:
-        return None
-    return family, address, number

@@ -12,7 +12,8 @@ import attrs
 
 from fakecluster.rules.iptables.numbers import address_text
 from fakecluster.rules.ipvsadm import FULL_MASK, Server, ServiceId, ServiceOptions
-from fakecluster.rules.ipvsadm_text import add_server_text, add_service_text, endpoint_text, flags_text, signed
+from fakecluster.rules.ipvsadm_endpoint import endpoint_text
+from fakecluster.rules.ipvsadm_text import add_server_text, add_service_text, flags_text, signed
 
 T = TypeVar("T")
 Five = tuple[int, int, int, int, int]

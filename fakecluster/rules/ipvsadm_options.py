@@ -153,6 +153,9 @@ def options(words: list[str]) -> Iterator[tuple[str, str | None]]:
     while position < len(words):
         word = words[position]
         position += 1
+        if word == "--":
+            yield from (("", each) for each in words[position:])
+            return
         if not word.startswith("-") or word == "-":
             yield "", word
         elif word.startswith("--"):
@@ -174,7 +177,7 @@ def _cluster(words: list[str], position: int, word: str) -> Generator[tuple[str,
         if known is not None and known.argument and rest:
             yield spelling, rest
             return position
-        position, argument = _argument(words, position, spelling, None, spelling)
+        position, argument = _argument(words, position, spelling, None, word if at > 2 else spelling)
         yield spelling, argument
     return position
 
@@ -183,11 +186,13 @@ def _argument(words: list[str], position: int, spelling: str, value: str | None,
     known = OPTIONS.get(spelling)
     if known is None and spelling not in COMMANDS:
         raise IpvsadmError(f"{word}: unknown option", status=BAD_OPTION, token=word)
+    if value is not None and (known is None or not known.argument):
+        raise IpvsadmError(f"{word}: option does not take an argument", status=BAD_OPTION, token=word)
     if known is None or not known.argument or value is not None:
         return position, value
     following = words[position] if position < len(words) else None
     if known.argument == "maybe" and (following is None or following.startswith("-")):
         return position, None
     if following is None:
-        raise IpvsadmError(f"{spelling}: missing argument", status=BAD_OPTION, token=spelling)
+        raise IpvsadmError(f"{word}: missing argument", status=BAD_OPTION, token=spelling)
     return position + 1, following

@@ -5,7 +5,7 @@ Source: the output of ipvsadm 1.31.
 
 from __future__ import annotations
 
-from fakecluster.rules.iptables.numbers import SERVICES, address_text
+from fakecluster.rules.iptables.numbers import address_text
 from fakecluster.rules.ipvsadm import (
     DETAILS,
     FULL_MASK,
@@ -18,18 +18,11 @@ from fakecluster.rules.ipvsadm import (
     ServiceId,
     ServiceOptions,
 )
+from fakecluster.rules.ipvsadm_endpoint import endpoint_text
 from fakecluster.rules.ipvsadm_options import COMMANDS
 
 PROTOCOL_FLAGS = {TCP: "-t", UDP: "-u", SCTP: "--sctp-service"}
 METHOD_FLAGS = {"masquerade": "-m", "tunnel": "-i", "route": "-g", "local": "-g"}
-_SERVICE_NAMES = {number: name for name, number in reversed(list(SERVICES.items()))}
-
-
-def endpoint_text(family: int, address: int, port: int, *, numeric: bool = True) -> str:
-    """host:port; without `numeric` well-known ports appear by name (addresses always as numbers)."""
-    host = address_text(address, family)
-    word = str(port) if numeric else _SERVICE_NAMES.get(port, str(port))
-    return f"[{host}]:{word}" if family == 6 else f"{host}:{word}"
 
 
 def signed(value: int) -> int:

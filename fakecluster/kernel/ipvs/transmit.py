@@ -19,7 +19,7 @@ from fakecluster.kernel.ipvs.service import MASQUERADE, TUNNEL
 from fakecluster.kernel.ipvs.tracking import track, untrack
 from fakecluster.kernel.packet import ICMP, ICMPV6, IPIP, Skb
 from fakecluster.kernel.routing import Route, address_text
-from fakecluster.rules.ipvsadm_text import endpoint_text
+from fakecluster.rules.ipvsadm_endpoint import endpoint_text
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns

@@ -11,8 +11,7 @@ from fakecluster.kernel import icmp
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import ACK, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, Skb
-from fakecluster.rules.ipvsadm import endpoint
-from fakecluster.rules.ipvsadm_text import endpoint_text
+from fakecluster.rules.ipvsadm_endpoint import endpoint, endpoint_text
 
 End = tuple[int, int, int]  # family, address, port
 CLIENTS, SERVERS = "clients", "servers"
