@@ -6,10 +6,20 @@ from fakecluster.api import names
 from fakecluster.api.kinds_network.ip_text import legacy_ip, parse_ip
 from fakecluster.api.kinds_network.service_validation import check_balancer_host
 from fakecluster.api.status import JsonObject
-from fakecluster.api.strategy import FieldError, Strategy, forbidden, invalid, not_supported, required, too_long
+from fakecluster.api.strategy import (
+    FieldError,
+    Request,
+    Strategy,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+DEFAULT_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 CONTROLLER_MAX = 250
 SCOPES = ("Cluster", "Namespace")
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
@@ -166,11 +176,29 @@ def ingress_warnings(ingress: JsonObject, old: JsonObject | None) -> list[str]:
     return [f"annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"]
 
 
+def admit_ingress(ingress: JsonObject, old: JsonObject | None, request: Request) -> JsonObject:
+    """A new Ingress that names no class gets the default one, the youngest if there are several."""
+    spec, annotations = ingress.get("spec") or {}, ingress["metadata"].get("annotations") or {}
+    if old is not None or spec.get("ingressClassName") is not None or CLASS_ANNOTATION in annotations:
+        return ingress
+    classes = [one for one in request.store.list("ingressclasses.networking.k8s.io") if _is_default(one)]
+    if not classes:
+        return ingress
+    youngest = max(one["metadata"]["creationTimestamp"] for one in classes)
+    name = min(one["metadata"]["name"] for one in classes if one["metadata"]["creationTimestamp"] == youngest)
+    return {**ingress, "spec": {**spec, "ingressClassName": name}}
+
+
+def _is_default(ingress_class: JsonObject) -> bool:
+    return bool((ingress_class["metadata"].get("annotations") or {}).get(DEFAULT_ANNOTATION) == "true")
+
+
 def _spec(obj: JsonObject) -> object:
     return obj.get("spec")
 
 
 INGRESS = Strategy(
+    admit=admit_ingress,
     validate=validate_new_ingress,
     validate_update=_validate_update,
     validate_status=validate_ingress_status,

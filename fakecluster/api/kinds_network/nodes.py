@@ -39,9 +39,8 @@ def default_node(node: JsonObject) -> None:
     info = status.setdefault("nodeInfo", {})
     for key in NODE_INFO:
         info.setdefault(key, "")
-    for kind in ("capacity", "allocatable"):
-        if kind == "allocatable" and not status.get(kind) and status.get("capacity"):
-            status[kind] = dict(status["capacity"])
+    if not status.get("allocatable") and status.get("capacity"):
+        status["allocatable"] = dict(status["capacity"])
 
 
 def admit_node(node: JsonObject, old: JsonObject | None, request: Request) -> JsonObject:
@@ -103,10 +102,10 @@ def validate_node_update(node: JsonObject, old: JsonObject) -> list[FieldError]:
     """What an update of a Node may not do (ValidateNodeUpdate): most of its spec is set once."""
     spec, was = node["spec"], old["spec"]
     errors: list[FieldError] = []
-    before = was.get("podCIDRs") or []
-    if before and (spec.get("podCIDRs") or []) != before:
-        words = 'node updates may not change podCIDR except from "" to valid'
-        errors.append(forbidden("spec.podCIDRs", words))
+    before, after = was.get("podCIDRs") or [], spec.get("podCIDRs") or []
+    words = 'node updates may not change podCIDR except from "" to valid'
+    changed = [True] if len(before) != len(after) else [one != other for one, other in zip(before, after, strict=True)]
+    errors += [forbidden("spec.podCIDRs", words) for one in changed if one and before]
     if was.get("providerID") and spec.get("providerID") != was["providerID"]:
         words = 'node updates may not change providerID except from "" to valid'
         errors.append(forbidden("spec.providerID", words))
