@@ -29,6 +29,8 @@ class Applied:
     name: str
     action: str
     object: JsonObject = attrs.field(repr=False, eq=False)
+    #: the object as it was given
+    manifest: JsonObject = attrs.field(repr=False, eq=False)
 
     def __str__(self) -> str:
         kind = self.object["kind"].lower()
@@ -69,7 +71,7 @@ def apply_one(client: Client, manifest: Manifest, namespace: str) -> Applied:
     else:
         same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
         action = "unchanged" if same else "configured"
-    return Applied(resource.key, space, meta["name"], action, after)
+    return Applied(resource.key, space, meta["name"], action, after, obj)
 
 
 def _create(client: Client, resource: Resource, manifest: Manifest, namespace: str) -> Applied:
@@ -77,7 +79,7 @@ def _create(client: Client, resource: Resource, manifest: Manifest, namespace: s
         obj = client.create(resource.key, manifest.object, namespace if resource.namespaced else "")
     except ApiError as refused:
         raise _refusal(manifest, refused) from None
-    return Applied(resource.key, namespace, obj["metadata"]["name"], "created", obj)
+    return Applied(resource.key, namespace, obj["metadata"]["name"], "created", obj, manifest.object)
 
 
 def _resource(client: Client, manifest: Manifest) -> Resource:

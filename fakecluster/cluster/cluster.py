@@ -16,6 +16,7 @@ from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import Twin
 from fakecluster.cni import Runtime
+from fakecluster.errors import ManifestError
 from fakecluster.fabric.network import Network
 from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod, Service
 from fakecluster.sim import Choices, Clock, Seeded
@@ -27,9 +28,9 @@ class Cluster:
     """A Kubernetes cluster's network in this process.
 
     `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
-    (iptables, ipvs, nftables, userspace); `ip_family` ipv4, ipv6, dual or dual-ipv6; `proxy_config` fields of a
-    KubeProxyConfiguration; `seed` (or a driver, `choices`) decides what chance would. Raises ValueError for arguments
-    that make no cluster, `Unsupported` for what is not modelled.
+    (iptables, ipvs, nftables, userspace) and `kubernetes` its version; `ip_family` ipv4, ipv6, dual or dual-ipv6;
+    `proxy_config` fields of a KubeProxyConfiguration; `seed` (or a driver, `choices`) decides what chance would.
+    Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
     """
 
     def __init__(
@@ -40,13 +41,22 @@ class Cluster:
         ip_family: str = "ipv4",
         proxy_config: Mapping[str, Any] | None = None,
         dns: bool = True,
+        kubernetes: str = "1.36",
         seed: int = 0,
         choices: Choices | None = None,
     ) -> None:
-        overrides = json.dumps(proxy_config, sort_keys=True) if proxy_config else ""
-        spec = ClusterSpec.of(nodes, proxy=proxy, ip_family=ip_family, proxy_config=overrides, dns=dns)
+        spec = ClusterSpec.of(
+            nodes,
+            proxy=proxy,
+            ip_family=ip_family,
+            proxy_config=json.dumps(proxy_config, sort_keys=True) if proxy_config else "",
+            dns=dns,
+            kubernetes=kubernetes,
+        )
         self.parts = template(spec).fork(choices if choices is not None else Seeded(seed))
         self.traces: list[PacketTrace] = []
+        #: what was applied, in order, as it was given
+        self.applied: list[JsonObject] = []
 
     # --- the parts
 
@@ -89,10 +99,10 @@ class Cluster:
         Raises `ManifestError` for the first object that is refused; what was applied before it stays (its `applied`).
         """
         done: list[Applied] = []
-        from fakecluster.errors import ManifestError
-
         try:
-            done.extend(apply(self.api, source, namespace=namespace))
+            for one in apply(self.api, source, namespace=namespace):
+                done.append(one)
+                self.applied.append(one.manifest)
         except ManifestError as refused:
             refused.applied = tuple(str(one) for one in done)
             raise
@@ -100,6 +110,12 @@ class Cluster:
             if settle:
                 self.settle()
         return done
+
+    def manifest(self) -> str:
+        """Everything that was applied to this cluster, as one YAML text."""
+        import yaml
+
+        return yaml.safe_dump_all(self.applied, sort_keys=False)
 
     def delete(self, resource: str, name: str, namespace: str = "default", *, settle: bool = True) -> None:
         """Delete an object (`delete("pods", "web-1")`) and settle. Raises `ApiError`."""
@@ -191,7 +207,7 @@ class Cluster:
         """An independent copy; with `proxy`, its kube-proxies are restarted in that mode."""
         copy = Cluster.__new__(Cluster)
         copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
-        copy.traces = []
+        copy.traces, copy.applied = [], self.applied.copy()
         if proxy and proxy != self.spec.proxy:
             copy.parts.set_proxy(proxy)
         return copy

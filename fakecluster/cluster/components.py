@@ -97,7 +97,9 @@ class Components:
 
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
-        self.proxies[node] = proxies.ProxyComponent(node, self.server, self.clock, netns, self.proxy_config)
+        self.proxies[node] = proxies.ProxyComponent(
+            node, self.server, self.clock, netns, self.proxy_config, kubernetes=self.spec.kubernetes
+        )
 
     def set_proxy(self, mode: str) -> None:
         """Restart every kube-proxy in another mode, which removes what the old one wrote."""

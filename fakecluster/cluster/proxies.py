@@ -32,10 +32,21 @@ def target(node: str) -> str:
 class ProxyComponent:
     """One node's kube-proxy with its watch and its HTTP ports."""
 
-    def __init__(self, node: str, api: ApiServer, clock: Clock, netns: Netns, config: KubeProxyConfiguration) -> None:
+    def __init__(
+        self,
+        node: str,
+        api: ApiServer,
+        clock: Clock,
+        netns: Netns,
+        config: KubeProxyConfiguration,
+        *,
+        kubernetes: str,
+    ) -> None:
         self.node, self._api, self._clock = node, api, clock
         ports, relays = HttpPorts(netns, self), Relays(netns)
-        self.process = KubeProxy(node, config, netns, clock, ports=ports, relays=relays, choices=netns.choices)
+        self.process = KubeProxy(
+            node, config, netns, clock, ports=ports, relays=relays, choices=netns.choices, kubernetes=kubernetes
+        )
         self._started = False
         self._inbox = api.watch(target(node), RESOURCES)
         clock.bind(target(node), self.handle)

@@ -14,7 +14,7 @@ from fakecluster.handles.outcomes import Outcomes, connection_outcomes, packet_o
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place, locate
 from fakecluster.handles.sending import finished, quiet_port
-from fakecluster.handles.talk import ConnectFailed, Connection, Reach, ResolveFailed, open_connection
+from fakecluster.handles.talk import ConnectFailed, Connection, Reach, ResolveFailed, cause_of, open_connection
 from fakecluster.handles.targets import Target, TargetError, parse_target
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.netns import Netns
@@ -123,7 +123,8 @@ class Host:
             if connection.place.protocol != "tcp":
                 connection.request(b"reach", timeout_s=timeout_s)
         except ConnectFailed as failed:
-            return Reach(False, words, failed.outcome, str(failed.trace or ""))
+            cause = cause_of(failed.trace.trace) if failed.trace is not None else ""
+            return Reach(False, words, failed.outcome, str(failed.trace or ""), cause)
         except ResolveFailed as failed:
             return Reach(False, words, str(failed))
         connection.close()

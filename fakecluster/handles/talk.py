@@ -12,6 +12,7 @@ from fakecluster.handles.packets import PacketTrace
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.sockets import Socket
 from fakecluster.kernel.tcp_socket import TcpConnection
+from fakecluster.trace import RuleStep, Trace
 
 if TYPE_CHECKING:
     from fakecluster.handles.host import Host
@@ -143,17 +144,33 @@ def open_connection(host: Host, place: Place, *, timeout_s: float = 0.0) -> Conn
     return connection
 
 
-@attrs.frozen
+def cause_of(trace: Trace) -> str:
+    """Where the packet ended and the last rule that it met there, in one line."""
+    if not trace.way:
+        return ""
+    end = trace.way[-1]
+    rules = [step for step in end.steps if isinstance(step, RuleStep)]
+    rule = f" by {rules[-1].table} {rules[-1].chain}: {rules[-1].text}" if rules else ""
+    reason = f" ({end.verdict.reason})" if end.verdict.reason else ""
+    return f"{end.verdict.what} in {end.namespace} at {end.verdict.where}{reason}{rule}"
+
+
+@attrs.frozen(repr=False)
 class Reach:
     """Whether a place could be reached, true or false in a condition; `str()` says why."""
 
     ok: bool
     target: str
     outcome: str
-    explanation: str = attrs.field(default="", repr=False)
+    explanation: str = ""
+    #: the place and the rule that decided, in one line
+    cause: str = ""
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def __repr__(self) -> str:
+        return f"<{self.target}: {self.outcome}{': ' + self.cause if self.cause else ''}>"
 
     def __str__(self) -> str:
         return f"{self.target}: {self.outcome}" + (f"\n{self.explanation}" if self.explanation else "")

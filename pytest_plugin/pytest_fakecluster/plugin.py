@@ -1,11 +1,13 @@
-"""Fixtures, marker and failure reports. Importing this module costs nothing: fakecluster is imported by the first fixture."""
+"""Fixtures, marker, options, failure reports. Importing it costs nothing: the first fixture imports fakecluster."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_fakecluster import options
 
 if TYPE_CHECKING:
     from fakecluster import Cluster
@@ -15,12 +17,75 @@ MARKER_HELP = (
     "fakecluster(nodes=2, proxy='iptables', seed=0, ...): how the `cluster` fixture builds its cluster; "
     "the arguments are those of fakecluster.Cluster"
 )
-#: The proxy modes that `proxy_mode` runs a test in.
-PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
+#: Clusters that a failing test's report looks at, the newest.
+CLUSTERS_SHOWN = 4
+Factory = Callable[..., "Cluster"]
+_CLUSTERS = pytest.StashKey[list[Any]]()
+_PAGES = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER_HELP)
+    config.stash[_CLUSTERS] = []
+    config.stash[_PAGES] = []
+    options.check(config)
+
+
+# --- fixtures
+
+
+@pytest.fixture(scope="session")
+def fakecluster_factory(pytestconfig: pytest.Config) -> Factory:
+    """Makes clusters: `fakecluster_factory(nodes=3)`; for tests with several, and inside `@given`.
+
+    The arguments are those of fakecluster.Cluster; the options of the command line are its defaults.
+    """
+    from fakecluster import Cluster
+
+    def make(**arguments: Any) -> Cluster:
+        defaults: dict[str, Any] = {
+            "seed": int(options.value(pytestconfig, "seed")),
+            "kubernetes": options.value(pytestconfig, "kubernetes"),
+        }
+        if "choices" in arguments:
+            del defaults["seed"]
+        cluster = Cluster(**(defaults | arguments))
+        remember(pytestconfig, cluster)
+        return cluster
+
+    return make
+
+
+def remember(config: pytest.Config, cluster: Cluster) -> None:
+    """Let a failure's report show this cluster."""
+    clusters = config.stash[_CLUSTERS]
+    clusters.append(cluster)
+    del clusters[:-CLUSTERS_SHOWN]
+
+
+@pytest.fixture(scope="module")
+def fakecluster_shared(pytestconfig: pytest.Config, fakecluster_factory: Factory) -> Factory:
+    """Forks of clusters that are prepared once a module: `fakecluster_shared("shop.yaml", nodes=3)`.
+
+    The manifests are applied when they are first asked for; each call gives a copy of its own.
+    """
+    prepared: dict[str, Cluster] = {}
+
+    def fork(*manifests: Any, **arguments: Any) -> Cluster:
+        key = repr((manifests, sorted(arguments.items())))
+        if key not in prepared:
+            prepared[key] = fakecluster_factory(**arguments)
+            for source in manifests:
+                prepared[key].apply(source)
+        copy = prepared[key].fork()
+        remember(pytestconfig, copy)
+        return copy
+
+    return fork
 
 
 def cluster_arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -36,16 +101,13 @@ def cluster_arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fakecluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Cluster:
     """A fresh cluster, settled and empty; `@pytest.mark.fakecluster(...)` says how it is built."""
-    from fakecluster import Cluster
-
     try:
-        cluster = Cluster(**cluster_arguments(request))
+        return fakecluster_factory(**cluster_arguments(request))
     except (TypeError, ValueError) as wrong:
-        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.fakecluster: {wrong}") from None
-    request.node.stash[_CLUSTERS] = cluster
-    yield cluster
+        words = str(wrong).replace("Cluster.__init__() ", "")
+        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.fakecluster: {words}") from None
 
 
 @pytest.fixture
@@ -54,22 +116,54 @@ def cluster(fakecluster: Cluster) -> Cluster:
     return fakecluster
 
 
-@pytest.fixture(params=PROXY_MODES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "proxy_mode" in metafunc.fixturenames and not _is_parametrized(metafunc, "proxy_mode"):
+        metafunc.parametrize("proxy_mode", options.proxy_modes(metafunc.config))
+
+
+def _is_parametrized(metafunc: pytest.Metafunc, name: str) -> bool:
+    return any(name in str(marker.args[:1]) for marker in metafunc.definition.iter_markers("parametrize"))
+
+
+@pytest.fixture
 def proxy_mode(request: pytest.FixtureRequest) -> str:
-    """Runs the test once per proxy mode; a `cluster` of the same test is built in that mode."""
+    """The proxy mode of this run of the test: once for each mode; a `cluster` of the same test is built in it."""
     mode: str = request.param
     return mode
 
 
-_CLUSTERS = pytest.StashKey[Any]()
+# --- reports
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[_CLUSTERS].clear()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    report: Any = yield
-    cluster = item.stash.get(_CLUSTERS, None)
-    if cluster is not None and call.when == "call" and report.failed:
-        from pytest_fakecluster.report import sections
+    report = yield
+    clusters = item.config.stash[_CLUSTERS]
+    if clusters and call.when == "call" and report.failed:
+        from pytest_fakecluster import report as reports
 
-        report.sections.extend(sections(cluster))
+        level = options.value(item.config, "trace")
+        for cluster in clusters:
+            report.sections.extend(reports.sections(cluster, level))
+        folder = options.artifacts(item.config)
+        if folder is not None:
+            written = reports.write_artifacts(folder, item.nodeid, clusters)
+            report.sections.append(("fakecluster artifacts", "\n".join(str(path) for path in written)))
+        if options.value(item.config, "html"):
+            item.config.stash[_PAGES].append(reports.html_section(item.nodeid, clusters))
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = options.value(session.config, "html")
+    pages = session.config.stash[_PAGES]
+    if path and (pages or not hasattr(session.config, "workerinput")):
+        from pytest_fakecluster import report as reports
+
+        worker = getattr(session.config, "workerinput", {}).get("workerid", "")
+        reports.write_html(path, pages, worker=worker)

@@ -114,3 +114,122 @@ def test_the_plugin_can_be_switched_off(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-q", "-p", "no:fakecluster")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'cluster' not found*"])
+
+
+def test_the_factory_makes_several_clusters_also_inside_given(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from hypothesis import given, settings, strategies as st
+
+        def test_two(fakecluster_factory):
+            one, two = fakecluster_factory(nodes=1), fakecluster_factory(nodes=2, seed=5)
+            assert (len(one.nodes), len(two.nodes)) == (1, 2)
+            assert repr(two.choices) == "Seeded(5)" and repr(one.choices) == "Seeded(11)"
+
+        @settings(max_examples=5, deadline=None)
+        @given(count=st.integers(1, 3))
+        def test_given(fakecluster_factory, count):
+            assert len(fakecluster_factory(nodes=count).nodes) == count
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-p", "no:randomly", "--fakecluster-seed=11").assert_outcomes(passed=2)
+
+
+def test_shared_bases_are_prepared_once_and_forked(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        POD = {POD!r}
+
+        def test_first(fakecluster_shared):
+            cluster = fakecluster_shared(POD, nodes=1)
+            cluster.delete("pods", "web")
+            cluster.advance(60)
+            assert cluster.pods == []
+
+        def test_second(fakecluster_shared):
+            assert [pod.name for pod in fakecluster_shared(POD, nodes=1).pods] == ["web"]
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def test_modes_come_from_the_command_line_and_the_ini_file(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_modes(proxy_mode): ...")
+    result = pytester.runpytest_subprocess("-v", "-p", "no:randomly", "--fakecluster-proxy=nftables,ipvs")
+    result.assert_outcomes(passed=2)
+    pytester.makeini("[pytest]\nfakecluster_proxy = nftables\n")
+    pytester.runpytest_subprocess("-v", "-p", "no:randomly").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--fakecluster-proxy=ebpf", "unknown mode ebpf; there are iptables, ipvs, nftables, userspace"),
+        ("--fakecluster-seed=x", "expected a whole number"),
+        ("--fakecluster-trace=some", "one of none, last, all"),
+    ],
+)
+def test_wrong_flags_stop_the_run_with_one_line(pytester: pytest.Pytester, flag: str, words: str) -> None:
+    pytester.makepyfile("def test_nothing(): ...")
+    result = pytester.runpytest_subprocess("-q", flag)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{words}*"])
+
+
+def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_fails(cluster):
+            cluster.apply({POD!r})
+            cluster.node("a").connect(cluster.pod("web"), 80)
+            assert False
+        """
+    )
+    flags = ("--fakecluster-artifacts=out", "--fakecluster-html=report/traces.html")
+    pytester.runpytest_subprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(failed=1)
+    (folder,) = (pytester.path / "out").iterdir()
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "choices.txt", "manifest.yaml", "packets.pcap", "traces.txt",
+    ]  # fmt: skip
+    assert "name: web" in (folder / "manifest.yaml").read_text()
+    from scapy.utils import rdpcap
+
+    packets = rdpcap(str(folder / "packets.pcap"))
+    assert packets[0]["TCP"].dport == 80
+    assert "pod/web" in (pytester.path / "report" / "traces.html").read_text()
+
+
+def test_a_reach_that_fails_says_why_in_the_assertion(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_reach(cluster):
+            spec = {"selector": {"app": "none"}, "ports": [{"port": 80}]}
+            cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+            assert cluster.node("a").can_reach("svc/web:80")
+        """
+    )
+    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*<tcp://services/web:80: refused: dropped in node/a*has no endpoints*"])
+
+
+def test_it_works_under_xdist_in_unittest_classes_and_with_asyncio_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        import unittest, pytest
+
+        class TestOld(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _cluster(self, cluster):
+                self.cluster = cluster
+
+            def test_nodes(self):
+                self.assertEqual(len(self.cluster.nodes), 1)
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_many(cluster, number):
+            cluster.apply({POD!r})
+            assert cluster.pod("web").ready
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-n", "2").assert_outcomes(passed=5)
