@@ -141,9 +141,9 @@ class IpvsWriter:
         needed_in = (surroundings, view.topology_labels)
         if needed_in != self._needed_in:
             self._needs, self._needed_in = {}, needed_in
-        known, wanted, needs = self._needs, Wanted(), dict[ServicePortName, Needs]()
+        known, touched, wanted, needs = self._needs, changes.touched, Wanted(), dict[ServicePortName, Needs]()
         for name, port in view.services.items():
-            found = known.get(name) if name.service not in changes.touched else None
+            found = known.get(name) if name.service not in touched else None
             if found is None:
                 endpoints = view.endpoints.get(name, ())
                 found = needs_of(port, usable_endpoints(view, name), endpoints, surroundings)
