@@ -21,10 +21,12 @@ SUFFIX_ERROR = "unable to parse quantity's suffix"
 
 _NUMBER = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)(.*)", re.DOTALL)
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,3})")
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_DECIMAL_NAMES = {power: suffix for suffix, power in _DECIMAL.items()}
-_BINARY_NAMES = {power: suffix for suffix, power in _BINARY.items()}
+#: decimal suffix -> power of ten
+DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+#: binary suffix -> power of two
+BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_DECIMAL_NAMES = {power: suffix for suffix, power in DECIMAL.items()}
+_BINARY_NAMES = {power: suffix for suffix, power in BINARY.items()}
 _NANO = 10**9
 #: Digits beyond this cannot matter (the server clamps at 2^63-1), but would cost time.
 _MAX_TEXT = 256
@@ -58,10 +60,10 @@ def parse_quantity(text: str) -> Quantity:
         raise ValueError(SYNTAX_ERROR)
     sign, digits, suffix = match.groups()
     number = Fraction(f"{sign}{digits}" if not digits.endswith(".") else f"{sign}{digits}0")
-    if suffix in _DECIMAL:
-        return _rounded(number * Fraction(10) ** _DECIMAL[suffix], "decimal")
-    if suffix in _BINARY:
-        return _rounded(number * 2 ** _BINARY[suffix], "binary")
+    if suffix in DECIMAL:
+        return _rounded(number * Fraction(10) ** DECIMAL[suffix], "decimal")
+    if suffix in BINARY:
+        return _rounded(number * 2 ** BINARY[suffix], "binary")
     exponent = _EXPONENT.fullmatch(suffix)
     if exponent is None:
         raise ValueError(SUFFIX_ERROR if re.fullmatch(r"[a-zA-Z]*[-+]?\d*", suffix) else SYNTAX_ERROR)

@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.kinds_workload.template_hash import template_hash
 from fakecluster.controllers.conditions import condition
 from fakecluster.controllers.deployments import revisions, sizes, status
 from fakecluster.controllers.deployments.sizes import active, by_age, reported, size, total, wanted
 from fakecluster.controllers.loop import Desk
 from fakecluster.controllers.ownership import key_of, reference_to
-from fakecluster.controllers.revisions import safe_hash
 
 Json = dict[str, Any]
 RESOURCE, REPLICA_SETS = "deployments.apps", "replicasets.apps"
@@ -62,7 +62,7 @@ class Rollout:
         deployment, spec = self.deployment, self.deployment["spec"]
         namespace, name = key_of(deployment)
         collisions = (deployment.get("status") or {}).get("collisionCount")
-        digest = safe_hash(spec["template"], collisions)
+        digest = template_hash(spec["template"], collisions)
         labelled = _labelled(spec["template"], digest)
         number = max((revisions.revision(one) for one in self.old), default=0) + 1
         made: Json = {
