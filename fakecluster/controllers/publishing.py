@@ -19,8 +19,11 @@ TERMINAL_PHASES = frozenset({"Failed", "Succeeded"})
 
 def ready_condition(pod: Json) -> Json | None:
     """The Pod's condition `Ready`, if it has one."""
-    conditions: list[Json] = pod.get("status", {}).get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == "Ready"), None)
+    condition: Json
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            return condition
+    return None
 
 
 def is_ready(pod: Json) -> bool:
@@ -59,6 +62,11 @@ def target_ref(pod: Json) -> Json:
     }
 
 
+def has_fixed_ports(service: Json) -> bool:
+    """Whether the Service's ports are the same on every Pod, as none is looked up by name."""
+    return not any(isinstance(port.get("targetPort"), str) for port in service["spec"].get("ports") or ())
+
+
 def port_number(pod: Json, port: Json) -> int | None:
     """The Pod's port behind a Service port; None where a named targetPort is not among the Pod's ports.
 
@@ -94,8 +102,12 @@ def _without_leading_zeros(text: str) -> str:
 
 def pod_addresses(pod: Json, family: str) -> list[str]:
     """The Pod's addresses of one family ("IPv4" or "IPv6"), in canonical form."""
-    found = (parsed_ip(entry.get("ip", "")) for entry in pod["status"].get("podIPs") or ())
-    return [address[1] for address in found if address and address[0] == family]
+    addresses = []
+    for entry in pod["status"].get("podIPs") or ():
+        parsed = parsed_ip(entry.get("ip", ""))
+        if parsed is not None and parsed[0] == family:
+            addresses.append(parsed[1])
+    return addresses
 
 
 def has_cluster_ip(service: Json) -> bool:

@@ -52,7 +52,8 @@ class Selection:
             return []
         names = min((self._pods.get((namespace, *item), {}) for item in selector.items()), key=len)
         found = (self._store.get("pods", namespace, name) for name in sorted(names))
-        return [pod for pod in found if pod is not None and _selects(selector, _labels(pod))]
+        pods = [pod for pod in found if pod is not None]
+        return pods if len(selector) == 1 else [pod for pod in pods if _selects(selector, _labels(pod))]
 
     def services(self, namespace: str, labels: dict[str, str]) -> set[Key]:
         """The Services of a namespace that select a Pod with these labels."""

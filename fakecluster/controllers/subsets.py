@@ -13,6 +13,7 @@ from typing import Any
 
 from fakecluster.controllers.publishing import (
     Json,
+    has_fixed_ports,
     is_published,
     is_ready,
     parsed_ip,
@@ -34,6 +35,7 @@ def subsets_for(service: Json, pods: Iterable[Json]) -> list[Json]:
     """The subsets of a Service's Endpoints: every published Pod under the ports it offers, ready or not."""
     tolerant = bool(service["spec"].get("publishNotReadyAddresses"))
     by_port: dict[Port, Addresses] = {}
+    fixed = _ports(service, {}) if has_fixed_ports(service) else None
     for pod in pods:
         if not is_published(pod, terminating=tolerant):
             continue
@@ -42,7 +44,7 @@ def subsets_for(service: Json, pods: Iterable[Json]) -> list[Json]:
             continue
         key = (address["ip"], address["targetRef"]["uid"])
         ready = tolerant or is_ready(pod)
-        for port in _ports(service, pod):
+        for port in _ports(service, pod) if fixed is None else fixed:
             addresses = by_port.setdefault(port, {})
             known = addresses.get(key)
             if known is None or known[1]:  # not ready once is not ready
@@ -72,9 +74,8 @@ def truncated(subsets: Sequence[Json]) -> list[Json] | None:
 
 
 def _address(service: Json, pod: Json) -> Json | None:
-    families = service["spec"].get("ipFamilies") or ["IPv4"]
-    ip = next((ip for ip in _ips(pod) if (parsed_ip(ip) or ("",))[0] == families[0]), None)
-    if ip is None:
+    ip = _ip(pod, (service["spec"].get("ipFamilies") or ["IPv4"])[0])
+    if not ip:
         return None
     hostname = published_hostname(pod, service)
     return {
@@ -85,8 +86,14 @@ def _address(service: Json, pod: Json) -> Json | None:
     }
 
 
-def _ips(pod: Json) -> list[str]:
-    return [entry.get("ip", "") for entry in pod["status"].get("podIPs") or ()]
+def _ip(pod: Json, family: str) -> str:
+    """The Pod's first address of a family as the Pod has it, or ""."""
+    for entry in pod["status"].get("podIPs") or ():
+        ip: str = entry.get("ip", "")
+        parsed = parsed_ip(ip)
+        if parsed is not None and parsed[0] == family:
+            return ip
+    return ""
 
 
 def _ports(service: Json, pod: Json) -> list[Port]:

@@ -30,7 +30,7 @@ from fakecluster.controllers.endpointslices.hints import (
     without_hints,
 )
 from fakecluster.controllers.endpointslices.topology import Counts, hint_by_zone
-from fakecluster.controllers.publishing import HEADLESS_LABEL, Json, has_cluster_ip, is_published
+from fakecluster.controllers.publishing import HEADLESS_LABEL, Json, has_cluster_ip, has_fixed_ports, is_published
 from fakecluster.controllers.sliceindex import MANAGED_BY, SERVICE_NAME
 
 MAX_ENDPOINTS = 100
@@ -129,10 +129,11 @@ class _Family:
     def _desired(self, pods: Collection[Json]) -> dict[Ports, Endpoints]:
         desired: dict[Ports, Endpoints] = {}
         tolerant = self.service["spec"].get("publishNotReadyAddresses")
+        fixed = endpoint_ports(self.service, {}) if has_fixed_ports(self.service) else None
         for pod in pods:
             if not is_published(pod, terminating=True):
                 continue
-            group = desired.setdefault(endpoint_ports(self.service, pod), {})
+            group = desired.setdefault(endpoint_ports(self.service, pod) if fixed is None else fixed, {})
             node = self.nodes.get(pod["spec"].get("nodeName") or "")
             if node is None and not tolerant:
                 self.plan.without_node.append(pod["metadata"]["name"])
