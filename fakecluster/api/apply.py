@@ -45,11 +45,13 @@ def apply(node: TypeNode, live: JsonObject, entries: Entries, application: Appli
         entries = _before_first_apply(node, live, application)
     writer = application.writer
     previous = entries.get(writer.key)
-    mine = managed.stripped(typed.field_set(node, config), application.ignored)
+    said = typed.field_set(node, config)
+    mine = managed.stripped(said, application.ignored)
     merged = typed.merge(node, live, config)
-    lines = {**entries, writer.key: Entry(writer, mine, application.unix_s)}
+    lines = {**entries, writer.key: Entry(writer, said, application.unix_s)}
     if previous is not None:
         merged = _prune(node, merged, lines, previous.fields)
+    lines[writer.key] = Entry(writer, mine, application.unix_s)
     lines = _take_over(node, live, merged, lines, application)
     kept = {key: entry for key, entry in lines.items() if entry.fields}
     same = previous is not None and previous.fields == mine and live == merged
@@ -60,8 +62,7 @@ def apply(node: TypeNode, live: JsonObject, entries: Entries, application: Appli
 
 def _before_first_apply(node: TypeNode, live: JsonObject, application: Application) -> Entries:
     writer = Writer(BEFORE_FIRST_APPLY, "Update", application.writer.api_version)
-    bare = {**live, "metadata": {key: value for key, value in live["metadata"].items() if key != "managedFields"}}
-    return managed.updated(node, {}, writer, application.unix_s, None, bare, application.ignored)
+    return managed.updated(node, {}, writer, application.unix_s, None, live, application.ignored)
 
 
 def _prune(node: TypeNode, merged: JsonObject, lines: Entries, last: FieldSet) -> JsonObject:

@@ -24,7 +24,8 @@ def decoded(resource: Resource, obj: Any) -> tuple[JsonObject, list[str]]:
     clean["metadata"] = schema.decoder(META + "ObjectMeta")(meta if meta is not None else {}, found)
     if found.bad:
         raise Unfit
-    clean["apiVersion"], clean["kind"] = resource.api_version, resource.kind
+    clean.setdefault("apiVersion", resource.api_version)
+    clean.setdefault("kind", resource.kind)
     return clean, resource.custom.prune(clean)
 
 

@@ -134,6 +134,8 @@ def updated(
     ignored: tuple[Path, ...],
 ) -> Entries:
     """The lines after an update: what it added or changed is the writer's alone, what it removed is nobody's."""
+    if not entries and old is not None and old["metadata"].get("uid"):
+        return entries  # an object that nobody manages stays so until somebody applies
     change = typed.compare(node, old if old is not None else typed.MISSING, new)
     taken = stripped(frozenset(change.added | change.modified), ignored)
     removed = stripped(frozenset(change.removed), ignored)

@@ -124,10 +124,9 @@ def validate_finalizers(finalizers: list[str]) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, name in enumerate(finalizers):
         place = f"metadata.finalizers[{index}]"
-        found = [invalid(place, name, words) for words in names.qualified_name(name)]
-        if not found and "/" not in name and name not in STANDARD_FINALIZERS:
-            found = [invalid(place, name, "name is neither a standard finalizer name nor is it fully qualified")]
-        errors += found
+        errors += [invalid(place, name, words) for words in names.qualified_name(name)]
+        if "/" not in name and name not in STANDARD_FINALIZERS:
+            errors.append(invalid(place, name, "name is neither a standard finalizer name nor is it fully qualified"))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         words = "finalizer orphan and foregroundDeletion cannot be both set"
         errors.append(invalid("metadata.finalizers", finalizers, words))

@@ -60,6 +60,8 @@ PLAIN: dict[str, frozenset[str]] = {
     "StatefulSetStatus": frozenset({"currentReplicas", "observedGeneration", "readyReplicas", "updatedReplicas"}),
     "VolumeMount": frozenset({"readOnly"}),
 }
+#: Optional lists that Go writes even when they are empty (as null).
+BARE_LISTS: dict[str, frozenset[str]] = {"EndpointSlice": frozenset(("endpoints", "ports"))}
 #: Strings that are pointers, and lists without `omitempty`: an empty one stays.
 POINTERS: dict[str, frozenset[str]] = {
     "Endpoint": frozenset({"hostname", "nodeName", "zone"}),

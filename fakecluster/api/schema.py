@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import attrs
 
-from fakecluster.api.pointers import PLAIN_TIMES, keeps_zero
+from fakecluster.api.pointers import BARE_LISTS, PLAIN_TIMES, keeps_zero
 from fakecluster.api.status import JsonObject
 
 Schema = dict[str, Any]
@@ -141,7 +141,7 @@ def _struct(schema: Schema, owner: str) -> Decode:
         fields[key] = (run, _omits_zero(owner, key, prop))
         if "default" in prop and prop["default"] in ({}, "", 0, False):
             always.append((key, _zero_maker(prop, run)))
-        elif key in schema.get("required", ()) and prop.get("type") == "array":
+        elif _is_bare_list(schema, owner, key):
             arrays.append(key)
         if _is_plain_time(owner, key, prop):
             always.append((key, _nothing))
@@ -175,7 +175,14 @@ def required_lists(api_version: str, kind: str) -> tuple[str, ...]:
     """The top-level lists of a kind that are null in the store when they are empty."""
     name = definition_name(api_version, kind)
     found = definitions()[name] if name else {}
-    return tuple(key for key in found.get("required", ()) if found["properties"][key].get("type") == "array")
+    return tuple(key for key in found.get("properties", ()) if name and _is_bare_list(found, name, key))
+
+
+def _is_bare_list(schema: Schema, owner: str, key: str) -> bool:
+    """Lists without `omitempty`: absent ones appear as null."""
+    if schema["properties"][key].get("type") != "array":
+        return False
+    return key in schema.get("required", ()) or key in BARE_LISTS.get(owner.rpartition(".")[2], ())
 
 
 def _nothing() -> None:

@@ -46,6 +46,8 @@ def create(request: Request, obj: JsonObject, record: Managed | None = None) -> 
         if strategy.default:
             strategy.default(obj)
         given = obj["metadata"].pop("managedFields", None)
+        for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            obj["metadata"].pop(key, None)
         record = record or _created_record(request, strategy, obj, given)
         admit_create(request, obj)
         _fill_system_meta(request, obj)
@@ -151,9 +153,30 @@ def update_or_create(request: Request, obj: JsonObject) -> tuple[Stored, bool]:
     return update(request, lambda _: obj), False
 
 
+#: Where the store keeps kinds that do not stand under their own name.
+STORED_AT = {
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "deployments.apps": "deployments",
+    "replicasets.apps": "replicasets",
+    "statefulsets.apps": "statefulsets",
+    "daemonsets.apps": "daemonsets",
+    "jobs.batch": "jobs",
+    "cronjobs.batch": "cronjobs",
+    "endpointslices.discovery.k8s.io": "endpointslices",
+    "ingresses.networking.k8s.io": "ingress",
+    "ingressclasses.networking.k8s.io": "ingressclasses",
+    "networkpolicies.networking.k8s.io": "networkpolicies",
+    "leases.coordination.k8s.io": "leases",
+    "poddisruptionbudgets.policy": "poddisruptionbudgets",
+}
+
+
 def _uid_precondition(request: Request, wanted: str, found: str) -> ApiError:
     resource = request.resource
-    place = f"{resource.group}/{resource.plural}" if resource.group else resource.plural
+    place = STORED_AT.get(resource.key, f"{resource.group}/{resource.plural}" if resource.group else resource.plural)
     key = "/".join(part for part in ("/registry", place, request.namespace, request.name) if part)
     why = (
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
@@ -412,7 +435,7 @@ def _check_version(request: Request, strategy: Strategy, new: JsonObject, old: J
     resource, meta, was = request.resource, new["metadata"], old["metadata"]
     revision = meta.get("resourceVersion", "")
     if revision and not revision.isdigit():
-        words = f'invalid resourceVersion "{revision}": strconv.ParseUint: parsing "{revision}": invalid syntax'
+        words = f'strconv.ParseUint: parsing "{revision}": invalid syntax'
         raise status.failure(500, "", words)
     if (not revision or revision == "0") and strategy.needs_resource_version:
         error = invalid("metadata.resourceVersion", 0, "must be specified for an update")

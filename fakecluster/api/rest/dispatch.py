@@ -12,7 +12,6 @@ from fakecluster.api.errors_protobuf import status_bytes
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, pods, subresources
 from fakecluster.api.rest.call import Call
-from fakecluster.api.rest.negotiation import Accepted
 from fakecluster.api.rest.path import Target, parse
 from fakecluster.api.rest.response import JSON, Response, page_not_found
 from fakecluster.api.rest.users import ADMIN, ANONYMOUS, User, authenticate, impersonated
@@ -101,7 +100,7 @@ def _resource(call: Call) -> Response:
     if target.subresource:
         return _encoded(call, subresources.answer(call, resource))
     verb = _verb(call, resource)
-    call.accepted = _negotiated(call)
+    call.accepted = negotiation.negotiate(call.headers.get("accept", ""))
     verbs = pods.BINDINGS if resource.key == "bindings" else objects.VERBS
     return _encoded(call, verbs[verb](call, resource))
 
@@ -121,8 +120,6 @@ def _verb(call: Call, resource: Resource) -> str:
     fits = bool(target.name) == (verb in ("get", "update", "patch", "delete"))
     if verb == "watch":
         fits = True
-    if verb == "get" and options_watch(call):
-        verb, fits = "watch", True
     if call.method == "HEAD" or not fits or verb not in resource.verbs:
         raise status.method_not_allowed()
     if verb == "create" and resource.namespaced and not target.namespace:
@@ -130,20 +127,6 @@ def _verb(call: Call, resource: Resource) -> str:
     if verb == "deletecollection" and resource.namespaced and not target.namespace:
         raise status.method_not_allowed()
     return verb
-
-
-def options_watch(call: Call) -> bool:
-    """A watch on one object's path is a watch of the collection, narrowed to it."""
-    from fakecluster.api.rest.path import wants_watch
-
-    return call.method == "GET" and wants_watch(call.query)
-
-
-def _negotiated(call: Call) -> Accepted:
-    accepted = negotiation.negotiate(call.headers.get("accept", ""))
-    if accepted.media == negotiation.PROTOBUF:
-        return accepted
-    return accepted
 
 
 def _encoded(call: Call, response: Response) -> Response:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
 from fakecluster.api import decoding, managed, status, strategy, writes
 from fakecluster.api.go_order import in_go_order, touched_by_merge, touched_by_operations
 from fakecluster.api.go_values import go_json, go_map_text
 from fakecluster.api.json_patch import PatchError, json_patch, unknown_fields
 from fakecluster.api.patch import merge_patch
 from fakecluster.api.resources import Resource
-from fakecluster.api.restoring import restore_problem
 from fakecluster.api.rest import bodies, options
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.go_json import SyntaxProblem, parse_json, parse_yaml
+from fakecluster.api.restoring import restore_problem
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.store import Stored
 from fakecluster.api.strategic import strategic_patch

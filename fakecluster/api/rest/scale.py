@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from fakecluster.api import selectors, status, writes
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import bodies, objects, options, patches

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import managed, reads, tables
+from fakecluster.api import managed, reads, status, tables
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.options import first
@@ -31,10 +31,15 @@ def object_shape(call: Call, resource: Resource) -> Shape:
     if accepted.shape == "Table":
         table = tables.for_resource(resource)
         include = first(call.query, "includeObject")
-        return lambda obj: table.render([obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")}, include)
+        now_s = call.server.clock.unix_s
+        return lambda obj: table.render([obj], _version_of(obj), include, now_s)
     if accepted.shape == "PartialObjectMetadata":
         return partial
     return ordered
+
+
+def _version_of(obj: JsonObject) -> JsonObject:
+    return {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
 
 
 def watch_shape(call: Call, resource: Resource) -> Shape:
@@ -48,8 +53,7 @@ def watch_shape(call: Call, resource: Resource) -> Shape:
 
     def render(obj: JsonObject) -> Any:
         nonlocal seen
-        version = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        rendered = table.render([obj], version, include, columns=not seen)
+        rendered = table.render([obj], _version_of(obj), include, call.server.clock.unix_s, columns=not seen)
         seen = True
         return rendered
 
@@ -62,7 +66,7 @@ def list_shape(call: Call, resource: Resource) -> Callable[[reads.Page], Any]:
 
     def render(page: reads.Page) -> Any:
         meta: JsonObject = {"resourceVersion": str(page.revision)}
-        if page.continue_:
+        if page.continue_ or (resource.custom is not None and not shape):
             meta["continue"] = page.continue_
         elif resource.custom is not None and not shape:
             meta["continue"] = ""
@@ -70,8 +74,13 @@ def list_shape(call: Call, resource: Resource) -> Callable[[reads.Page], Any]:
             meta["remainingItemCount"] = page.remaining
         objects = [managed.with_managed_fields(stored.object, stored.managed) for stored in page.items]
         if shape == "Table":
-            return tables.for_resource(resource).render(objects, meta, first(call.query, "includeObject"))
-        if shape in ("PartialObjectMetadata", "PartialObjectMetadataList"):
+            include, now_s = first(call.query, "includeObject"), call.server.clock.unix_s
+            return tables.for_resource(resource).render(objects, meta, include, now_s)
+        if shape == "PartialObjectMetadata":
+            internal = resource.group.partition(".")[0] or "core"
+            words = f"you requested PartialObjectMetadata, but the requested object is a list (*{internal}.{resource.kind}List)"
+            raise status.failure(406, "NotAcceptable", words)
+        if shape == "PartialObjectMetadataList":
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             return {**head, "metadata": meta, "items": [partial(obj) for obj in objects]}
         return {

@@ -18,7 +18,7 @@ def answer(call: Call, resource: Resource) -> Response:
     """Run the verb on a subresource; 404 when the kind has none of that name, 405 for a verb that it does not take."""
     target = call.target
     sub = resource.subresources.get(target.subresource)
-    if sub is None or target.rest and target.subresource not in PROXIED:
+    if sub is None or (target.rest and target.subresource not in PROXIED):
         raise status.no_such_resource()
     if target.verb not in sub.verbs or call.method == "HEAD":
         raise status.method_not_allowed()
