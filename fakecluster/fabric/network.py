@@ -171,10 +171,10 @@ class Network:
     def _take(self, netns: Netns, effects: list[Effect]) -> None:
         """What a namespace did: keep the record, carry on what was transmitted."""
         hops = self.journeys.get(self._journey)
+        if hops is not None:
+            walked = [hop for effect in effects if (hop := getattr(effect, "hop", None)) is not None]
+            hops += sorted(walked, key=lambda hop: hop.walk)  # what a packet caused comes after it
         for effect in effects:
-            hop = getattr(effect, "hop", None)
-            if hops is not None and hop is not None:
-                hops.append(hop)
             if type(effect) is Transmit:
                 self._carry(netns, effect, hops)
 
