@@ -38,6 +38,7 @@ class NumberRange:
         self._dynamic = first + static
         self.taken: set[int] = set()
         self._below = 0  # how many of the static band are taken
+        self._owned = True  # False while a fork shares `taken`
 
     def __contains__(self, number: int) -> bool:
         return self.first <= number <= self.last
@@ -46,6 +47,7 @@ class NumberRange:
         """Take a number of the range; False when it is taken."""
         if number in self.taken:
             return False
+        self._own()
         self.taken.add(number)
         self._below += number < self._dynamic
         return True
@@ -70,13 +72,19 @@ class NumberRange:
     def give_back(self, number: int) -> None:
         """Make a number free again; harmless when it is."""
         if number in self.taken:
+            self._own()
             self.taken.remove(number)
             self._below -= number < self._dynamic
 
+    def _own(self) -> None:
+        if not self._owned:
+            self.taken, self._owned = self.taken.copy(), True
+
     def fork(self) -> NumberRange:
+        """The same numbers taken; they are copied by whichever side changes them first."""
+        self._owned = False
         copy = object.__new__(NumberRange)
         copy.__dict__.update(self.__dict__)
-        copy.taken = self.taken.copy()
         return copy
 
 

@@ -34,7 +34,7 @@ def validate_config_map(config_map: JsonObject) -> list[FieldError]:
     for key in encoded:
         errors += [invalid(f"binaryData[{key}]", key, complaint) for complaint in names.config_key(key)]
     if _size(texts, encoded) > SIZE_MAX:
-        errors.append(too_long("", SIZE_MAX))
+        errors.append(too_long("[]", SIZE_MAX))
     return errors
 
 

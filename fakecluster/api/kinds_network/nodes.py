@@ -7,7 +7,16 @@ from typing import Any
 from fakecluster.api import names
 from fakecluster.api.kinds_network.ip_text import legacy_cidr
 from fakecluster.api.status import JsonObject
-from fakecluster.api.strategy import FieldError, Request, Strategy, duplicate, forbidden, invalid, not_supported
+from fakecluster.api.strategy import (
+    FieldError,
+    Request,
+    Strategy,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -60,12 +69,16 @@ def _keep_status(node: JsonObject, old: JsonObject, request: Request) -> None:
 
 def validate_node(node: JsonObject) -> list[FieldError]:
     """Everything that is wrong with a new Node (ValidateNode)."""
-    spec = node["spec"]
-    errors = _check_taints(spec.get("taints") or [])
-    ranges = spec.get("podCIDRs") or []
-    for number, cidr in enumerate(ranges):
-        errors += [invalid(f"spec.podCIDRs[{number}]", cidr, complaint) for complaint in legacy_cidr(cidr)]
-    if not errors and len(ranges) > 1 and len({":" in cidr for cidr in ranges}) != len(ranges):
+    return _check_taints(node["spec"].get("taints") or []) + _check_ranges(node["spec"].get("podCIDRs") or [])
+
+
+def _check_ranges(ranges: list[str]) -> list[FieldError]:
+    errors = [
+        invalid(f"spec.podCIDRs[{number}]", cidr, complaint)
+        for number, cidr in enumerate(ranges)
+        for complaint in legacy_cidr(cidr)
+    ]
+    if not errors and len({":" in cidr for cidr in ranges}) != len(ranges):
         errors.append(invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family"))
     return errors
 
@@ -79,7 +92,9 @@ def _check_taints(taints: list[JsonObject]) -> list[FieldError]:
         errors += [invalid(f"{path}.key", key, complaint) for complaint in names.qualified_name(key)]
         if found := names.label_value(value):
             errors.append(invalid(f"{path}.value", value, ";".join(found)))
-        if effect not in EFFECTS:
+        if not effect:
+            errors.append(required(f"{path}.effect"))
+        elif effect not in EFFECTS:
             errors.append(not_supported(f"{path}.effect", effect, EFFECTS))
         if (key, effect) in seen:
             clash = duplicate(path, _internal_taint(taint))
