@@ -34,6 +34,8 @@ def decoded(resource: Resource, obj: Any, validation: str = IGNORE) -> tuple[Jso
         if warnings and validation == STRICT:
             raise Undecodable(f"strict decoding error: {', '.join(warnings)}")
     clean.setdefault("metadata", {})
+    if (meta := obj.get("metadata")) and meta.get("managedFields") == []:
+        clean["metadata"]["managedFields"] = []  # an empty list asks to forget who manages what
     clean["apiVersion"], clean["kind"] = resource.api_version, resource.kind
     return clean, warnings
 

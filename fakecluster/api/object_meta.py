@@ -124,7 +124,7 @@ def validate_finalizers(finalizers: list[str]) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, name in enumerate(finalizers):
         place = f"metadata.finalizers[{index}]"
-        errors += [invalid(place, name, words) for words in names.qualified_name(name)]
+        errors += [invalid("metadata.finalizers", name, words) for words in names.qualified_name(name)]
         if "/" not in name and name not in STANDARD_FINALIZERS:
             errors.append(invalid(place, name, "name is neither a standard finalizer name nor is it fully qualified"))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

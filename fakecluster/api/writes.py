@@ -86,9 +86,9 @@ def _created_record(request: Request, strategy: Strategy, obj: JsonObject, given
 
 def base_record(given: Any, live: Managed | None) -> Managed | None:
     """The lines that a write starts from: those that the client sent, if they make sense, else the stored ones."""
-    if not given:
+    if given is None:
         return live
-    if given == [{}]:
+    if given in ([], [{}]):
         return Managed({})
     try:
         entries = managed.parse(given)

@@ -96,12 +96,14 @@ def check_kind(resource: Resource, value: JsonObject, known: bool) -> None:
             f"the API version in the data ({api_version}) does not match the expected API version ({resource.api_version})"
         )
     if kind != resource.kind:
-        why = f"converting ({_go(version, kind)}) to ({_internal(resource)}.{resource.kind}): unknown conversion"
+        why = unknown_conversion(resource, api_version, kind)
         raise decoding.cannot_be_handled(kind, version, resource.kind, why)
 
 
-def _go(version: str, kind: str) -> str:
-    return f"{version}.{kind}"
+def unknown_conversion(resource: Resource, api_version: str, kind: str) -> str:
+    """The words for an object of another kind that does exist."""
+    version = api_version.rpartition("/")[2]
+    return f"converting ({version}.{kind}) to ({_internal(resource)}.{resource.kind}): unknown conversion"
 
 
 def _internal(resource: Resource) -> str:

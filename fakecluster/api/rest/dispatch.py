@@ -10,7 +10,7 @@ import yaml
 from fakecluster.api import status
 from fakecluster.api.errors_protobuf import status_bytes
 from fakecluster.api.resources import Resource
-from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, pods, subresources
+from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, pods, reviews, subresources
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.path import Target, parse
 from fakecluster.api.rest.response import JSON, Response, page_not_found
@@ -102,7 +102,8 @@ def _resource(call: Call) -> Response:
     verb = _verb(call, resource)
     call.accepted = negotiation.negotiate(call.headers.get("accept", ""))
     verbs = pods.BINDINGS if resource.key == "bindings" else objects.VERBS
-    return _encoded(call, verbs[verb](call, resource))
+    handler = reviews.answer if resource.key in reviews.QUESTIONS else verbs[verb]
+    return _encoded(call, handler(call, resource))
 
 
 def _check_scope(target: Target, resource: Resource) -> None:

@@ -100,7 +100,7 @@ def decoded_patch(call: Call, request: Request, result: Any, quote: Callable[[],
             raise patch_invalid(
                 quote(), f'no kind "{kind}" is registered for version "{api_version}" in {bodies.SCHEME}'
             )
-        raise patch_invalid(quote(), f"unable to decode {api_version}, Kind={kind} into {resource.kind}")
+        raise patch_invalid(quote(), bodies.unknown_conversion(resource, api_version, kind))
     try:
         obj, warnings = decoding.decoded(resource, result, validation)
     except decoding.Undecodable as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakecluster.api import status
+from fakecluster.api.kinds_network import service_proxy
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import negotiation, objects, pods, scale
 from fakecluster.api.rest.call import Call
@@ -37,6 +38,13 @@ def plain(call: Call, resource: Resource) -> Response:
     return objects.VERBS[call.target.verb](call, resource)
 
 
+def proxied(call: Call, resource: Resource) -> Response:
+    """A request to a program behind the object: without a ready endpoint it ends here, passing it on is not modelled."""
+    if resource.key == "services":
+        service_proxy.locate(call.server.store, call.target.namespace, call.target.name)
+    raise Unsupported(f"{resource.plural}/{call.target.subresource}")
+
+
 HANDLERS: dict[str, Handler] = {
     "status": plain,
     "scale": scale.answer,
@@ -46,5 +54,6 @@ HANDLERS: dict[str, Handler] = {
     "binding": pods.bind,
     "eviction": pods.evict,
     "token": pods.token,
+    "proxy": proxied,
     **dict.fromkeys(("attach", "exec", "log", "portforward"), pods.through_kubelet),
 }

@@ -26,6 +26,14 @@ USERS = (
     User("bob", ("dev", "qa"), "3"),
 )
 AGENT = "gt-oracle"
+#: The recorded controller manager was that of a fork, which publishes this in every namespace.
+FORK_CONFIG_MAP = {
+    "metadata": {
+        "name": "openshift-service-ca.crt",
+        "annotations": {"service.beta.openshift.io/inject-cabundle": "true"},
+    },
+    "data": {"service-ca.crt": ""},
+}
 #: After a write to one of these the recorder waited for the controllers.
 SLOW_WRITES = ("/deployments", "/replicasets", "/nodes")
 WAIT_S = 0.9
@@ -91,11 +99,13 @@ class Replay:
             placeholder = f"{{{{{symbol}}}}}"
             if placeholder not in text:
                 continue
-            self.bindings.bind(placeholder, f"gt-{symbol}")
+            name = f"gt-{symbol}"
+            self.bindings.bind(placeholder, name)
             if not any(self._posts_namespace(step, placeholder) for step in self.data["steps"]):
-                self._send(
-                    {"method": "POST", "path": "/api/v1/namespaces", "body": {"metadata": {"name": f"gt-{symbol}"}}}
-                )
+                namespace = {"metadata": {"name": name}}
+                self._send({"method": "POST", "path": "/api/v1/namespaces", "body": namespace}, agent="gt-setup")
+                path = f"/api/v1/namespaces/{name}/configmaps"
+                self._send({"method": "POST", "path": path, "body": FORK_CONFIG_MAP}, agent="kube-controller-manager")
         self.cluster.advance(1.0)
 
     @staticmethod
@@ -117,7 +127,7 @@ class Replay:
             yield from self._wait_for(step)
         else:
             response = self._send(step["request"])
-            if operation == "watch-open" and response.stream is not None:
+            if operation == "watch-open":
                 self.watches[step["watch"]] = response
             if not step.get("unstable"):
                 yield from self._compare(step["response"], response)
@@ -129,9 +139,9 @@ class Replay:
             slow = any(word in request["path"] for word in SLOW_WRITES)
             self.cluster.advance(WAIT_S if slow else 0.02)
 
-    def _send(self, request: dict[str, Any]) -> Response:
+    def _send(self, request: dict[str, Any], *, agent: str = AGENT) -> Response:
         request = self.bindings.fill(request)
-        headers = {"User-Agent": AGENT, "Accept": JSON, **request.get("headers", {})}
+        headers = {"User-Agent": agent, "Accept": JSON, **request.get("headers", {})}
         body = b""
         if "rawBody" in request:
             body = request["rawBody"].encode()
@@ -177,10 +187,10 @@ class Replay:
 
     def _read_watch(self, step: dict[str, Any]) -> Iterator[str]:
         watch = self.watches.get(step["watch"])
-        if watch is None or watch.stream is None:
+        if watch is None:
             yield "the watch is not open"
             return
-        events = json.loads(json.dumps(watch.stream.take()))
+        events = json.loads(json.dumps(watch.stream.take() if watch.stream is not None else [watch.value]))
         yield from self.bindings.match(
             [normalized(event) for event in step["events"]], [normalized(event) for event in events], "events"
         )

@@ -34,6 +34,8 @@ SHAPES = {
 FREE = frozenset(("any", "time", "listrv", "age", "rfc1123time", "openapiHash", "gitCommit", "gitVersion"))
 #: Symbols of which different numbers must stand for different values.
 DISTINCT = frozenset(("uid", "ip4", "ip6", "nodePort", "gen"))
+#: Without a number these stand for another value each time.
+UNNUMBERED = frozenset(("{{gen}}", "{{hash}}", "{{uid}}"))
 NUMBERS = frozenset(("nodePort",))
 
 
@@ -132,11 +134,11 @@ class Bindings:
             out.append(re.escape(expected[end : match.start()]))
             end = match.end()
             symbol, kind = match[0], match[1]
-            if symbol in self.values and kind not in FREE:
+            if symbol in self.values and kind not in FREE and symbol not in UNNUMBERED:
                 out.append(re.escape(self.values[symbol]))
             elif symbol in groups:
                 out.append(f"(?P={groups[symbol]})")
-            elif kind in FREE and kind not in ("listrv",):
+            elif (kind in FREE and kind != "listrv") or symbol in UNNUMBERED:
                 out.append(f"(?:{SHAPES[kind]})")
             else:
                 name = f"g{len(fresh)}"
