@@ -39,7 +39,7 @@ def plain(call: Call, resource: Resource) -> Response:
 
 
 def proxied(call: Call, resource: Resource) -> Response:
-    """A request to a program behind the object: without a ready endpoint it ends here, passing it on is not modelled."""
+    """A request to a program behind the object: without an endpoint it ends here; passing it on is not modelled."""
     if resource.key == "services":
         service_proxy.locate(call.server.store, call.target.namespace, call.target.name)
     raise Unsupported(f"{resource.plural}/{call.target.subresource}")
