@@ -69,10 +69,10 @@ class TcpConnection(Socket):
     # --- what programs call
 
     def open(self) -> None:
-        """Send the SYN. Raises `SendError` when it cannot leave."""
+        """Send the SYN; it is sent again when a filter keeps it from leaving (tcp_connect ignores that error)."""
         self._start()
         self.state = "SYN_SENT"
-        self._emit(SYN, b"", first=True)
+        self._emit(SYN, b"")
 
     def _start(self) -> None:
         self.snd_nxt = self.netns.choices.draw(1 << 32, "initial sequence number")
@@ -114,7 +114,7 @@ class TcpConnection(Socket):
 
     # --- sending
 
-    def _emit(self, flags: int, data: bytes, *, first: bool = False) -> None:
+    def _emit(self, flags: int, data: bytes) -> None:
         segment = Outgoing(self.snd_nxt, flags, data)
         self.snd_nxt = segment.end
         self.unacknowledged.append(segment)
@@ -123,9 +123,7 @@ class TcpConnection(Socket):
         try:
             self._transmit(flags, segment.sequence, data)
         except SendError:
-            if first:
-                self._forget()
-                raise
+            return  # the retransmission timer runs
 
     def _transmit(self, flags: int, sequence: int, data: bytes) -> None:
         body = bytearray(self.port.to_bytes(2) + self.remote[1].to_bytes(2) + sequence.to_bytes(4))
