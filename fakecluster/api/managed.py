@@ -79,7 +79,7 @@ class Managed:
     entries: Entries | None
     node: TypeNode | None = None
     writer: Writer | None = None
-    unix_s: int = 0
+    unix_s: int | None = 0
     old: JsonObject | None = None  # without system fields that the write could not own
     new: JsonObject | None = None
     before: Managed | None = None
@@ -111,7 +111,7 @@ def written(
     node: TypeNode,
     before: Managed | None,
     writer: Writer,
-    unix_s: int,
+    unix_s: int | None,
     old: JsonObject | None,
     new: JsonObject,
     ignored: tuple[Path, ...] = (),
@@ -128,7 +128,7 @@ def updated(
     node: TypeNode,
     entries: Entries,
     writer: Writer,
-    unix_s: int,
+    unix_s: int | None,
     old: JsonObject | None,
     new: JsonObject | None,
     ignored: tuple[Path, ...],

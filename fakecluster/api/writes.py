@@ -377,6 +377,12 @@ def update(
         raise
 
 
+def _entry_time(request: Request) -> int | None:
+    """The time of the line in managedFields; writing a custom resource's scale leaves it out."""
+    scaled = request.subresource == "scale" and request.resource.custom is not None
+    return None if scaled else request.clock.unix_s
+
+
 def same_lines(new: Managed | None, old: Managed | None) -> bool:
     """Whether nobody's fields changed; times of unchanged lines do not count."""
     if new is old:
@@ -395,7 +401,7 @@ def _updated_record(
         type_of_resource(request.resource),
         base,
         writer(request),
-        request.clock.unix_s,
+        _entry_time(request),
         before.object,
         said,
         ignored_fields(request),

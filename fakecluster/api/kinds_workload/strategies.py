@@ -114,7 +114,9 @@ STRATEGIES: dict[str, Strategy] = {
     "horizontalpodautoscalers.autoscaling": Strategy(
         default=defaults.default_autoscaler, validate=policy_validation.validate_autoscaler
     ),
-    "leases.coordination.k8s.io": Strategy(validate=policy_validation.validate_lease, create_on_update=True),
+    "leases.coordination.k8s.io": Strategy(
+        validate=policy_validation.validate_lease, create_on_update=True, needs_resource_version=True
+    ),
     definition.RESOURCE: Strategy(
         default=definition.default_definition,
         prepare_create=definition.prepare_create,

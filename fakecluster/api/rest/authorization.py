@@ -81,7 +81,7 @@ BUILT_IN: tuple[tuple[str, list[dict[str, Any]], tuple[str, ...]], ...] = (
     (
         "system:service-account-issuer-discovery",
         [{"verbs": ["get"], "nonResourceURLs": ["/.well-known", "/.well-known/*"]}],
-        ("system:serviceaccounts",),
+        ("system:authenticated",),
     ),
 )
 
