@@ -6,25 +6,22 @@ Source: kubernetes pkg/controller/history/controller_history.go.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fakecluster.api.client import ApiError
 from fakecluster.controllers.loop import Desk
 from fakecluster.controllers.ownership import key_of, reference_to
+from fakecluster.controllers.template_hash import fnv1, safe_text, template_hash
 
 Json = dict[str, Any]
 RESOURCE = "controllerrevisions.apps"
 HASH_LABEL = "controller-revision-hash"
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def safe_hash(value: Json, collisions: int | None = None) -> str:
-    """A name for a JSON value: FNV-1a (the real one hashes Go's printing of it), in letters that spell no words."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":")) + ("" if collisions is None else str(collisions))
-    found = 0x811C9DC5
-    for byte in text.encode():
-        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(found))
+#: labels of a revision that say its hash, by the kind of its owner
+HASH_LABELS = {
+    "StatefulSet": ("controller.kubernetes.io/hash",),
+    "DaemonSet": ("controller.kubernetes.io/hash", HASH_LABEL),
+}
 
 
 def template_data(owner: Json) -> Json:
@@ -43,8 +40,22 @@ def of(desk: Desk, owner: Json) -> list[Json]:
     return sorted(desk.owned[RESOURCE].of(owner["metadata"]["uid"]), key=lambda one: int(one["revision"]))
 
 
-def current(desk: Desk, owner: Json, known: list[Json], labels: Json) -> Json:
-    """The revision of the owner's template: the one that there is, made the newest, or a new one."""
+def data_hash(owner: Json) -> str:
+    """How StatefulSets name a revision: FNV-1 over its data as Go writes JSON (HashControllerRevision)."""
+    text = json.dumps(template_data(owner), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    collisions = (owner.get("status") or {}).get("collisionCount", 0)
+    return safe_text(fnv1(f"{text}{collisions}".encode()))
+
+
+def daemon_hash(owner: Json) -> str:
+    """How DaemonSets name a revision: as a Deployment names a ReplicaSet."""
+    return template_hash(owner["spec"]["template"], (owner.get("status") or {}).get("collisionCount"))
+
+
+def current(desk: Desk, owner: Json, known: list[Json], digest: Callable[[Json], str]) -> Json:
+    """The revision of the owner's template: the one that there is, made the newest, or a new one named by `digest`."""
     data = template_data(owner)
     number = max((int(one["revision"]) for one in known), default=0)
     for one in known:
@@ -52,18 +63,18 @@ def current(desk: Desk, owner: Json, known: list[Json], labels: Json) -> Json:
             if int(one["revision"]) == number:
                 return one
             return desk.client.update(RESOURCE, {**one, "revision": number + 1})
-    return _made(desk, owner, data, number + 1, labels)
+    return _made(desk, owner, data, number + 1, digest(owner))
 
 
-def _made(desk: Desk, owner: Json, data: Json, number: int, labels: Json) -> Json:
+def _made(desk: Desk, owner: Json, data: Json, number: int, digest: str) -> Json:
     namespace, name = key_of(owner)
-    digest = safe_hash(data, (owner.get("status") or {}).get("collisionCount"))
+    labels = (owner["spec"]["template"].get("metadata") or {}).get("labels") or {}
     revision: Json = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
             "name": f"{name}-{digest}",
-            "labels": labels | {HASH_LABEL: digest},
+            "labels": labels | dict.fromkeys(HASH_LABELS[owner["kind"]], digest),
             "ownerReferences": [reference_to(owner)],
         },
         "data": data,

@@ -224,8 +224,7 @@ def sync(desk: Desk, key: Key) -> None:
     if daemon_set is None or is_going(daemon_set):
         return
     known = revisions.of(desk, daemon_set)
-    labels = dict((daemon_set["spec"]["template"].get("metadata") or {}).get("labels") or {})
-    revision = revisions.current(desk, daemon_set, known, labels)
+    revision = revisions.current(desk, daemon_set, known, revisions.daemon_hash)
     digest = revision["metadata"]["labels"][revisions.HASH_LABEL]
     selector = from_label_selector(daemon_set["spec"]["selector"])
     by_node: dict[str, list[Json]] = {}

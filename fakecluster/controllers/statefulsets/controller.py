@@ -228,8 +228,7 @@ def sync(desk: Desk, key: Key) -> None:
     if is_going(stateful_set):
         return
     known = revisions.of(desk, stateful_set)
-    labels = dict((stateful_set["spec"]["template"].get("metadata") or {}).get("labels") or {})
-    update = revisions.current(desk, stateful_set, known, labels)
+    update = revisions.current(desk, stateful_set, known, revisions.data_hash)
     name = (stateful_set.get("status") or {}).get("currentRevision")
     current = next((one for one in known if one["metadata"]["name"] == name), update)
     work = Pass(desk, stateful_set, by_ordinal, current, update)
