@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fakecluster.api import names
+from fakecluster.api.allocators import AllocationError, ServiceAllocators
 from fakecluster.api.kinds_network.ip_text import canonical, strict_ip
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.strategy import FieldError, Request, Strategy, invalid, required
@@ -61,4 +64,18 @@ def _name(text: str, is_prefix: bool) -> list[str]:
     return strict_ip(text)
 
 
-IP_ADDRESS = Strategy(validate=validate_ip_address, validate_update=_validate_update, name=_name)
+def _created(ip_address: JsonObject, request: Request) -> None:
+    """An address that has an object is taken, whoever made the object."""
+    allocators: ServiceAllocators = request.allocators
+    with suppress(AllocationError):
+        allocators.take_address(ip_address["metadata"]["name"])
+
+
+def _deleted(ip_address: JsonObject, request: Request) -> None:
+    allocators: ServiceAllocators = request.allocators
+    allocators.give_back_address(ip_address["metadata"]["name"])
+
+
+IP_ADDRESS = Strategy(
+    validate=validate_ip_address, validate_update=_validate_update, name=_name, created=_created, deleted=_deleted
+)

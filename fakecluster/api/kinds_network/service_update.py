@@ -69,7 +69,7 @@ def node_ports(spec: JsonObject) -> list[int]:
 
 def drop_inapplicable(spec: JsonObject, old: JsonObject) -> None:
     """Forget what the new type has no use for, as far as the update did not change it."""
-    if _lost(spec, old, lambda s: s["type"] in ADDRESSED_TYPES):
+    if _lost(spec, old, lambda s: s["type"] != "ExternalName"):
         if same_list(spec, old, "clusterIPs"):
             _drop(spec, "clusterIP", "clusterIPs")
         for key in ("ipFamilies", "ipFamilyPolicy"):

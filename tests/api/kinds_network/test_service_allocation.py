@@ -122,3 +122,12 @@ def test_an_address_keeps_the_text_it_was_asked_with(client: Client, service: Cr
     assert client.get("ipaddresses.networking.k8s.io", "fd00:10:96::77")["spec"]["parentRef"]["name"] == "a"
     client.delete("services", "a", "default")
     assert service("b", clusterIP="fd00:10:96::77")["spec"]["clusterIP"] == "fd00:10:96::77"
+
+
+def test_an_address_with_an_object_is_taken_whoever_made_it(client: Client, service: Create, refusal: Refusal) -> None:
+    resource = "ipaddresses.networking.k8s.io"
+    parent = {"resource": "gateways", "group": "example.com", "name": "x", "namespace": "default"}
+    client.create(resource, {"metadata": {"name": "10.96.20.30"}, "spec": {"parentRef": parent}})
+    assert "provided IP is already allocated" in refusal(lambda: service("a", clusterIP="10.96.20.30"))
+    client.delete(resource, "10.96.20.30")
+    assert service("a", clusterIP="10.96.20.30")["spec"]["clusterIP"] == "10.96.20.30"
