@@ -23,6 +23,8 @@ Json = dict[str, Any]
 TARGET = "namespace-controller"
 USER = "system:serviceaccount:kube-system:namespace-controller"
 FINALIZER = "kubernetes"
+#: from a namespace's deletion until the first look, so that every server knows that nothing new may come in
+GRACE_S = 5.0
 #: condition -> (reason, message) while nothing is in the way
 FINE = {
     "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
@@ -43,7 +45,7 @@ class NamespaceController:
         self._api, self._clock = api, clock
         self._client = Client(api, user=USER, agent="kube-controller-manager")
         self._inbox = api.watch(TARGET, {"namespaces", *_namespaced(api)})
-        self._going: dict[str, None] = {}
+        self._going: dict[str, bool] = {}  # by name: whether the grace period is over
         clock.bind(TARGET, self.handle)
 
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> NamespaceController:
@@ -56,8 +58,11 @@ class NamespaceController:
         return copy
 
     def handle(self, payload: object) -> None:
-        """Look at every namespace in which something changed that its deletion waits for."""
+        """Look at every namespace in which something changed that its deletion waits for, or whose time has come."""
         dirty = dict.fromkeys(name for event in self._inbox.take() for name in self._notice(event))
+        if isinstance(payload, tuple) and payload[0] in self._going:
+            self._going[payload[0]] = True
+            dirty[payload[0]] = None
         for name in dirty:
             self._sync(name)
 
@@ -66,10 +71,12 @@ class NamespaceController:
         if event.resource == "namespaces":
             if event.type == "DELETED":
                 self._going.pop(name, None)
-            elif "deletionTimestamp" in event.object["metadata"]:
-                self._going[name] = None
+            elif self._going.get(name):
                 yield name
-        elif self._going and namespace in self._going and event.type == "DELETED":
+            elif "deletionTimestamp" in event.object["metadata"] and name not in self._going:
+                self._going[name] = False
+                self._clock.schedule(TARGET, (name,), delay_s=GRACE_S)
+        elif self._going and self._going.get(namespace) and event.type == "DELETED":
             yield namespace
 
     def _sync(self, name: str) -> None:

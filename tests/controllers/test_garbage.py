@@ -124,7 +124,9 @@ def test_a_deleted_namespace_goes_with_everything_in_it(shop):
     shop.client.create("pods", pod("p"), "shop")
     shop.clock.settle()
     shop.client.delete("namespaces", "shop")
-    shop.clock.settle()
+    shop.clock.advance(4.9)
+    assert configs(shop, "shop") == ["one"]
+    shop.clock.advance(0.1)
     assert shop.server.store.get("namespaces", "", "shop") is None
     assert [resource for resource in shop.server.store.resources() if shop.client.list(resource, "shop")] == []
 
@@ -137,7 +139,7 @@ def test_in_a_deleted_namespace_pods_go_before_anything_else(shop):
     shop.client.create("pods", held, "shop")
     shop.clock.settle()
     shop.client.delete("namespaces", "shop")
-    shop.clock.settle()
+    shop.clock.advance(5)
     assert configs(shop, "shop") == ["one"]
     assert shop.client.get("namespaces", "shop")["status"]["phase"] == "Terminating"
     shop.client.patch("pods", "p", {"metadata": {"finalizers": None}}, "shop")
@@ -149,7 +151,7 @@ def test_a_namespace_that_cannot_go_says_what_is_left(shop):
     shop.client.create("namespaces", {"metadata": {"name": "shop"}})
     make(shop, config("one", finalizers=["x.io/hold"]), "shop")
     shop.client.delete("namespaces", "shop")
-    shop.clock.settle()
+    shop.clock.advance(5)
     said = {one["type"]: one for one in shop.client.get("namespaces", "shop")["status"]["conditions"]}
     remaining = said["NamespaceContentRemaining"]
     assert (remaining["status"], remaining["reason"]) == ("True", "SomeResourcesRemain")
