@@ -37,6 +37,8 @@ FORK_CONFIG_MAP = {
 #: After a write to one of these the recorder waited for the controllers.
 SLOW_WRITES = ("/deployments", "/replicasets", "/nodes")
 WAIT_S = 0.9
+#: This controller waits five seconds before it looks at a deletion: only a step that polls sees its work.
+PATIENT = "namespace-controller"
 #: Longest wait for a step that polls.
 EVENTUALLY_S = 90.0
 KEPT_HEADERS = ("Allow", "Location", "Www-Authenticate", "Retry-After")
@@ -89,6 +91,7 @@ class Replay:
 
     def run(self) -> Iterator[Difference]:
         self._make_namespaces()
+        self.cluster.clock.hold(PATIENT)
         for step in self.data["steps"]:
             for text in self._step(step):
                 yield Difference(f"step {step['id']}", text)
@@ -205,7 +208,9 @@ class Replay:
                 return
             self.bindings = kept
             pause = 0.1 if waited < 2 else 1.0
+            self.cluster.clock.release(PATIENT)
             self.cluster.advance(pause)
+            self.cluster.clock.hold(PATIENT)
             waited += pause
         yield from differences
 
