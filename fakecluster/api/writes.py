@@ -119,7 +119,7 @@ def ignored_fields(request: Request) -> tuple[tuple[str, ...], ...]:
     if request.subresource == "status":
         strategy = strategy_of(request.resource)
         return (("f:spec",), *strategy.status_ignores)
-    if not request.subresource and request.resource.has_status:
+    if request.subresource in ("", "finalize") and request.resource.has_status:
         return (("f:status",),)
     return ()
 
