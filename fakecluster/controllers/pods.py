@@ -5,13 +5,13 @@ Sources: kubernetes pkg/controller/controller_utils.go, pkg/api/v1/pod/util.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from math import floor, log2
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.controllers.conditions import condition, is_true
 from fakecluster.controllers.ownership import reference_to
-from fakecluster.controllers.quantity import quantity
 from fakecluster.controllers.timestamps import unix_seconds
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ def restarts(pod: Json) -> int:
     return max((one.get("restartCount", 0) for one in all_statuses), default=0)
 
 
+def deletion_cost(pod: Json) -> int:
+    """What the Pod's annotation says that deleting it costs; 0 when it says nothing that can be read."""
+    text = (pod["metadata"].get("annotations") or {}).get(DELETION_COST, "0")
+    return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else 0
+
+
 def deletion_order(pods: Iterable[Json], rank: Callable[[Json], int], clock: Clock) -> list[Json]:
     """Pods, those that a scale-down deletes first in front (ActivePodsWithRanks).
 
@@ -125,7 +131,7 @@ def deletion_order(pods: Iterable[Json], rank: Callable[[Json], int], clock: Clo
             bool(pod["spec"].get("nodeName")),
             {"Pending": 0, "Unknown": 1, "Running": 2}.get(phase(pod), 0),
             is_ready(pod),
-            quantity((pod["metadata"].get("annotations") or {}).get(DELETION_COST, "0")),
+            deletion_cost(pod),
             -rank(pod),
             (age(ready) if ready else 64) if is_ready(pod) else 0,
             -restarts(pod),

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from fakecluster.api.kinds_workload.quantity import parse_quantity
 from fakecluster.controllers.endpointslices.endpoint import zone_of
 from fakecluster.controllers.endpointslices.hints import draft_of, is_ready_endpoint, with_hints, without_hints
 from fakecluster.controllers.publishing import Json
-from fakecluster.controllers.quantity import quantity
 
 OVERLOAD_THRESHOLD = 0.2
 _EXCLUDED = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
@@ -47,7 +47,7 @@ def zone_shares(nodes: Iterable[Json]) -> dict[str, float] | None:
         labels = node["metadata"].get("labels") or {}
         if any(label in labels for label in _EXCLUDED) or not _is_node_ready(node):
             continue
-        milli = math.ceil(quantity((node["status"].get("allocatable") or {}).get("cpu", "0")) * 1000)
+        milli = parse_quantity((node["status"].get("allocatable") or {}).get("cpu", "0")).milli
         zone = zone_of(node)
         if not zone or not milli:
             return None

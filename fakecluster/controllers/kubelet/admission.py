@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fakecluster.api.kinds_workload.quantity import parse_quantity
 from fakecluster.controllers.conditions import is_true
 from fakecluster.controllers.node_affinity import selects_node
-from fakecluster.controllers.quantity import quantity
 from fakecluster.controllers.scheduler.filters import insufficient, ports_taken
 from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo
 from fakecluster.controllers.taints import untolerated
@@ -45,6 +45,6 @@ def _out_of(reason: str, pod: PodInfo, info: NodeInfo) -> tuple[str, str]:
         name = reason.removeprefix("Insufficient ")
         scale = 1000 if name == "cpu" else 1
         requested, used = int(pod.requests[name] * scale), int(info.requested.get(name, 0) * scale)
-    capacity = int(quantity(info.allocatable.get(name, "0")) * (1000 if name == "cpu" else 1))
+    capacity = int(parse_quantity(info.allocatable.get(name, "0")).value * (1000 if name == "cpu" else 1))
     what = f"requested: {requested}, used: {used}, capacity: {capacity}"
     return f"OutOf{name}", f"Pod was rejected: Node didn't have enough resource: {name}, {what}"

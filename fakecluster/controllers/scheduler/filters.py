@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import attrs
 
+from fakecluster.api.kinds_workload.quantity import parse_quantity
 from fakecluster.controllers.node_affinity import selects_node
-from fakecluster.controllers.quantity import quantity
 from fakecluster.controllers.scheduler.snapshot import HostPort, NodeInfo, PodInfo
 from fakecluster.controllers.taints import UNSCHEDULABLE, untolerated
 
@@ -60,10 +60,10 @@ def ports_taken(pod: PodInfo, info: NodeInfo) -> list[Refusal]:
 def insufficient(pod: PodInfo, info: NodeInfo) -> list[Refusal]:
     found = []
     allocatable = info.allocatable
-    if "pods" in allocatable and len(info.pods) + 1 > quantity(allocatable["pods"]):
+    if "pods" in allocatable and len(info.pods) + 1 > parse_quantity(allocatable["pods"]).value:
         found.append(Refusal("Too many pods", final=False))
     for name, amount in sorted(pod.requests.items()):
-        limit = quantity(allocatable[name]) if name in allocatable else Fraction()
+        limit = parse_quantity(allocatable[name]).value if name in allocatable else Fraction()
         if amount and amount > limit - info.requested.get(name, Fraction()):
             found.append(Refusal(f"Insufficient {name}", final=amount > limit))
     return found

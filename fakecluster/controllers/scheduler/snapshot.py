@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from fakecluster.controllers.quantity import quantity
+from fakecluster.api.kinds_workload.quantity import parse_quantity
 
 Json = dict[str, Any]
 HostPort = tuple[str, str, int]  # IP ("0.0.0.0": all), protocol, port
@@ -16,7 +16,7 @@ HostPort = tuple[str, str, int]  # IP ("0.0.0.0": all), protocol, port
 
 def _resources(container: Json) -> dict[str, Fraction]:
     requests = (container.get("resources") or {}).get("requests") or {}
-    return {name: quantity(amount) for name, amount in requests.items()}
+    return {name: parse_quantity(amount).value for name, amount in requests.items()}
 
 
 def pod_requests(spec: Json) -> dict[str, Fraction]:
@@ -40,7 +40,7 @@ def pod_requests(spec: Json) -> dict[str, Fraction]:
             peak[name] = max(peak.get(name, Fraction()), needed)
     for name, amount in peak.items():
         total[name] = max(total.get(name, Fraction()), amount)
-    _add(total, {name: quantity(amount) for name, amount in (spec.get("overhead") or {}).items()})
+    _add(total, {name: parse_quantity(amount).value for name, amount in (spec.get("overhead") or {}).items()})
     return total
 
 
