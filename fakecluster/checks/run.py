@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from fakecluster.checks import dns, modes, rollouts, selectors, services
+from fakecluster.checks import dns, modes, objects, rollouts, selectors, services
 from fakecluster.checks.finding import Finding
 
 if TYPE_CHECKING:
@@ -16,8 +16,11 @@ Check = Callable[["Cluster"], Iterable[Finding]]
 #: name -> the check; each looks at a settled cluster and leaves it as it is
 CHECKS: Mapping[str, Check] = {
     "selectors": selectors.selectors_match,
+    "endpoints": objects.slices_list_the_selected_pods,
+    "unique": objects.allocations_are_unique,
     "reachable": services.reachable,
     "unoffered": services.unoffered,
+    "hairpin": services.hairpin,
     "balanced": services.balanced,
     "affinity": services.affinity_is_sticky,
     "client-address": services.client_address_is_kept,

@@ -121,6 +121,20 @@ def unoffered(cluster: Cluster) -> Iterator[Finding]:
             yield Finding("unoffered", words(service, port), problem, evidence=str(seen))
 
 
+def hairpin(cluster: Cluster) -> Iterator[Finding]:
+    """A Pod reaches itself through its own Service."""
+    copy = cluster.fork()
+    for service, port in service_ports(copy):
+        for pod in service.ready_pods:
+            for address in service.cluster_ips:
+                seen = outcomes_of(pod, port, (address, port["port"]))
+                if seen.destinations & FAILURES:
+                    problem = (
+                        f"Pod {pod.name} connecting through its own Service: {', '.join(sorted(seen.destinations))}"
+                    )
+                    yield Finding("hairpin", words(service, port), problem, evidence=str(seen))
+
+
 def balanced(cluster: Cluster) -> Iterator[Finding]:
     """Each of n endpoints answers with probability 1/n, to the rounding of the kernel's numbers."""
     if cluster.spec.proxy not in RANDOM_MODES:

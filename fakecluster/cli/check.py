@@ -37,7 +37,8 @@ def check(
 ) -> None:
     """Check that Services are reachable, balanced, sticky and named right. Exits 1 when an error is found.
 
-    Checks: selectors, reachable, unoffered, balanced, affinity, client-address, dns, modes-agree, rollout.
+    Checks: selectors, endpoints, unique, reachable, unoffered, hairpin, balanced, affinity, client-address, dns,
+    modes-agree, rollout.
     """
     names = list(checks.CHECKS) if only is None else only
     if unknown := [name for name in names if name not in checks.CHECKS]:

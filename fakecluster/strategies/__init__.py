@@ -4,11 +4,13 @@ Everything is valid by construction and shrinks towards one node, one Service, o
 """
 
 from fakecluster.strategies.clusters import clusters, manifests
+from fakecluster.strategies.machine import ClusterMachine
 from fakecluster.strategies.naming import label_keys, label_values, labels, names, selectors
 from fakecluster.strategies.objects import pods, service_ports, services
 from fakecluster.strategies.packets import packets
 
 __all__ = [
+    "ClusterMachine",
     "clusters",
     "label_keys",
     "label_values",

@@ -1,0 +1,199 @@
+"""A stateful test of a whole cluster: subclass `ClusterMachine`, add rules of your own, run its `TestCase`.
+
+class TestMine(ClusterMachine):
+    proxy = "nftables"
+
+TestCluster = TestMine.TestCase
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from fakecluster.checks.endpoints import expected, service_ports, words
+from fakecluster.checks.objects import allocations_are_unique, slices_list_the_selected_pods
+from fakecluster.checks.services import FAILURES, outcomes_of
+from fakecluster.cluster import Cluster
+from fakecluster.handles import ConnectFailed, Connection, Pod
+from fakecluster.strategies.objects import service_ports as some_ports
+
+JsonObject = dict[str, Any]
+APPS = ("blue", "green")
+MAX_PODS, MAX_SERVICES = 5, 3
+#: Long enough for probes (every second here), kube-proxy and controllers to come to rest.
+REST_S = 5.0
+_CONTAINER = {
+    "name": "main",
+    "image": "example.com/server:1",
+    "ports": [{"containerPort": 80, "name": "http"}],
+    "readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1, "failureThreshold": 1},
+}
+_TARGETS: list[JsonObject] = [{"containerPort": 80, "name": "http", "protocol": "TCP"}]
+
+
+class ClusterMachine(RuleBasedStateMachine):
+    """Creates, deletes and flips Pods and Services, holds components, opens connections; see the invariants below."""
+
+    nodes: ClassVar[int] = 2
+    proxy: ClassVar[str] = "iptables"
+    ip_family: ClassVar[str] = "ipv4"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family)
+        self.flows: list[tuple[Connection, str, str]] = []  # connection, the server's name and its Pod's uid
+        self.watched: dict[tuple[str, str, str], JsonObject] = {}
+        self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
+        self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
+        self._count = 0
+
+    def _take(self) -> None:
+        for event in self._inbox.take():
+            meta = event.object["metadata"]
+            key = (event.resource, meta.get("namespace", ""), meta["name"])
+            if event.type == "DELETED":
+                del self.watched[key]
+            else:
+                self.watched[key] = event.object
+
+    def _apply(self, obj: JsonObject) -> None:
+        self.cluster.apply(obj)
+
+    @property
+    def servers(self) -> list[Pod]:
+        return [pod for pod in self.cluster.pods if pod.name != "client"]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        return self.cluster.clock.held
+
+    # --- rules
+
+    @initialize()
+    def start(self) -> None:
+        """One client Pod, from which connections are opened."""
+        spec = {"containers": [{"name": "main", "image": "example.com/client:1"}]}
+        self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec})
+
+    @precondition(lambda self: len(self.servers) < MAX_PODS)
+    @rule(app=st.sampled_from(APPS))
+    def create_pod(self, app: str) -> None:
+        self._count += 1
+        metadata = {"name": f"{app}-{self._count}", "labels": {"app": app}}
+        spec = {"containers": [_CONTAINER], "terminationGracePeriodSeconds": 2}
+        self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+    @precondition(lambda self: len(self.cluster.services) < MAX_SERVICES)
+    @rule(
+        app=st.sampled_from(APPS),
+        ports=some_ports(target_ports=_TARGETS),
+        kind=st.sampled_from(("ClusterIP", "NodePort")),
+    )
+    def create_service(self, app: str, ports: list[JsonObject], kind: str) -> None:
+        self._count += 1
+        spec = {"selector": {"app": app}, "ports": ports, "type": kind}
+        self._apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{self._count}"}, "spec": spec})
+
+    @precondition(lambda self: self.servers)
+    @rule(data=st.data())
+    def delete_pod(self, data: st.DataObject) -> None:
+        self.cluster.delete("pods", data.draw(st.sampled_from([pod.name for pod in self.servers])))
+
+    @precondition(lambda self: self.cluster.services)
+    @rule(data=st.data())
+    def delete_service(self, data: st.DataObject) -> None:
+        self.cluster.delete("services", data.draw(st.sampled_from([one.name for one in self.cluster.services])))
+
+    @precondition(lambda self: self.servers)
+    @rule(data=st.data(), ready=st.booleans())
+    def flip_readiness(self, data: st.DataObject, ready: bool) -> None:
+        self.cluster.pod(data.draw(st.sampled_from([pod.name for pod in self.servers]))).set_ready(ready)
+
+    @rule(seconds=st.sampled_from((1.0, 10.0, 60.0)))
+    def let_time_pass(self, seconds: float) -> None:
+        self.cluster.advance(seconds)
+
+    @rule(what=st.sampled_from(("kube-proxy@a", "endpointslice-controller", "coredns")))
+    def hold(self, what: str) -> None:
+        self.cluster.hold(what)
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def release(self) -> None:
+        for target in self.held:
+            self.cluster.release(target)
+        self.cluster.settle()
+
+    @precondition(lambda self: self.cluster.services)
+    @rule(data=st.data())
+    def connect(self, data: st.DataObject) -> None:
+        """Open a connection that is to live as long as its server does."""
+        service, port = data.draw(st.sampled_from(list(service_ports(self.cluster))), label="to")
+        if port.get("protocol") != "TCP":
+            return
+        try:
+            connection = self.cluster.pod("client").connect(service, port["port"])
+            server = connection.request(b"first").server
+        except ConnectFailed:
+            return
+        uid = self.cluster.pod(server).object["metadata"]["uid"] if server in {pod.name for pod in self.servers} else ""
+        self.flows.append((connection, server, uid))
+
+    # --- invariants
+
+    @invariant()
+    def established_flows_live_as_long_as_their_servers(self) -> None:
+        uids = {pod.object["metadata"]["uid"]: pod for pod in self.servers}
+        alive = [flow for flow in self.flows if flow[2] in uids and _runs(uids[flow[2]])]
+        self.flows = alive
+        for connection, server, _ in alive:
+            assert connection.request(b"still there?").server == server
+
+    @invariant()
+    def packets_go_to_endpoints_only(self) -> None:
+        """Once everything has come to rest and nothing is held back."""
+        if self.held:
+            return
+        rested = self.cluster.fork()
+        rested.advance(REST_S)
+        client = rested.pod("client")
+        for service, port in service_ports(rested):
+            seen = outcomes_of(client, port, (service.cluster_ip, port["port"])).destinations
+            wanted = expected(service, port, family=4 if "." in service.cluster_ip else 6).names
+            strangers = {end for end in seen if end not in FAILURES} - wanted
+            assert not strangers, f"{words(service, port)}: {strangers} answers and is no endpoint"
+        assert list(slices_list_the_selected_pods(rested)) == []
+
+    @invariant()
+    def addresses_and_ports_are_given_out_once(self) -> None:
+        assert list(allocations_are_unique(self.cluster)) == []
+
+    @invariant()
+    def listing_equals_watching(self) -> None:
+        self._take()
+        for resource in WATCHED:
+            listed = {
+                (resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj
+                for obj in self.cluster.api.list(resource)
+            }
+            assert listed == {key: obj for key, obj in self.watched.items() if key[0] == resource}
+
+    @invariant()
+    def conntrack_is_bounded(self) -> None:
+        for node in self.cluster.nodes:
+            entries = node.run("conntrack -L").count("\n")
+            assert entries <= CONNTRACK_BOUND, f"{entries} entries on {node.name}"
+
+
+WATCHED = ("pods", "services", "endpointslices.discovery.k8s.io")
+#: Entries that a run of this machine can explain: its flows and look-ups of the last minutes.
+CONNTRACK_BOUND = 500
+
+
+def _runs(pod: Pod) -> bool:
+    """Whether the Pod's programs still run (it is neither ended nor being ended)."""
+    obj = pod.object
+    return "deletionTimestamp" not in obj["metadata"] and (obj.get("status") or {}).get("phase") == "Running"
