@@ -1,15 +1,17 @@
-"""The downward API: a Pod's own facts as values of variables (pkg/fieldpath, pkg/kubelet/kubelet_pods.go)."""
+"""The downward API: a Pod's own facts as values of variables (pkg/fieldpath, pkg/api/v1/resource)."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import attrs
 
-from fakecluster.errors import Unsupported
+from fakecluster.api.kinds_workload.quantity import parse_quantity
 
 #: Labels that API version v1 lets a fieldRef name (pkg/apis/core/pods/helpers.go).
 FIELD_LABELS = frozenset(
@@ -19,6 +21,7 @@ FIELD_LABELS = frozenset(
         "status.phase", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
     }
 )  # fmt: skip
+_AMOUNTS = frozenset({"cpu", "memory", "ephemeral-storage"})
 _SUBSCRIPTED = re.compile(r"(.*)\['(.*)'\]", re.DOTALL)
 _NAME_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -47,9 +50,33 @@ def field_value(reference: Mapping[str, Any], pod: Mapping[str, Any], addresses:
     return FIELDS[path](pod, addresses)
 
 
-def resource_value(reference: Mapping[str, Any], pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
-    """The value of a resourceFieldRef, which needs quantities: not modelled."""
-    raise Unsupported("env.valueFrom.resourceFieldRef", token=str(reference.get("resource")))
+def resource_value(
+    reference: Mapping[str, Any], pod: Mapping[str, Any], container: Mapping[str, Any], allocatable: Mapping[str, Any]
+) -> str:
+    """The value of a resourceFieldRef in units of its divisor, rounded up; limits default to what the node has.
+
+    Raises ValueError in the kubelet's words for a resource or a container that there is not.
+    """
+    name, resource = reference.get("containerName") or "", reference["resource"]
+    if name:
+        spec = pod["spec"]
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        found = next((one for one in containers if one["name"] == name), None)
+        if found is None:
+            raise ValueError(f"container {name} not found")
+        container = found
+    kind, _, amount = resource.partition(".")
+    if kind not in ("limits", "requests") or not (amount in _AMOUNTS or amount.startswith("hugepages-")):
+        raise ValueError(f"Unsupported container resource : {resource}")
+    given = (container.get("resources") or {}).get(kind) or {}
+    if kind == "limits" and amount in _AMOUNTS and amount not in given:
+        given = allocatable
+    unit = parse_quantity(str(reference.get("divisor") or "1"))
+    divisor = unit if unit.value else parse_quantity("1")
+    value = parse_quantity(str(given.get(amount, "0")))
+    if amount == "cpu":
+        return str(ceil(Fraction(value.milli, divisor.milli)))
+    return str(ceil(Fraction(ceil(value.value), ceil(divisor.value))))
 
 
 def _subscripted(label: str, path: str, key: str, pod: Mapping[str, Any]) -> str:

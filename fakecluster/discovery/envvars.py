@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -67,17 +68,19 @@ def container_env(
     *,
     pod_ips: Sequence[str] = (),
     host_ips: Sequence[str] = (),
+    allocatable: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, str]:
     """A container's environment: envFrom, then env with references expanded, then the Services' variables.
 
     `services` are the cluster's, `config_maps` and `secrets` those of the Pod's namespace by name; addresses are the
-    Pod's and its node's, primary family first. Raises ValueError in the kubelet's words.
+    Pod's and its node's, primary family first; `allocatable` is what the node can give (limits default to it).
+    Raises ValueError in the kubelet's words.
     """
     links = pod["spec"].get("enableServiceLinks")
     if links is None:
         raise ValueError("nil pod.spec.enableServiceLinks encountered, cannot construct envvars")
     found = pod_service_variables(services, pod["metadata"].get("namespace", ""), service_links=links)
-    sources = Sources(pod, container, config_maps, secrets, Addresses(tuple(pod_ips), tuple(host_ips)))
+    sources = Sources(pod, container, config_maps, secrets, Addresses(tuple(pod_ips), tuple(host_ips)), allocatable)
     own = dict(_from_sources(sources))
     for variable in container.get("env") or ():
         value = _value(variable, sources, (own, found))
@@ -95,6 +98,7 @@ class Sources:
     config_maps: Mapping[str, Mapping[str, Any]]
     secrets: Mapping[str, Mapping[str, Any]]
     addresses: Addresses
+    allocatable: Mapping[str, Any]
 
     @property
     def namespace(self) -> str:
@@ -204,7 +208,9 @@ Reader = Callable[[Mapping[str, Any], Sources], Mapping[str, str] | None]
 KEY_SOURCES: dict[str, Reader] = {"configMap": _config_map, "secret": _secret}
 VALUE_SOURCES: dict[str, Callable[[Mapping[str, Any], Sources], str | None]] = {
     "fieldRef": lambda reference, sources: field_value(reference, sources.pod, sources.addresses),
-    "resourceFieldRef": lambda reference, sources: resource_value(reference, sources.pod, sources.container),
+    "resourceFieldRef": lambda reference, sources: resource_value(
+        reference, sources.pod, sources.container, sources.allocatable
+    ),
     "configMapKeyRef": _key("ConfigMap", _config_map),
     "secretKeyRef": _key("Secret", _secret),
 }

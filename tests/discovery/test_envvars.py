@@ -168,6 +168,45 @@ def test_the_downward_api_tells_a_pod_about_itself(path, expected):
     assert found == {"X": expected}
 
 
+RESOURCES = {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"cpu": "1500m"}}
+
+
+def resource_of(reference, **more):
+    made = pod(value(resourceFieldRef=reference))
+    made["spec"]["containers"][0]["resources"] = RESOURCES
+    return env_of(made, allocatable={"cpu": "4", "memory": "8Gi"}, **more)["X"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"resource": "requests.cpu"}, "1"),  # rounded up
+        ({"resource": "requests.cpu", "divisor": "1m"}, "250"),
+        ({"resource": "limits.cpu", "divisor": "0"}, "2"),
+        ({"resource": "requests.memory"}, "67108864"),
+        ({"resource": "requests.memory", "divisor": "1Mi"}, "64"),
+        ({"resource": "limits.memory", "divisor": "1Gi"}, "8"),  # no limit: all that the node has
+        ({"resource": "requests.ephemeral-storage"}, "0"),
+        ({"resource": "limits.cpu", "containerName": "main", "divisor": "1m"}, "1500"),
+    ],
+)
+def test_resources_are_told_in_units_of_their_divisor(reference, expected):
+    assert resource_of(reference) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "complaint"),
+    [
+        ({"resource": "limits.gpu"}, "Unsupported container resource : limits.gpu"),
+        ({"resource": "limits.cpu", "containerName": "other"}, "container other not found"),
+    ],
+)
+def test_resources_that_there_are_not_are_refused(reference, complaint):
+    with pytest.raises(ValueError) as raised:
+        resource_of(reference)
+    assert str(raised.value) == complaint
+
+
 def test_without_a_decision_on_service_links_there_is_no_environment():
     with pytest.raises(ValueError, match="nil pod"):
         env_of(pod(links=None))

@@ -50,9 +50,16 @@ def environment(host: Host, run: PodRun, container: Json) -> dict[str, str]:
             _Objects(host.client, "secrets", namespace),
             pod_ips=run.ips or (),
             host_ips=host.ips,
+            allocatable=_allocatable(host),
         )
     except ValueError as problem:
         raise ConfigProblem(str(problem)) from None
+
+
+def _allocatable(host: Host) -> Json:
+    """What the node can give to Pods."""
+    node = host.client.server.store.get("nodes", "", host.node_name)
+    return ((node or {}).get("status") or {}).get("allocatable") or {}
 
 
 def _services(client: Client, namespace: str, *, links: bool) -> list[Json]:
