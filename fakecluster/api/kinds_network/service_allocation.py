@@ -67,7 +67,7 @@ def _refuse(request: Request, service: JsonObject, errors: list[FieldError]) -> 
 
 
 def _used(spec: JsonObject) -> list[str | int]:
-    used: list[str | int] = list(node_ports(spec))
+    used: list[str | int] = list(node_ports(spec)) if spec["type"] in NODE_PORT_TYPES else []
     if needs_health_check(spec) and spec.get("healthCheckNodePort"):
         used.append(spec["healthCheckNodePort"])
     if spec["type"] != "ExternalName":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api import names
-from fakecluster.api.kinds_network.ip_text import legacy_cidr, legacy_ip, special_ip
+from fakecluster.api.kinds_network.ip_text import legacy_cidr, legacy_ip, parse_ip, special_ip
 from fakecluster.api.kinds_network.service_addresses import validate_addresses
 from fakecluster.api.kinds_network.service_defaults import (
     ADDRESSED_TYPES,
@@ -297,6 +297,6 @@ def _check_ingress(ingress: JsonObject, path: str) -> list[FieldError]:
 def check_balancer_host(host: str, path: str) -> list[FieldError]:
     """Complaints about a load balancer's host name, which may not be an address."""
     errors = [invalid(path, host, complaint) for complaint in names.dns_subdomain(host)]
-    if not legacy_ip(host):
+    if parse_ip(host) is not None:
         errors.append(invalid(path, host, "must be a DNS name, not an IP address"))
     return errors

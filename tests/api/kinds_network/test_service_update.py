@@ -94,3 +94,11 @@ def test_leaving_load_balancer_clears_its_status(client: Client, service: Create
     assert stored["status"]["loadBalancer"]["ingress"] == [{"ip": "203.0.113.5", "ipMode": "VIP"}]
     patch(type="ClusterIP")
     assert client.get("services", "web", "default")["status"] == {"loadBalancer": {}}
+
+
+def test_an_external_names_node_ports_are_nobodys(client: Client, service: Create, refusal: Refusal) -> None:
+    ports = [{"port": 80, "nodePort": 30100}]
+    service("a", type="NodePort", ports=ports)
+    service("web", type="ExternalName", externalName="a.b", ports=ports)
+    client.delete("services", "web", "default")
+    assert "provided port is already allocated" in refusal(lambda: service("b", type="NodePort", ports=ports))
