@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api import decoding, deletes, reads, status, writes
+from fakecluster.api import applies, creates, decoding, deletes, reads, status, updates
 from fakecluster.api.deletes import DeleteOptions
 from fakecluster.api.json_patch import PatchError, json_patch
 from fakecluster.api.patch import merge_patch
@@ -49,13 +49,13 @@ class Client:
         """Store a new object and return it as the server keeps it."""
         meta = obj.get("metadata") or {}
         request = self._request("create", resource, namespace or meta.get("namespace", ""), "", dry_run=dry_run)
-        return writes.create(request, decoding.clean_copy(request.resource, obj)).object
+        return creates.create(request, decoding.clean_copy(request.resource, obj)).object
 
     def update(self, resource: str, obj: JsonObject, *, subresource: str = "", dry_run: bool = False) -> JsonObject:
         """Replace an object; a `metadata.resourceVersion` that is given must still be the current one."""
         meta = obj["metadata"]
         request = self._request("update", resource, meta.get("namespace", ""), meta["name"], subresource, dry_run)
-        return writes.update(request, lambda _: decoding.clean_copy(request.resource, obj)).object
+        return updates.update(request, lambda _: decoding.clean_copy(request.resource, obj)).object
 
     def update_status(self, resource: str, obj: JsonObject) -> JsonObject:
         """Replace the status of an object; the rest of `obj` is ignored as the real subresource does."""
@@ -78,14 +78,14 @@ class Client:
         request = self._request("patch", resource, namespace, name, subresource, dry_run)
         request.agent = field_manager or self.agent
         if kind == "apply":
-            return writes.apply(request, patch, force=force)[0].object
+            return applies.apply(request, patch, force=force)[0].object
         if kind not in PATCHES:
             raise ValueError(f"a patch is one of {', '.join(PATCHES)}, not {kind!r}")
 
         def change(before: Any) -> JsonObject:
             return decoding.clean_copy(request.resource, PATCHES[kind](request.resource, before.object, patch))
 
-        return writes.update(request, change).object
+        return updates.update(request, change).object
 
     def delete(
         self,
@@ -106,7 +106,7 @@ class Client:
     def bind(self, pod_name: str, namespace: str, node: str) -> None:
         """Assign a Pod to a node, as the scheduler does through `pods/binding`."""
         request = self._request("create", "pods", namespace, pod_name, "binding")
-        writes.bind(request, node)
+        updates.bind(request, node)
 
     def _resource(self, resource: str) -> Resource:
         try:

@@ -76,3 +76,11 @@ def clean_copy(resource: Resource, obj: JsonObject) -> JsonObject:
 
 def cannot_be_handled(kind: str, version: str, wanted: str, why: str) -> status.ApiError:
     return status.bad_request(f'{kind} in version "{version}" cannot be handled as a {wanted}: {why}')
+
+
+def empty_lists_to_null(resource: Resource, obj: JsonObject) -> None:
+    """Empty required lists come out of the store as null."""
+    if resource.custom is None:
+        for key in schema.required_lists(resource.api_version, resource.kind):
+            if not obj.get(key):
+                obj[key] = None

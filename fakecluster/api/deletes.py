@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from fakecluster.api import managed, object_meta, schema, status, writes
+from fakecluster.api import managed, object_meta, schema, status, updates
 from fakecluster.api.kinds import strategy_of
 from fakecluster.api.status import JsonObject
 from fakecluster.api.store import Stored
@@ -61,7 +61,7 @@ def delete(request: Request, options: DeleteOptions) -> Outcome:
         return Outcome(stored, True)
     marked = {**old, "metadata": dict(old["metadata"])}
     _set_finalizers(marked["metadata"], _finalizers(options, old))
-    held = not writes.may_go(strategy, marked)
+    held = not updates.may_go(strategy, marked)
     if isinstance(grace_s, int):
         _mark_graceful(request, marked["metadata"], grace_s)
     elif held and "deletionTimestamp" not in marked["metadata"]:

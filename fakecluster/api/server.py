@@ -1,4 +1,4 @@
-"""The API server: one object that holds the state; verbs are functions in writes.py, deletes.py and reads.py."""
+"""The API server: one object that holds the state; verbs are functions in modules of their own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a kind adds to the generic server: defaults, preparation, validation, what happens after a write.
 
-The server (writes.py) asks, for a create: `default`, `prepare_create`, metadata checks with `name`, `validate`, `warnings`;
+The server (creates.py, updates.py) asks, for a create: `default`, `prepare_create`, metadata checks with `name`, `validate`, `warnings`;
 stores; then `created`. For an update: `default`, `prepare_update` (or `prepare_status` and friends for a subresource),
 metadata checks, `validate_update`; then `updated`. What `prepare_*` allocated and the write then did not keep (an error, a
 dry run) is given back by the functions put into `Request.undo`.
@@ -131,6 +131,11 @@ class Request:
     dry_run: bool = False
     warnings: list[str] = attrs.field(factory=list)
     undo: list[Callable[[], None]] = attrs.field(factory=list)
+
+    def give_back(self) -> None:
+        """Undo what a write that is not kept had allocated, the latest first."""
+        while self.undo:
+            self.undo.pop()()
 
     @property
     def store(self) -> Store:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api import status, writes
+from fakecluster.api import status, updates
 from fakecluster.api.strategy import Request
 
 Json = dict[str, Any]
@@ -23,4 +23,4 @@ def bind(request: Request, binding: Json) -> None:
         problems.append("target.name: Required value")
     if problems:
         raise status.failure(500, "", problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
-    writes.bind(request, target["name"], (binding.get("metadata") or {}).get("annotations"))
+    updates.bind(request, target["name"], (binding.get("metadata") or {}).get("annotations"))

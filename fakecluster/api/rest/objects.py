@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import decoding, deletes, managed, reads, status, writes
+from fakecluster.api import creates, decoding, deletes, managed, reads, status, updates
 from fakecluster.api.deletes import DeleteOptions
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import bodies, options, patches
@@ -91,7 +91,7 @@ def create(call: Call, resource: Resource) -> Response:
     wanted = options.write_options("CreateOptions", call.query)
     request = request_of(call, resource, dry_run=wanted.dry_run, manager=wanted.field_manager)
     obj = incoming(call, resource, wanted.field_validation)
-    stored = writes.create(request, obj)
+    stored = creates.create(request, obj)
     call.warnings += request.warnings
     return Response(201, object_shape(call, resource)(seen(stored)))
 
@@ -129,8 +129,8 @@ def update(call: Call, resource: Resource) -> Response:
     wanted = options.write_options("UpdateOptions", call.query)
     request = request_of(call, resource, dry_run=wanted.dry_run, manager=wanted.field_manager)
     obj = incoming(call, resource, wanted.field_validation)
-    writes.check_name(request, obj)
-    stored, created = writes.update_or_create(request, obj)
+    updates.check_name(request, obj)
+    stored, created = updates.update_or_create(request, obj)
     call.warnings += request.warnings
     return Response(201 if created else 200, object_shape(call, resource)(seen(stored)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import decoding, managed, status, strategy, writes
+from fakecluster.api import applies, decoding, managed, status, strategy, updates
 from fakecluster.api.go_order import in_go_order, touched_by_merge, touched_by_operations
 from fakecluster.api.go_values import go_json, go_map_text
 from fakecluster.api.json_patch import PatchError, json_patch, unknown_fields
@@ -51,7 +51,7 @@ def patch(call: Call, resource: Resource, make: MakeRequest) -> tuple[Stored, bo
         outcome = _apply(call, request, wanted)
     else:
         value = READERS[media](call.body)
-        stored = writes.update(
+        stored = updates.update(
             request, lambda before: _patched(call, request, media, before, value, wanted.field_validation)
         )
         outcome = stored, False
@@ -106,7 +106,7 @@ def decoded_patch(call: Call, request: Request, result: Any, quote: Callable[[],
     except decoding.Undecodable as problem:
         raise patch_invalid(quote(), str(problem)) from problem
     call.warnings += warnings
-    writes.check_name(request, obj)
+    updates.check_name(request, obj)
     return obj
 
 
@@ -194,7 +194,7 @@ def _apply(call: Call, request: Request, wanted: options.WriteOptions) -> tuple[
 
 def apply_config(request: Request, config: JsonObject, *, force: bool) -> tuple[Stored, bool]:
     """Server-side apply of a configuration by `request.agent`: (the object, whether it is new)."""
-    return writes.apply(request, config, force=force)
+    return applies.apply(request, config, force=force)
 
 
 def patched_value(

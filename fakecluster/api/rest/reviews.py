@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import managed, object_meta, status, writes
+from fakecluster.api import managed, object_meta, ownership, status
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import authorization, objects, options
 from fakecluster.api.rest.authorization import Question
@@ -32,9 +32,9 @@ def answer(call: Call, resource: Resource) -> Response:
 
 def managed_lines(call: Call, resource: Resource, review: JsonObject) -> list[JsonObject]:
     """Reviews carry managedFields as everything that is created does."""
-    node = writes.type_of_resource(resource)
+    node = ownership.type_of_resource(resource)
     writer = managed.Writer(call.agent, "Update", resource.api_version)
-    zero = writes.zero_object(resource)
+    zero = ownership.zero_object(resource)
     entries = managed.updated(node, {}, writer, call.server.clock.unix_s, zero, review, (("f:status",),))
     return managed.rendered(entries)
 

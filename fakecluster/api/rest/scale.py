@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakecluster.api import selectors, status, writes
+from fakecluster.api import selectors, status, updates
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import bodies, objects, options, patches
 from fakecluster.api.rest.call import Call
@@ -21,7 +21,7 @@ def answer(call: Call, resource: Resource) -> Response:
     if call.target.verb == "update":
         wanted = options.write_options("UpdateOptions", call.query)
         value = objects.incoming(call, scale_resource(resource), wanted.field_validation)
-        writes.check_name(request, value)
+        updates.check_name(request, value)
     else:
         wanted = options.write_options(
             "PatchOptions", call.query, apply=bodies.media_type(call.headers) == patches.APPLY
@@ -30,7 +30,7 @@ def answer(call: Call, resource: Resource) -> Response:
             call, scale_resource(resource), request, scale_of(resource, stored.object), wanted
         )
     request = objects.request_of(call, resource, dry_run=wanted.dry_run, manager=wanted.field_manager)
-    changed = writes.update(request, lambda live: _scaled(request, live, value))
+    changed = updates.update(request, lambda live: _scaled(request, live, value))
     return Response(200, scale_of(resource, changed.object))
 
 
