@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from fakecluster.api import names
 from fakecluster.api.kinds_workload.quantity import parse_quantity
 
 #: Labels that API version v1 lets a fieldRef name (pkg/apis/core/pods/helpers.go).
@@ -23,8 +24,6 @@ FIELD_LABELS = frozenset(
 )  # fmt: skip
 _AMOUNTS = frozenset({"cpu", "memory", "ephemeral-storage"})
 _SUBSCRIPTED = re.compile(r"(.*)\['(.*)'\]", re.DOTALL)
-_NAME_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 @attrs.frozen
@@ -82,23 +81,9 @@ def resource_value(
 def _subscripted(label: str, path: str, key: str, pod: Mapping[str, Any]) -> str:
     if path not in ("metadata.annotations", "metadata.labels"):
         raise ValueError(f"field label does not support subscript: {label}")
-    if not _is_qualified_name(key.lower() if path == "metadata.annotations" else key):
-        raise ValueError(f"invalid key subscript in {label}: {_QUALIFIED_NAME_RULE}")
+    if complaints := names.qualified_name(key.lower() if path == "metadata.annotations" else key):
+        raise ValueError(f"invalid key subscript in {label}: {';'.join(complaints)}")
     return str((pod["metadata"].get(path.partition(".")[2]) or {}).get(key, ""))
-
-
-_QUALIFIED_NAME_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-
-
-def _is_qualified_name(name: str) -> bool:
-    prefix, slash, rest = name.rpartition("/")
-    if slash and not (_SUBDOMAIN.fullmatch(prefix) and len(prefix) <= 253):
-        return False
-    return bool(_NAME_PART.fullmatch(rest)) and len(rest) <= 63
 
 
 def _map_text(found: Mapping[str, str] | None) -> str:

@@ -141,6 +141,13 @@ def test_what_is_missing_or_not_supported_is_said_in_the_kubelets_words(variable
     assert str(raised.value) == complaint
 
 
+def test_a_subscript_that_is_no_label_key_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^invalid key subscript in metadata.labels\['a b'\]: name part must consist of"
+    ):
+        env_of(pod(field("metadata.labels['a b']")))
+
+
 def test_optional_sources_may_be_missing():
     missing = value(configMapKeyRef={"name": "gone", "key": "A", "optional": True})
     assert env_of(pod(missing, env_from=[{"secretRef": {"name": "gone", "optional": True}}])) == {}
