@@ -142,6 +142,46 @@ def test_the_higher_priority_is_placed_first():
     assert (node_of(shop, "urgent"), node_of(shop, "plain")) == ("a", None)
 
 
+def test_a_more_important_pod_takes_the_place_of_a_less_important_one():
+    shop = Workshop("a")
+    shop.client.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "urgent"}, "value": 1000})
+    half = [container(resources={"requests": {"cpu": "1500m"}})]
+    slow = [{**half[0], "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}]
+    shop.create(pod("first", containers=slow))
+    shop.create(pod("second", containers=half, priorityClassName="urgent"))
+    shop.create(pod("third", containers=half, priorityClassName="urgent"))
+    assert why_not(shop, "third") == "0/1 nodes are available: 1 Insufficient cpu."
+    assert shop.pod("third")["status"]["nominatedNodeName"] == "a"
+    assert "deletionTimestamp" in shop.pod("first")["metadata"]
+    disrupted = condition(shop.pod("first"), "DisruptionTarget")
+    assert disrupted is not None
+    assert disrupted["reason"] == "PreemptionByScheduler"
+    shop.clock.advance(5)
+    assert (node_of(shop, "second"), node_of(shop, "third")) == ("a", "a")
+
+
+def test_room_made_for_one_pod_is_not_given_to_another():
+    shop = Workshop("a")
+    shop.client.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "urgent"}, "value": 1000})
+    whole = container(resources={"requests": {"cpu": "4"}})
+    shop.create(pod("old", containers=[{**whole, "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}]))
+    shop.create(pod("urgent", containers=[whole], priorityClassName="urgent"))
+    shop.create(pod("late", containers=[whole]))
+    shop.clock.advance(5)
+    assert (node_of(shop, "urgent"), node_of(shop, "late")) == ("a", None)
+
+
+def test_a_pod_that_never_preempts_waits():
+    shop = Workshop("a")
+    urgent = {"metadata": {"name": "patient"}, "value": 1000, "preemptionPolicy": "Never"}
+    shop.client.create("priorityclasses.scheduling.k8s.io", urgent)
+    whole = [container(resources={"requests": {"cpu": "4"}})]
+    shop.create(pod("old", containers=whole))
+    shop.create(pod("patient", containers=whole, priorityClassName="patient"))
+    assert why_not(shop, "patient").endswith("preemption: not eligible due to preemptionPolicy=Never.")
+    assert shop.phases()["old"] == "Running"
+
+
 def test_a_fork_schedules_on_its_own():
     shop = Workshop("a", "b")
     shop.create(pod("p1"))

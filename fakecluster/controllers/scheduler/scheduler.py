@@ -1,7 +1,7 @@
 """The scheduling loop: Pods without a node, highest priority first, each bound to the least loaded node that will do.
 
 What the real scheduler's scores prefer among equals depends on many plugins; here it is: preferred affinities, then
-fewest Pods, then the node's name. Preemption of lower priorities is not modelled.
+fewest Pods, then the node's name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from fakecluster.api.client import ApiError, Client
 from fakecluster.controllers.conditions import with_condition
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.node_affinity import preference
+from fakecluster.controllers.scheduler import preemption
 from fakecluster.controllers.scheduler.filters import FILTERS, Refusal
 from fakecluster.controllers.scheduler.pod_affinity import RELATIVE_FILTERS, attraction
 from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 from fakecluster.controllers.taints import untolerated
-from fakecluster.errors import Unsupported
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
@@ -41,6 +41,7 @@ class Scheduler:
         self._snapshot = Snapshot()
         self._waiting: dict[str, Json] = {}  # by uid: to be tried
         self._refused: dict[str, Json] = {}  # by uid: no node would do
+        self._nominated: dict[str, tuple[str, PodInfo]] = {}  # by uid: the node where room is being made
         clock.bind(TARGET, self.handle)
 
     def fork(self, api: ApiServer, clock: Clock) -> Scheduler:
@@ -52,6 +53,7 @@ class Scheduler:
         copy._inbox = api.inbox(TARGET)
         copy._snapshot = self._snapshot.fork()
         copy._waiting, copy._refused = self._waiting.copy(), self._refused.copy()
+        copy._nominated = self._nominated.copy()
         clock.bind(TARGET, copy.handle)
         return copy
 
@@ -78,6 +80,7 @@ class Scheduler:
         self._waiting.pop(uid, None)
         if event.type == "DELETED" or finished:
             self._refused.pop(uid, None)
+            self._nominated.pop(uid, None)
             if self._snapshot.forget(uid):
                 self._retry()
         elif pod["spec"].get("nodeName"):
@@ -108,7 +111,7 @@ class Scheduler:
         info = PodInfo.of(pod)
         fitting, refusals = self._fitting(info)
         if not fitting:
-            self._refuse(pod, refusals)
+            self._refuse(info, refusals)
             return
         best = min(fitting, key=lambda node: self._rank(info, node))
         meta = pod["metadata"]
@@ -118,25 +121,40 @@ class Scheduler:
             if error.code not in (404, 409):
                 raise
             return
+        self._nominated.pop(info.uid, None)
         self._snapshot.place({**pod, "spec": {**pod["spec"], "nodeName": best.name}})
         message = f"Successfully assigned {meta['namespace']}/{meta['name']} to {best.name}"
         self._events.normal(pod, "Scheduled", message)
 
-    def _fitting(self, pod: PodInfo) -> tuple[list[NodeInfo], list[list[Refusal]]]:
-        fitting, refusals = [], []
+    def _fitting(self, pod: PodInfo) -> tuple[list[NodeInfo], dict[str, list[Refusal]]]:
+        fitting: list[NodeInfo] = []
+        refusals: dict[str, list[Refusal]] = {}
         for info in self._snapshot.nodes:
             if found := self._refusals(pod, info):
-                refusals.append(found)
+                refusals[info.name] = found
             else:
                 fitting.append(info)
         return fitting, refusals
 
     def _refusals(self, pod: PodInfo, info: NodeInfo) -> list[Refusal]:
+        """Against a node as it is, and as it will be with the Pods that others went for."""
+        promised = [
+            other
+            for node, other in self._nominated.values()
+            if node == info.name and other.uid != pod.uid and preemption.priority(other) >= preemption.priority(pod)
+        ]
+        if promised:
+            info = info.fork()
+            for other in promised:
+                info.add(other)
+        return self._refuse_on(pod, info, self._snapshot)
+
+    def _refuse_on(self, pod: PodInfo, info: NodeInfo, snapshot: Snapshot) -> list[Refusal]:
         for refuse in FILTERS:
             if found := refuse(pod, info):
                 return found
         for relate in RELATIVE_FILTERS:
-            if found := relate(pod, info, self._snapshot, self._namespace_labels):
+            if found := relate(pod, info, snapshot, self._namespace_labels):
                 return found
         return []
 
@@ -150,46 +168,85 @@ class Scheduler:
         liked += attraction(pod, info, self._snapshot, self._namespace_labels)
         return disliked, -liked, len(info.pods), info.name
 
-    def _refuse(self, pod: Json, refusals: list[list[Refusal]]) -> None:
-        if any(not r.final for found in refusals for r in found):
-            self._check_preemption(pod)
-        message = _why(pod, refusals)
+    def _refuse(self, info: PodInfo, refusals: dict[str, list[Refusal]]) -> None:
+        """Say that no node will do, after making room on one where that is possible."""
+        outlook = self._preempt(info, refusals)
+        message = _why(refusals, outlook)
+        pod = info.pod
         meta = pod["metadata"]
-        self._refused[meta["uid"]] = pod
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         if generation := meta.get("generation"):
             condition["observedGeneration"] = generation
         changed = with_condition(pod, condition, self._clock)
+        if info.uid in self._nominated:
+            status = {**(changed.get("status") or {}), "nominatedNodeName": self._nominated[info.uid][0]}
+            changed = {**changed, "status": status}
+        self._refused[info.uid] = pod
         if changed is not pod:
             self._client.update_status("pods", changed)
         self._events.warning(pod, "FailedScheduling", message)
 
-    def _check_preemption(self, pod: Json) -> None:
-        spec = pod["spec"]
-        priority = spec.get("priority") or 0
-        placed = (p for info in self._snapshot.nodes for p in info.pods.values())
-        if spec.get("preemptionPolicy") != "Never" and any((p.spec.get("priority") or 0) < priority for p in placed):
-            raise Unsupported("preemption of Pods with a lower priority")
+    def _preempt(self, pod: PodInfo, refusals: dict[str, list[Refusal]]) -> str:
+        """Delete Pods of lower priority where that makes room; what is to be told when it does not."""
+        if not refusals:
+            return ""
+        if pod.spec.get("preemptionPolicy") == "Never":
+            return "not eligible due to preemptionPolicy=Never."
+        node = self._nominated.get(pod.uid, ("", pod))[0]
+        nominated = self._snapshot.infos.get(node)
+        if nominated is not None and any(_is_going(other) for other in nominated.pods.values()):
+            return "not eligible due to a terminating pod on the nominated node."
+        hopeful = [info for info in self._snapshot.nodes if not any(one.final for one in refusals[info.name])]
+        found = preemption.best(pod, hopeful, self._snapshot, self._refuse_on)
+        if found is None:
+            return _outlook(refusals)
+        self._nominated[pod.uid] = found.node, pod
+        for victim in found.victims:
+            self._delete_victim(pod, found.node, victim)
+        return ""
+
+    def _delete_victim(self, pod: PodInfo, node: str, victim: PodInfo) -> None:
+        disrupted = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": f"{NAME}: preempting to accommodate a higher priority pod",
+        }
+        meta = victim.pod["metadata"]
+        self._events.normal(victim.pod, "Preempted", f"Preempted by pod {pod.uid} on node {node}")
+        try:
+            stored = self._client.get("pods", meta["name"], meta["namespace"])
+            self._client.update_status("pods", with_condition(stored, disrupted, self._clock))
+            self._client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"])
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
 
 
-def _why(pod: Json, refusals: list[list[Refusal]]) -> str:
-    """The scheduler's message about a Pod that fits nowhere."""
+def _is_going(pod: PodInfo) -> bool:
+    return "deletionTimestamp" in pod.pod["metadata"]
+
+
+def _why(refusals: dict[str, list[Refusal]], outlook: str) -> str:
+    """The scheduler's message about a Pod that fits nowhere; no `outlook`: room is being made for it."""
     total = len(refusals)
     if not total:
         return "no nodes available to schedule pods"
-    reasons = Counter(refusal.reason for found in refusals for refusal in found)
+    reasons = Counter(refusal.reason for found in refusals.values() for refusal in found)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    helpless = sum(any(refusal.final for refusal in found) for found in refusals)
-    outlook = {
+    message = f"0/{total} nodes are available: {listed}."
+    return f"{message} no new claims to deallocate, preemption: {outlook}" if outlook else message
+
+
+def _outlook(refusals: dict[str, list[Refusal]]) -> str:
+    """Why deleting other Pods does not help."""
+    helpless = sum(any(refusal.final for refusal in found) for found in refusals.values())
+    counts = {
         "Preemption is not helpful for scheduling": helpless,
-        "No preemption victims found for incoming pod": total - helpless,
+        "No preemption victims found for incoming pod": len(refusals) - helpless,
     }
-    told = ", ".join(sorted(f"{count} {reason}" for reason, count in outlook.items() if count))
-    if pod["spec"].get("preemptionPolicy") == "Never":
-        after = "not eligible due to preemptionPolicy=Never."
-    else:
-        after = f"0/{total} nodes are available: {told}."
-    return f"0/{total} nodes are available: {listed}. no new claims to deallocate, preemption: {after}"
+    told = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items() if count))
+    return f"0/{len(refusals)} nodes are available: {told}."
 
 
 def _placing(node: Json) -> tuple[Any, ...]:
