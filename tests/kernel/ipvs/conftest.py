@@ -15,6 +15,7 @@ from fakecluster.sim import Clock, Scripted
 class Director:
     def __init__(self, netns: Netns | None = None) -> None:
         self.netns = netns or Netns("director", choices=Scripted())
+        self.last_port = 1000
         if netns is None:
             for name in ("eth0", "eth1"):
                 self.netns.add_interface(name, noarp=True)
@@ -34,6 +35,11 @@ class Director:
 
     def run(self, command: str, stdin: str = "") -> str:
         return self.netns.run(command, stdin)
+
+    def free_port(self) -> int:
+        """A client's port that was not used before."""
+        self.last_port += 1
+        return self.last_port
 
     def serve(self, *servers: str, service: str = "-t 10.96.0.1:80", options: str = "-s rr", more: str = "-m") -> None:
         """A service with its real servers, of which the last is the head of the kernel's list."""

@@ -19,8 +19,7 @@ DH_BUCKET = 130
 
 def chosen(director, count, *, client="10.1.0.5"):
     """The last byte of the servers that so many new connections go to."""
-    first = chosen.port = getattr(chosen, "port", 1000) + 100
-    fates = [director.syn(f"{client}:{first + number}") for number in range(count)]
+    fates = [director.syn(f"{client}:{director.free_port()}") for _ in range(count)]
     return [int(fate.rpartition(".")[2].partition(":")[0]) if "." in fate else fate for fate in fates]
 
 
