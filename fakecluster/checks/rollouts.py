@@ -86,4 +86,4 @@ def _is_complete(cluster: Cluster, deployment: JsonObject) -> bool:
 
 
 def _carries(pod: JsonObject, labels: dict[str, str]) -> bool:
-    return labels.items() <= (pod["metadata"].get("labels") or {}).items()
+    return all((pod["metadata"].get("labels") or {}).get(key) == value for key, value in labels.items())

@@ -24,6 +24,8 @@ from fakecluster.sim import Choices, Clock, Seeded
 
 #: Templates of clusters that are kept ready; a test suite uses a handful.
 TEMPLATES_KEPT = 16
+#: Unlike any seed that a test would give: a cluster must not draw the UIDs again that its template's objects have.
+TEMPLATE_SEED = 0x5EED_0F_7E3A_0000
 
 
 @attrs.define
@@ -144,4 +146,4 @@ class Components:
 @lru_cache(maxsize=TEMPLATES_KEPT)
 def template(spec: ClusterSpec) -> Components:
     """A settled cluster of this kind, to be forked and never to be changed."""
-    return Components.build(spec, Seeded(0))
+    return Components.build(spec, Seeded(TEMPLATE_SEED))
