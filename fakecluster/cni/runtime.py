@@ -147,6 +147,9 @@ class Runtime:
         except SendError:  # the address is in use: the program gives up at once
             self._stop(sandbox, uid, name)
             self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+            return
+        if runs_to_its_end(pod, container):
+            self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 0))
 
     def listen(
         self, netns: Netns, protocol: str, port: int, program: Program, *, owner: tuple[str, str], name: str
@@ -237,6 +240,13 @@ class Runtime:
 def namespace_of_pod(namespace: str, name: str) -> str:
     """The name of a Pod's network namespace: `pod/web-1`, or `pod/shop/web-1` outside the namespace `default`."""
     return f"pod/{name}" if namespace == "default" else f"pod/{namespace}/{name}"
+
+
+def runs_to_its_end(pod: JsonObject, container: JsonObject) -> bool:
+    """Whether a container is one that does its work and ends well: an init container, or a Job's without ports."""
+    names = (one["name"] for one in pod["spec"].get("initContainers") or () if one.get("restartPolicy") != "Always")
+    owners = (owner["kind"] for owner in pod["metadata"].get("ownerReferences") or ())
+    return container["name"] in names or ("Job" in owners and not listening_ports(container))
 
 
 def listening_ports(container: JsonObject) -> list[tuple[str, int]]:
