@@ -1,7 +1,7 @@
 """The words for what decoding met: Go's type errors, unknown and repeated fields.
 
-The fast pass (schema.py) only notices; this walk goes through the value again, in the order in which it was written, with
-the names that Go's structures have.
+The fast pass (schema.py) only notices; this walk goes through the value again, in the order in which it was written,
+with the names that Go's structures have.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def go_type(prop: Schema, owner: str, field: str) -> str:
     if kind == "string":
         return "[]uint8" if prop.get("format") == "byte" else named_string(owner, field) or "string"
     if kind == "integer":
-        return prop.get("format", "int64")
+        return str(prop.get("format", "int64"))
     return {"boolean": "bool", "number": "float64"}.get(kind or "", "interface {}")
 
 
@@ -139,8 +139,9 @@ def base64_problem(text: str) -> str | None:
         base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         padding = text.find("=")
-        whole = padding if padding >= 0 else len(text) - len(text) % 4
-        return f"illegal base64 data at input byte {whole if padding < 0 else padding + 1 if padding < len(text) - 1 else padding}"
+        if padding < 0:
+            return f"illegal base64 data at input byte {len(text) - len(text) % 4}"
+        return f"illegal base64 data at input byte {padding + 1 if padding < len(text) - 1 else padding}"
     return None
 
 

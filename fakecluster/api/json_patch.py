@@ -72,6 +72,11 @@ def _index(token: str, length: int) -> int | None:
     return index if index >= 0 else None
 
 
+def _no_index(operation: str, pointer: Any, index: str) -> PatchError:
+    why = f"Unable to access invalid index: {index}"
+    return PatchError(f'{operation} operation does not apply: doc is missing path: "{pointer}": {why}')
+
+
 def _add(document: Any, operation: dict[str, Any]) -> Any:
     return _put(document, "add", operation.get("path"), copied(operation.get("value")))
 
@@ -85,9 +90,7 @@ def _put(document: Any, name: str, pointer: Any, value: Any) -> Any:
     else:
         index = _index(last, len(place))
         if index is None or index > len(place):
-            raise PatchError(
-                f'{name} operation does not apply: doc is missing path: "{pointer}": Unable to access invalid index: {last}'
-            )
+            raise _no_index(name, pointer, last)
         place.insert(index, value)
     return document
 
@@ -106,9 +109,7 @@ def _take(document: Any, name: str, pointer: Any) -> Any:
     if isinstance(place, list):
         index = _index(last, len(place))
         if index is None or index >= len(place):
-            raise PatchError(
-                f"{name} operation does not apply: doc is missing key: {pointer}: Unable to access invalid index: {last}"
-            )
+            raise _no_index(name, pointer, last)
         return place.pop(index)
     raise PatchError(f"{name} operation does not apply: doc is missing key: {pointer}: missing value")
 

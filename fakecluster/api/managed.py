@@ -1,7 +1,7 @@
 """Who manages which fields of an object (`metadata.managedFields`), worked out only when somebody asks.
 
-A write costs one small record; the field sets come from comparing the object before and after it, manager by manager, when
-`managedFields` are read or an apply needs them. The rules are those of apimachinery's `managedfields` and of
+A write costs one small record; the field sets come from comparing the object before and after it, manager by manager,
+when `managedFields` are read or an apply needs them. The rules are those of apimachinery's `managedfields` and of
 structured-merge-diff's `merge.Updater`.
 """
 

@@ -140,8 +140,8 @@ def validate_object_meta_update(new: JsonObject, old: JsonObject) -> list[FieldE
         added = sorted(set(new.get("finalizers", ())) - set(old.get("finalizers", ())))
         if added:
             listed = ", ".join(go_quote(name) for name in added)
-            words = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-            errors.append(forbidden("metadata.finalizers", words))
+            words = "no new finalizers can be added if the object is being deleted, found new finalizers "
+            errors.append(forbidden("metadata.finalizers", f"{words}[]string{{{listed}}}"))
     errors += [
         invalid(f"metadata.{key}", new.get(key, ABSENT_AS.get(key)), IMMUTABLE)
         for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")

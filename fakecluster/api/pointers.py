@@ -1,7 +1,7 @@
 """Which optional scalars are pointers in Go: these keep a zero that was given, the others drop it (`omitempty`).
 
-The OpenAPI documents do not say; the rule of thumb (numbers and booleans are pointers, strings are not) holds but for the
-fields listed here.
+The OpenAPI documents do not say; the rule of thumb (numbers and booleans are pointers, strings are not) holds but for
+the fields listed here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Get and list: selectors, pages, versions.
 
-A page token carries the revision of the first page and the last key of this one, so that later pages show the same state.
+A page token carries the revision of the first page and the last key of this one, so that later pages show the same
+state.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from fakecluster.api.store import Store, Stored
 Matcher = Callable[[JsonObject], bool]
 #: How long the server would wait for a version that does not exist yet.
 RETRY_AFTER_S = 1
+#: In a page token: go on with whatever is there now.
+NEWEST = -1
 
 
 def matcher(resource: Resource, label_selector: str, field_selector: str) -> Matcher:
@@ -94,8 +97,12 @@ def _start(store: Store, request: ListRequest) -> tuple[int | None, str]:
         if request.resource_version not in ("", "0"):
             raise status.bad_request("specifying resource version is not allowed when using continue")
         revision, after = _read_token(request.continue_)
-        if revision <= store.compacted and revision < store.revision:
-            raise expired(_EXPIRED_TOKEN)
+        if revision == NEWEST:
+            return None, after
+        if revision < max(store.compacted, store.oldest):
+            error = expired(_EXPIRED_TOKEN)
+            error.status["metadata"] = {"continue": _token(NEWEST, after)}
+            raise error
         return revision, after
     if not request.resource_version:
         return None, ""
@@ -105,16 +112,16 @@ def _start(store: Store, request: ListRequest) -> tuple[int | None, str]:
         raise too_large_revision(revision, store.revision)
     if not exact:
         return None, ""
-    if revision <= store.compacted or revision < store.oldest:
+    if revision < max(store.compacted, store.oldest):
         raise expired("The resourceVersion for the provided list is too old.")
     return revision, ""
 
 
 _EXPIRED_TOKEN = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with "
-    "the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the "
-    "first chunk was returned and now may show up in the list."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
 )
 
 

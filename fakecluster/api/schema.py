@@ -1,8 +1,9 @@
 """The structure of every kind, compiled into functions that check, clean and copy an object in one pass.
 
-The schemas are those of a 1.36 server's OpenAPI documents. What Go's types do to an object on its way through the server is
-done here as well: nulls and unknown fields vanish, so do empty optional values (`omitempty`), and structures that are not
-pointers appear even when they are empty. The fast pass notes only *that* something is wrong; diagnose.py then finds the words.
+The schemas are those of a 1.36 server's OpenAPI documents. What Go's types do to an object on its way through the
+server is done here as well: nulls and unknown fields vanish, so do empty optional values (`omitempty`), and structures
+that are not pointers appear even when they are empty. The fast pass notes only *that* something is wrong; diagnose.py
+then finds the words.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def definitions() -> dict[str, Schema]:
 
 @functools.cache
 def _names() -> dict[tuple[str, str], str]:
-    names = {}
+    names: dict[tuple[str, str], str] = {}
     for name, schema in definitions().items():
         for gvk in schema.get("x-kubernetes-group-version-kind", ()):
             api_version = f"{gvk['group']}/{gvk['version']}" if gvk["group"] else gvk["version"]

@@ -18,7 +18,7 @@ SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
 
 
 class ApiServer:
-    """A Kubernetes 1.36 API server without processes: `request` answers HTTP, `client.Client` is the way from inside."""
+    """A Kubernetes 1.36 API server: `request` answers HTTP, `client.Client` is the way from inside the process."""
 
     def __init__(
         self,

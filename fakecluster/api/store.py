@@ -44,7 +44,7 @@ class WatchEvent:
 
 
 class Inbox:
-    """One watcher inside the process: events wait here until `take`; the clock wakes its target once for all of them."""
+    """One watcher inside the process: events wait here until `take`; the clock wakes its target once for all."""
 
     def __init__(self, target: str, resources: frozenset[str], clock: Clock) -> None:
         self.target = target
@@ -69,6 +69,9 @@ class Inbox:
 
 
 Bucket = dict[str, Stored]
+StoredList = list[Stored]
+Objects = list[JsonObject]
+Events = list[WatchEvent]
 
 
 class Store:
@@ -94,11 +97,11 @@ class Store:
         bucket = self._buckets.get(resource, {}).get(namespace)
         return None if bucket is None else bucket.get(name)
 
-    def list(self, resource: str, namespace: str = "") -> list[JsonObject]:
+    def list(self, resource: str, namespace: str = "") -> Objects:
         """Every object of a resource (in one namespace), in the order of their keys."""
         return [stored.object for stored in self.stored_list(resource, namespace)]
 
-    def stored_list(self, resource: str, namespace: str = "") -> list[Stored]:
+    def stored_list(self, resource: str, namespace: str = "") -> StoredList:
         spaces = self._buckets.get(resource, {})
         if namespace:
             bucket = spaces.get(namespace, {})
@@ -164,9 +167,9 @@ class Store:
         """The revision of the last change of a resource."""
         return self._revisions.get(resource, FIRST_REVISION)
 
-    def since(self, revision: int) -> list[WatchEvent]:
+    def since(self, revision: int) -> Events:
         """Every change after `revision`, oldest first."""
-        events: list[WatchEvent] = []
+        events: Events = []
         for event in reversed(self.history):
             if event.revision <= revision:
                 break
@@ -174,7 +177,7 @@ class Store:
         events.reverse()
         return events
 
-    def snapshot(self, resource: str, namespace: str, revision: int) -> list[Stored]:
+    def snapshot(self, resource: str, namespace: str, revision: int) -> StoredList:
         """The list as it was at a past revision inside the window (for paging and exact versions)."""
         found: dict[tuple[str, str], Stored] = {
             (s.object["metadata"].get("namespace", ""), s.object["metadata"]["name"]): s

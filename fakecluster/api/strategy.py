@@ -1,9 +1,9 @@
 """What a kind adds to the generic server: defaults, preparation, validation, what happens after a write.
 
-The server (creates.py, updates.py) asks, for a create: `default`, `prepare_create`, metadata checks with `name`, `validate`, `warnings`;
-stores; then `created`. For an update: `default`, `prepare_update` (or `prepare_status` and friends for a subresource),
-metadata checks, `validate_update`; then `updated`. What `prepare_*` allocated and the write then did not keep (an error, a
-dry run) is given back by the functions put into `Request.undo`.
+The server (creates.py, updates.py) asks, for a create: `default`, `prepare_create`, metadata checks with `name`,
+`validate`, `warnings`; stores; then `created`. For an update: `default`, `prepare_update` (or `prepare_status` and
+friends for a subresource), metadata checks, `validate_update`; then `updated`. What `prepare_*` allocated and the write
+then did not keep (an error, a dry run) is given back by the functions put into `Request.undo`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class FieldError:
 
     @property
     def message(self) -> str:
-        """The server's words without the field, e.g. ``Invalid value: 70000: must be between 1 and 65535, inclusive``."""
+        """The server's words without the field, e.g. ``Invalid value: 70000: must be between 1 and 65535``."""
         words = WORDS[self.type]
         if self.value is not ABSENT:
             words = f"{words}: {go_value(self.value)}"

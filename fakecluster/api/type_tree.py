@@ -1,4 +1,4 @@
-"""What merging needs to know of a type: which lists have keys, which values are one piece (structured-merge-diff's atoms)."""
+"""What merging needs to know of a type: which lists have keys, which values are one piece (structured-merge-diff)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCALARS = ("string", "integer", "number", "boolean")
 
 @attrs.define(eq=False)
 class TypeNode:
-    """One type: `atomic` values are owned and compared as a whole; a list has `keys` (map), or is a set, or is atomic."""
+    """One type: `atomic` values are owned and compared whole; a list has `keys` (map), or is a set, or is atomic."""
 
     kind: str
     atomic: bool = False
@@ -68,7 +68,7 @@ def _by_definition(name: str) -> TypeNode:
 
 
 def node_for(prop: Schema) -> TypeNode:
-    """The type of a property; what stands beside a reference (list type, map type) counts more than what it refers to."""
+    """The type of a property; what stands beside a reference (list, map type) counts more than what it refers to."""
     name = schemas.reference(prop)
     if not name:
         return _build(prop, prop)

@@ -1,4 +1,4 @@
-"""Objects seen through their types: their field set, what differs between two, merging one into another, removing fields.
+"""Objects seen through their types: field sets, what differs between two, merging one into another, removing fields.
 
 The semantics of structured-merge-diff (v6), whose walkers these four functions follow.
 """
@@ -176,7 +176,7 @@ def merge(node: TypeNode, live: Any, applied: Any) -> Any:
     if applied is MISSING:
         return copied(live)
     if isinstance(applied, list):
-        return [merged for merged in _merge_items(node, live, applied)] if isinstance(live, list) else copied(applied)
+        return list(_merge_items(node, live, applied)) if isinstance(live, list) else copied(applied)
     if not isinstance(live, dict):
         return copied(applied)
     out = {key: merge(node.field(key), value, applied.get(key, MISSING)) for key, value in live.items()}

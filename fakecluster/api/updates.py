@@ -111,8 +111,8 @@ def _uid_precondition(request: Request, wanted: str, found: str) -> ApiError:
     place = STORED_AT.get(resource.key, f"{resource.group}/{resource.plural}" if resource.group else resource.plural)
     key = "/".join(part for part in ("/registry", place, request.namespace, request.name) if part)
     why = (
-        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
-        f"UID in precondition: {wanted}, UID in object meta: {found}"
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
     )
     return status.conflict(resource.plural, resource.group, request.name, why)
 

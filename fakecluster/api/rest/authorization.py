@@ -1,4 +1,4 @@
-"""May this user do this? Role-based access control as the recorded server evaluates it (`plugin/pkg/auth/authorizer/rbac`)."""
+"""May this user do this? Role-based access control as the server evaluates it (`plugin/pkg/auth/authorizer/rbac`)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api import decoding, status
+from fakecluster.api.diagnose import json_word
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest.go_json import SyntaxProblem, parse_json, parse_yaml
 from fakecluster.api.status import JsonObject
@@ -14,6 +15,7 @@ READERS = {"application/json": parse_json, "application/yaml": parse_yaml}
 #: Bigger bodies are refused, as the real server does.
 BODY_LIMIT = 3 * 1024 * 1024
 SUMMARY_BYTES = 30
+NO_KIND = "couldn't get version/kind; json parse error"
 SCHEME = 'scheme "pkg/api/legacyscheme/scheme.go:30"'
 META_STRUCT = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 
@@ -46,23 +48,18 @@ def object_of(resource: Resource, kind: str, version: str, body: bytes, headers:
     except SyntaxProblem as problem:
         words = str(problem)
         if not words.startswith("yaml:"):
-            words = f"couldn't get version/kind; json parse error: {words}"
+            words = f"{NO_KIND}: {words}"
         raise unrecognized(kind, words, body) from problem
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        word = {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
-        words = f"couldn't get version/kind; json parse error: json: cannot unmarshal {word} into Go value of type {META_STRUCT}"
-        raise unrecognized(kind, words, body)
+        word = json_word(value)
+        words = f"json: cannot unmarshal {word} into Go value of type {META_STRUCT}"
+        raise unrecognized(kind, f"{NO_KIND}: {words}", body)
     for key in ("apiVersion", "kind"):
         if value.get(key) is not None and not isinstance(value[key], str):
-            from fakecluster.api.diagnose import json_word
-
-            words = (
-                f"couldn't get version/kind; json parse error: json: cannot unmarshal {json_word(value[key])} into Go struct "
-                f"field .{key} of type string"
-            )
-            raise unrecognized(kind, words, body)
+            words = f"json: cannot unmarshal {json_word(value[key])} into Go struct field .{key} of type string"
+            raise unrecognized(kind, f"{NO_KIND}: {words}", body)
     return value
 
 
@@ -92,9 +89,8 @@ def check_kind(resource: Resource, value: JsonObject, known: bool) -> None:
         why = f'no kind "{kind}" is registered for version "{api_version}" in {SCHEME}'
         raise decoding.cannot_be_handled(kind, version, resource.kind, why)
     if api_version != resource.api_version:
-        raise status.bad_request(
-            f"the API version in the data ({api_version}) does not match the expected API version ({resource.api_version})"
-        )
+        words = f"the API version in the data ({api_version}) does not match the expected API version"
+        raise status.bad_request(f"{words} ({resource.api_version})")
     if kind != resource.kind:
         why = unknown_conversion(resource, api_version, kind)
         raise decoding.cannot_be_handled(kind, version, resource.kind, why)

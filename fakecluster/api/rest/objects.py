@@ -166,7 +166,7 @@ def delete_body(call: Call) -> Any:
     try:
         value = bodies.value_of(call.body, call.headers)
     except SyntaxProblem as problem:
-        words = f"couldn't get version/kind; json parse error: {problem}"
+        words = f"{bodies.NO_KIND}: {problem}"
         raise bodies.unrecognized("DeleteOptions", words, call.body) from problem
     if not isinstance(value, dict):
         return None

@@ -1,4 +1,4 @@
-"""The query parameters of writes and reads, checked as the server checks its `CreateOptions`, `ListOptions` and the others."""
+"""The query parameters of writes and reads, checked as the server checks `CreateOptions`, `ListOptions` and others."""
 
 from __future__ import annotations
 
@@ -87,11 +87,8 @@ def _manager_errors(manager: str) -> list[FieldError]:
     errors: list[FieldError] = []
     if len(manager.encode("utf-8", "replace")) > FIELD_MANAGER_MAX:
         errors.append(strategy.too_long("fieldManager", FIELD_MANAGER_MAX))
-    for index, char in enumerate(manager):
-        if not char.isprintable():
-            words = "should only contain printable characters"
-            errors.append(strategy.invalid("fieldManager", manager, words))
-            break
+    if not manager.isprintable():
+        errors.append(strategy.invalid("fieldManager", manager, "should only contain printable characters"))
     return errors
 
 
@@ -181,7 +178,7 @@ def deletion(body: Any, query: Query) -> Deletion:
         orphan = boolean(query, "orphanDependents")
         given |= {"gracePeriodSeconds": grace} if grace is not None else {}
         given |= {"orphanDependents": orphan} if orphan is not None else {}
-    dry_run = list(given.get("dryRun") or query.get("dryRun", ()))
+    dry_run = list(given.get("dryRun") or query.get("dryRun") or ())
     errors = _deletion_errors(given) + dry_run_errors(dry_run)
     if errors:
         raise invalid_options("DeleteOptions", errors)

@@ -77,4 +77,4 @@ def _collection_verb(verb: str, name: str, query: dict[str, list[str]]) -> str:
 def wants_watch(query: dict[str, list[str]]) -> bool:
     """`watch=true`, `1`, or with no value at all."""
     values = query.get("watch")
-    return bool(values) and values[0].lower() not in ("false", "0")
+    return values is not None and values[0].lower() not in ("false", "0")

@@ -11,7 +11,7 @@ from fakecluster.api.rest import authorization, objects, options
 from fakecluster.api.rest.authorization import Question
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.response import Response
-from fakecluster.api.rest.users import User
+from fakecluster.api.rest.users import MASTERS, User
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.strategy import FieldError, invalid
 
@@ -47,6 +47,7 @@ def question_in(call: Call, review: JsonObject) -> Question:
         raise refused([invalid("spec.resourceAttributes", asked, NOT_BOTH)])
     if path is not None:
         return Question(path.get("verb", ""), path=path.get("path", ""))
+    asked = asked or {}
     fields = ("verb", "group", "resource", "subresource", "namespace", "name")
     return Question(**{field: asked.get(field, "") for field in fields})
 
@@ -114,7 +115,7 @@ def own_rules(call: Call, review: JsonObject) -> JsonObject:
     found: list[dict[str, Any]] = []
     for rules, _ in authorization.rules_for(call.server.store, call.user, namespace):
         found += rules
-    if authorization.MASTERS in call.user.groups:
+    if MASTERS in call.user.groups:
         found.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
         found.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
     answered = {

@@ -78,8 +78,8 @@ def list_shape(call: Call, resource: Resource) -> Callable[[reads.Page], Any]:
             return tables.for_resource(resource).render(objects, meta, include, now_s)
         if shape == "PartialObjectMetadata":
             internal = resource.group.partition(".")[0] or "core"
-            words = f"you requested PartialObjectMetadata, but the requested object is a list (*{internal}.{resource.kind}List)"
-            raise status.failure(406, "NotAcceptable", words)
+            words = "you requested PartialObjectMetadata, but the requested object is a list"
+            raise status.failure(406, "NotAcceptable", f"{words} (*{internal}.{resource.kind}List)")
         if shape == "PartialObjectMetadataList":
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             return {**head, "metadata": meta, "items": [partial(obj) for obj in objects]}

@@ -1,7 +1,7 @@
 """Watches over HTTP: a cursor on the store's history, filtered and shaped as the client asked.
 
-A watch starts with synthetic ADDED events (no version, version 0, or sendInitialEvents), or after a version. An object that
-enters the selection is ADDED, one that leaves it DELETED (in its last selected state).
+A watch starts with synthetic ADDED events (no version, version 0, or sendInitialEvents), or after a version. An object
+that enters the selection is ADDED, one that leaves it DELETED (in its last selected state).
 """
 
 from __future__ import annotations
