@@ -64,19 +64,36 @@ PLAIN: dict[str, frozenset[str]] = {
 BARE_LISTS: dict[str, frozenset[str]] = {"EndpointSlice": frozenset(("endpoints", "ports"))}
 #: Strings that are pointers, and lists without `omitempty`: an empty one stays.
 POINTERS: dict[str, frozenset[str]] = {
+    "AppArmorProfile": frozenset({"localhostProfile"}),
+    "Container": frozenset({"restartPolicy"}),
+    "CronJobSpec": frozenset({"timeZone"}),
     "Endpoint": frozenset({"hostname", "nodeName", "zone"}),
     "EndpointAddress": frozenset({"nodeName"}),
     "EndpointPort": frozenset({"appProtocol"}),
     "EndpointSlice": frozenset({"endpoints", "ports"}),
+    "EphemeralContainer": frozenset({"restartPolicy"}),
+    "GRPCAction": frozenset({"service"}),
     "HTTPIngressPath": frozenset({"pathType"}),
+    "HostPathVolumeSource": frozenset({"type"}),
     "IngressClassParametersReference": frozenset({"apiGroup", "namespace", "scope"}),
     "IngressSpec": frozenset({"ingressClassName"}),
+    "JobSpec": frozenset({"completionMode", "managedBy", "podReplacementPolicy"}),
+    "LeaseSpec": frozenset({"holderIdentity", "preferredHolder", "strategy"}),
     "LoadBalancerIngress": frozenset({"ipMode"}),
     "NetworkPolicyPort": frozenset({"protocol"}),
+    "PersistentVolumeClaimSpec": frozenset({"storageClassName", "volumeAttributesClassName", "volumeMode"}),
+    "PodDNSConfigOption": frozenset({"value"}),
+    "PodDisruptionBudgetSpec": frozenset({"unhealthyPodEvictionPolicy"}),
+    "PodSecurityContext": frozenset({"fsGroupChangePolicy", "supplementalGroupsPolicy"}),
+    "PodSpec": frozenset({"preemptionPolicy", "runtimeClassName"}),
     "PortStatus": frozenset({"error"}),
+    "SeccompProfile": frozenset({"localhostProfile"}),
+    "SecurityContext": frozenset({"procMount"}),
     "ServicePort": frozenset({"appProtocol"}),
     "ServiceSpec": frozenset({"internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "trafficDistribution"}),
+    "TopologySpreadConstraint": frozenset({"nodeAffinityPolicy", "nodeTaintsPolicy"}),
     "TypedLocalObjectReference": frozenset({"apiGroup"}),
+    "VolumeMount": frozenset({"mountPropagation", "recursiveReadOnly"}),
 }
 #: Times that are plain values, beside those of conditions: null means "not set".
 PLAIN_TIMES: dict[str, frozenset[str]] = {
