@@ -1,0 +1,148 @@
+"""What a sync of kube-proxy costs, by mode and number of Services (10 endpoints each).
+
+Run: python benchmarks/proxy.py [SIZE...]; sizes are numbers of Services, by default 100 1000 5000. Times are this process's own.
+
+"render" is kube-proxy's own work, "load" what the node's tools take to read its text (or to be asked for theirs). "one"
+is one endpoint replaced in one EndpointSlice. The last columns say how much dearer each got when the cluster grew.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from statistics import median
+from time import process_time
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+
+from fakecluster.apps.relay import Relays
+from fakecluster.kernel.netns import Netns
+from fakecluster.proxy import config
+from fakecluster.proxy.process import KubeProxy
+from fakecluster.sim import Clock, Seeded
+
+Json = dict[str, Any]
+
+SIZES = (100, 1000, 5000)
+MODES = ("iptables", "nftables", "ipvs", "userspace")
+#: userspace mode asks for each rule by itself, among all others: it was never meant for more.
+LARGEST = {"userspace": 1000}
+ENDPOINTS = 10
+CHANGES = 5
+SLICES = "endpointslices.discovery.k8s.io"
+
+
+@attrs.define
+class TimedNode:
+    """Passes commands to a namespace and adds up how long they take."""
+
+    netns: Netns
+    load_s: float = 0.0
+
+    def run(self, command: Sequence[str], stdin: str = "") -> str:
+        begin = process_time()
+        try:
+            return self.netns.run(command, stdin)
+        finally:
+            self.load_s += process_time() - begin
+
+
+def service(number: int) -> Json:
+    address = f"10.{96 + number // 65536}.{number // 256 % 256}.{number % 256}"
+    ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+    spec = {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ports": ports}
+    return {"kind": "Service", "metadata": {"namespace": "bench", "name": f"s{number}"}, "spec": spec, "status": {}}
+
+
+def endpoint_slice(number: int, *, replaced: int = -1) -> Json:
+    """Endpoints of one Service; the one numbered `replaced` has another address."""
+    first = number * ENDPOINTS
+    addresses = [
+        f"10.{(250 if n == replaced else 200) + (first + n) // 65536}.{(first + n) // 256 % 256}.{(first + n) % 256}"
+        for n in range(ENDPOINTS)
+    ]
+    labels = {"kubernetes.io/service-name": f"s{number}"}
+    return {
+        "kind": "EndpointSlice",
+        "metadata": {"namespace": "bench", "name": f"s{number}-1", "labels": labels},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [ip], "conditions": {"ready": True}} for ip in addresses],
+    }
+
+
+@attrs.frozen
+class Cost:
+    """Seconds: first sync (render, load), and one endpoint's change (both)."""
+
+    render_s: float
+    load_s: float
+    one_s: float
+
+    @property
+    def full_s(self) -> float:
+        return self.render_s + self.load_s
+
+
+def measured(mode: str, services: int) -> Cost:
+    """The cost of a sync in a cluster of that size."""
+    clock = Clock()
+    netns = Netns("node", clock=clock, choices=Seeded(0))
+    netns.add_interface("eth0")
+    netns.run("ip address add 192.168.1.10/24 dev eth0")
+    node = TimedNode(netns)
+    section = "iptables" if mode == "userspace" else mode
+    document = {"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": mode, "clusterCIDR": "10.200.0.0/14"}
+    proxy = KubeProxy(
+        "node", config.parse({**document, section: {"minSyncPeriod": "0s"}}), node, clock, relays=Relays(netns)
+    )
+    for number in range(services):
+        proxy.on_object("services", service(number))
+        proxy.on_object(SLICES, endpoint_slice(number))
+    gc.collect()
+    begin = process_time()
+    proxy.start()
+    clock.settle()
+    full_s, load_s = process_time() - begin, node.load_s
+    return Cost(full_s - load_s, load_s, median(one_change(proxy, clock, number) for number in range(CHANGES)))
+
+
+def one_change(proxy: KubeProxy, clock: Clock, number: int) -> float:
+    begin = process_time()
+    proxy.on_object(SLICES, endpoint_slice(number, replaced=ENDPOINTS // 2))
+    clock.settle()
+    return process_time() - begin
+
+
+def main(sizes: Sequence[int]) -> None:
+    for mode in MODES:
+        measured(mode, 1)  # what is imported and compiled once
+    table = Table(title=f"kube-proxy syncs, {ENDPOINTS} endpoints a Service")
+    for heading in ("mode", "Services", "render s", "load s", "full s", "one ms", "full x", "one x"):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for mode in MODES:
+        first: Cost | None = None
+        for size in sizes:
+            if size > LARGEST.get(mode, size):
+                continue
+            cost = measured(mode, size)
+            first = first or cost
+            figures = (cost.render_s, cost.load_s, cost.full_s)
+            growth = (cost.full_s / first.full_s, cost.one_s / first.one_s)
+            table.add_row(
+                mode,
+                str(size),
+                *[f"{figure:.2f}" for figure in figures],
+                f"{cost.one_s * 1000:.1f}",
+                *[f"{ratio:.1f}" for ratio in growth],
+            )
+        table.add_section()
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or SIZES)
