@@ -133,7 +133,7 @@ DUTY = Duty(
     target="disruption-controller",
     agent="disruption-controller",
     resources=frozenset({RESOURCE, "pods"}),
-    owns=frozenset(),
+    owns={},
     notice=notice,
     sync=sync,
 )

@@ -6,7 +6,7 @@ changes while the loop runs is in `Desk`, which a fork copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -56,13 +56,14 @@ class Desk:
 class Duty:
     """One controller: `target` is its name on the clock, `agent` its name in Events.
 
-    `hear` takes clock events that other components send to the target.
+    `owns` names the resources whose objects are kept by owner, and the kind of that owner. `hear` takes clock events
+    that other components send to the target.
     """
 
     target: str
     agent: str
     resources: frozenset[str]
-    owns: frozenset[str]
+    owns: Mapping[str, str]
     notice: Callable[[Desk, WatchEvent], Iterable[Key]]
     sync: Callable[[Desk, Key], None]
     hear: Callable[[Desk, tuple[Any, ...]], None] | None = None
@@ -76,7 +77,7 @@ class Loop:
         client = Client(api, user=f"system:serviceaccount:kube-system:{duty.agent}", agent="kube-controller-manager")
         events = EventRecorder(client, clock, duty.agent)
         queue = WorkQueue(clock, duty.target, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
-        self._desk = Desk(client, clock, events, queue, {name: Owned() for name in duty.owns})
+        self._desk = Desk(client, clock, events, queue, {name: Owned(kind) for name, kind in duty.owns.items()})
         self._inbox: Inbox = api.watch(duty.target, duty.resources)
         clock.bind(duty.target, self.handle)
 

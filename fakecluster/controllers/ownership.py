@@ -42,24 +42,29 @@ def key_of(obj: Json) -> Key:
 
 
 class Owned:
-    """Objects of some resources by their controller's uid; those without a controller by namespace."""
+    """Objects by the uid of their controller, which is of one `kind`; those without a controller by namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self._owned: dict[str, dict[str, Json]] = {}
         self._orphans: dict[str, dict[str, Json]] = {}
 
     def note(self, event: WatchEvent) -> None:
         """Keep up with one change."""
         if event.previous is not None:
-            self._group(event.previous).pop(event.previous["metadata"]["uid"], None)
+            group = self._group(event.previous)
+            if group is not None:
+                group.pop(event.previous["metadata"]["uid"], None)
         if event.type != "DELETED":
-            self._group(event.object)[event.object["metadata"]["uid"]] = event.object
+            group = self._group(event.object)
+            if group is not None:
+                group[event.object["metadata"]["uid"]] = event.object
 
-    def _group(self, obj: Json) -> dict[str, Json]:
+    def _group(self, obj: Json) -> dict[str, Json] | None:
         owner = controller_of(obj)
         if owner is None:
             return self._orphans.setdefault(obj["metadata"].get("namespace", ""), {})
-        return self._owned.setdefault(owner["uid"], {})
+        return self._owned.setdefault(owner["uid"], {}) if owner["kind"] == self.kind else None
 
     def of(self, uid: str) -> list[Json]:
         """The objects whose controller has this uid, in the order in which they changed."""
@@ -70,7 +75,7 @@ class Owned:
         return list(self._orphans.get(namespace, {}).values())
 
     def fork(self) -> Owned:
-        copy = Owned()
+        copy = Owned(self.kind)
         copy._owned = {uid: group.copy() for uid, group in self._owned.items() if group}
         copy._orphans = {namespace: group.copy() for namespace, group in self._orphans.items() if group}
         return copy

@@ -161,7 +161,7 @@ DUTY = Duty(
     target="replicaset-controller",
     agent="replicaset-controller",
     resources=frozenset({RESOURCE, "pods"}),
-    owns=frozenset({RESOURCE, "pods"}),
+    owns={RESOURCE: "Deployment", "pods": "ReplicaSet"},
     notice=notice,
     sync=sync,
 )

@@ -247,7 +247,7 @@ DUTY = Duty(
     target="daemonset-controller",
     agent="daemonset-controller",
     resources=frozenset({RESOURCE, "pods", "nodes", revisions.RESOURCE}),
-    owns=frozenset({"pods", revisions.RESOURCE}),
+    owns={"pods": "DaemonSet", revisions.RESOURCE: "DaemonSet"},
     notice=notice,
     sync=sync,
 )

@@ -88,15 +88,20 @@ def sync(desk: Desk, key: Key) -> None:
 
 
 def _running(desk: Desk, replica_sets: list[Json]) -> Iterable[Json]:
-    for one in replica_sets:
-        yield from (pod for pod in desk.owned["pods"].of(one["metadata"]["uid"]) if not _over(pod))
+    """The Pods of ReplicaSets that have not ended."""
+    uids = {one["metadata"]["uid"] for one in replica_sets}
+    namespaces = {one["metadata"]["namespace"] for one in replica_sets}
+    for pod in (pod for namespace in namespaces for pod in desk.client.list("pods", namespace)):
+        owner = controller_of(pod)
+        if owner and owner["uid"] in uids and not _over(pod):
+            yield pod
 
 
 DUTY = Duty(
     target="deployment-controller",
     agent="deployment-controller",
     resources=frozenset({RESOURCE, REPLICA_SETS, "pods"}),
-    owns=frozenset({REPLICA_SETS, "pods"}),
+    owns={REPLICA_SETS: "Deployment"},
     notice=notice,
     sync=sync,
 )

@@ -345,7 +345,7 @@ DUTY = Duty(
     target="job-controller",
     agent="job-controller",
     resources=frozenset({RESOURCE, "pods"}),
-    owns=frozenset({"pods"}),
+    owns={"pods": "Job"},
     notice=notice,
     sync=sync,
 )

@@ -40,7 +40,7 @@ def duty(cluster_cidrs: Sequence[str]) -> Duty:
         desk.client.patch("nodes", key[1], patch, kind="strategic")
 
     target = "node-ipam-controller"
-    return Duty(target, "cidrAllocator", frozenset({"nodes"}), frozenset(), notice, sync)
+    return Duty(target, "cidrAllocator", frozenset({"nodes"}), {}, notice, sync)
 
 
 def first_free(cluster_cidr: str, taken: set[str]) -> str | None:

@@ -106,4 +106,4 @@ def _mark_not_ready(desk: Desk, pod: Json) -> None:
     desk.events.warning(pod, "NodeNotReady", "Node is not ready")
 
 
-DUTY = Duty(TARGET, "node-controller", frozenset({"nodes"}), frozenset(), notice, sync, hear)
+DUTY = Duty(TARGET, "node-controller", frozenset({"nodes"}), {}, notice, sync, hear)

@@ -69,7 +69,7 @@ DUTY = Duty(
     "pod-garbage-collector-controller",
     "pod-garbage-collector",
     frozenset({"nodes", "pods"}),
-    frozenset(),
+    {},
     notice,
     sync,
 )

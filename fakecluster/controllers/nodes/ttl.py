@@ -40,4 +40,4 @@ def sync(desk: Desk, key: Key) -> None:
         desk.client.patch("nodes", key[1], patch, kind="strategic")
 
 
-DUTY = Duty("ttl-controller", "ttl-controller", frozenset({"nodes"}), frozenset(), notice, sync)
+DUTY = Duty("ttl-controller", "ttl-controller", frozenset({"nodes"}), {}, notice, sync)

@@ -11,6 +11,8 @@ import attrs
 from fakecluster.api.kinds_workload.quantity import parse_quantity
 
 Json = dict[str, Any]
+#: what Pods without requests ask for: one value for all of them
+NOTHING: dict[str, Fraction] = {}
 HostPort = tuple[str, str, int]  # IP ("0.0.0.0": all), protocol, port
 
 
@@ -73,7 +75,7 @@ class PodInfo:
 
     @classmethod
     def of(cls, pod: Json) -> PodInfo:
-        return cls(pod, pod_requests(pod["spec"]), host_ports(pod["spec"]))
+        return cls(pod, pod_requests(pod["spec"]) or NOTHING, host_ports(pod["spec"]))
 
     @property
     def uid(self) -> str:

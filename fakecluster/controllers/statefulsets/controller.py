@@ -246,7 +246,7 @@ DUTY = Duty(
     target="statefulset-controller",
     agent="statefulset-controller",
     resources=frozenset({RESOURCE, "pods", revisions.RESOURCE}),
-    owns=frozenset({"pods", revisions.RESOURCE}),
+    owns={"pods": "StatefulSet", revisions.RESOURCE: "StatefulSet"},
     notice=notice,
     sync=sync,
 )
