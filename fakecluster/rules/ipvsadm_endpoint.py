@@ -6,6 +6,7 @@ IPv4 addresses follow inet_aton(3): parts may be missing, octal or hexadecimal. 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from fakecluster.rules.iptables.numbers import SERVICES, address_text, ipv6
 
@@ -36,6 +37,7 @@ def ipv4(text: str) -> int | None:
     return value
 
 
+@lru_cache(maxsize=65536)
 def endpoint(text: str) -> tuple[int, int, int] | None:
     """Read host[:port] as (family, address, port), port 0 when there is none; None when it cannot be read."""
     if text.startswith("["):

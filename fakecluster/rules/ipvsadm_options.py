@@ -129,10 +129,13 @@ _ONE_OF = ("connection", "service-address", "timeout", "daemon")
 
 def check(command: str, given: set[str]) -> None:
     """Raise `IpvsadmError` when a command misses an option or was given one that it does not take."""
+    required = REQUIRED.get(command, ())
+    if command != "list" and given <= ALLOWED[command] and given.issuperset(required):
+        return
     chosen = ""
     for option in _ORDER:
         if option not in given:
-            if option in REQUIRED.get(command, ()):
+            if option in required:
                 raise IpvsadmError(f"You need to supply the '{option}' option for the '{command}' command")
         elif option not in ALLOWED[command]:
             raise IpvsadmError(f"Illegal '{option}' option with the '{command}' command", token=option)

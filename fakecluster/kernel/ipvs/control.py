@@ -58,10 +58,10 @@ class Ipvs:
         self.connections = ConnectionTable(self._expired)
         self.timeouts = protocols.default_timeouts()
         self.counters = Counters(self.period)
-        self.registered: set[int] = set()
+        self.services_of = {4: 0, 6: 0}  # how many each family has: the hooks are there while there are any
         self.flush_pending = False
         self.drop_counter = 0
-        self._serial = 0
+        self._serial = self._trash_sorted_ns = 0
         self._alarm_ns: int | None = None
         self.clock.bind(self.target, self._timer)
 
@@ -100,8 +100,9 @@ class Ipvs:
         made = Service(service, options, self.owner, self._serial, self.period)
         made.scheduler = scheduler(made, self.clock.now_ns)
         self.services[key] = made
-        if service.family not in self.registered:
+        if not self.services_of[service.family]:
             self._register(service.family)
+        self.services_of[service.family] += 1
         return made
 
     def edit_service(self, service: ServiceId, options: ServiceOptions) -> None:
@@ -122,7 +123,8 @@ class Ipvs:
         for destination in list(found.destinations):
             found.unlink(destination)
             self._discard(destination)
-        if not any(other.id.family == service.family for other in self.services.values()):
+        self.services_of[service.family] -= 1
+        if not self.services_of[service.family]:
             self._unregister(service.family)
 
     def flush(self) -> None:
@@ -162,9 +164,8 @@ class Ipvs:
         endpoint = (server.family, server.address, server.port)
         if endpoint in found.by_endpoint:
             raise IpvsError("EEXIST")
-        self._empty_trash()
         destination = self.trash.pop((found.key, endpoint), None)
-        if destination is None:
+        if destination is None or self._is_forgotten(destination):
             destination = Destination(found, server)
         else:
             if destination.service.serial != found.serial:
@@ -209,17 +210,19 @@ class Ipvs:
     def _discard(self, destination: Destination) -> None:
         """Keep a removed destination as long as it has connections; with expire_nodest_conn they go in a moment."""
         destination.idle_since_ns = None if destination.references else self.clock.now_ns
+        if self._trash_sorted_ns + TRASH_PERIOD_NS <= self.clock.now_ns:
+            self._trash_sorted_ns = self.clock.now_ns
+            self.trash = {key: each for key, each in self.trash.items() if not self._is_forgotten(each)}
         self.trash[destination.service.key, destination.endpoint] = destination
         if self.setting("expire_nodest_conn"):
             self.flush_pending = True
             self.set_alarm()
 
-    def _empty_trash(self) -> None:
-        now = self.clock.now_ns
-        for key, destination in list(self.trash.items()):
-            since = destination.idle_since_ns
-            if since is not None and not destination.references and now - since >= TRASH_PERIOD_NS:
-                del self.trash[key]
+    def _is_forgotten(self, destination: Destination) -> bool:
+        since = destination.idle_since_ns
+        if since is None or destination.references:
+            return False
+        return self.clock.now_ns - since >= TRASH_PERIOD_NS
 
     # --- timeouts
 
@@ -367,12 +370,10 @@ class Ipvs:
     # --- hooks
 
     def _register(self, family: int) -> None:
-        self.registered.add(family)
         for hook, priority, name, function in HOOKS:
             self.netns.hooks.register(family, hook, priority, name, function)
 
     def _unregister(self, family: int) -> None:
-        self.registered.discard(family)
         for hook, _, name, _ in HOOKS:
             self.netns.hooks.unregister(family, hook, name)
 
@@ -389,6 +390,8 @@ class Ipvs:
         copy.counters = self.counters.fork()
         copy.flush_pending, copy.drop_counter = self.flush_pending, self.drop_counter
         copy._serial, copy._alarm_ns = self._serial, self._alarm_ns
-        for family in self.registered:
-            copy._register(family)
+        copy.services_of, copy._trash_sorted_ns = self.services_of.copy(), self._trash_sorted_ns
+        for family, services in self.services_of.items():
+            if services:
+                copy._register(family)
         return copy
