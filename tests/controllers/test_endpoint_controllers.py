@@ -113,6 +113,28 @@ def test_the_change_that_triggered_an_update_is_told_with_it(plane):
         }
 
 
+def test_a_service_made_again_tells_its_own_creation(plane):
+    plane.client.delete("services", "web", "shop")
+    plane.settle(60.0)
+    plane.add_service()
+    plane.settle()
+    annotations = plane.get("endpoints", "web")["metadata"]["annotations"]
+    assert annotations == {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:01:00Z"}
+
+
+def test_a_service_made_again_before_anybody_looked_tells_its_own_creation_too(plane):
+    for controller in BOTH:
+        plane.clock.hold(controller)
+    plane.client.delete("services", "web", "shop")
+    plane.settle(60.0)
+    plane.add_service(labels={"new": "x"})
+    for controller in BOTH:
+        plane.clock.release(controller)
+    plane.settle()
+    annotations = plane.get("endpoints", "web")["metadata"]["annotations"]
+    assert annotations == {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:01:00Z"}
+
+
 def test_more_than_a_thousand_addresses_are_cut_and_said_to_be():
     plane = ControlPlane(*BOTH)
     plane.add_node("node-a")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 BOTH = ("endpoints-controller", "endpointslice-controller")
 APPS = ("web", "db")
-PODS = st.sampled_from([f"p{i}" for i in range(6)])
+PODS = st.sampled_from([f"p{i}" for i in range(3)])
 CHANGES = st.one_of(
     st.tuples(st.just("run"), PODS, st.sampled_from(APPS), st.booleans()),
     st.tuples(st.just("ready"), PODS, st.booleans()),
@@ -102,7 +102,7 @@ STEPS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.lists(CHANGES, max_size=25))
 def test_slices_and_endpoints_say_what_the_objects_say(changes):
     story = Story()

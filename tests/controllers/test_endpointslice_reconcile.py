@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from endpoint_objects import NODES, node, pod, service
 
 from fakecluster.controllers.endpointslices.reconcile import reconcile
@@ -201,6 +202,27 @@ def test_hints_follow_the_traffic_distribution():
     assert slices.endpoint("a")["hints"] == {"forZones": [{"name": "zone-a"}]}
     slices.sync(members, nodes=nodes, service=service())
     assert not any("hints" in slices.endpoint(name) for name in "abd")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "asked"),
+    [
+        ({"service.kubernetes.io/topology-mode": "Auto"}, True),
+        ({"service.kubernetes.io/topology-mode": "auto"}, True),
+        ({"service.kubernetes.io/topology-aware-hints": "auto"}, True),
+        ({"service.kubernetes.io/topology-mode": "Disabled"}, False),
+        (
+            {
+                "service.kubernetes.io/topology-aware-hints": "disabled",
+                "service.kubernetes.io/topology-mode": "Auto",
+            },
+            False,
+        ),
+        ({}, False),
+    ],
+)
+def test_hints_by_zone_are_asked_for_by_annotation(annotations, asked):
+    assert bool(Slices(service(annotations=annotations)).sync(pods(0, 3)).hinted) is asked
 
 
 def test_the_topology_annotation_goes_before_the_traffic_distribution():

@@ -349,3 +349,30 @@ def test_what_a_describe_shows_of_a_pods_start():
         "Created: Container created",
         "Started: Container started",
     ]
+
+
+def test_a_pod_that_comes_with_its_statuses_goes_on_where_it_was():
+    shop = Workshop("a")
+    shop.client.create("pods", pod("p", nodeName="a", containers=[container(livenessProbe=HTTP)]), "default")
+    running = {
+        "name": "main",
+        "state": {"running": {"startedAt": "2025-12-31T12:00:00Z"}},
+        "lastState": {},
+        "ready": True,
+        "started": True,
+        "restartCount": 4,
+        "image": "docker.io/library/app:1",
+        "imageID": "docker.io/library/app@sha256:abc",
+        "containerID": "containerd://abc",
+    }
+    known = {"phase": "Running", "startTime": "2025-12-31T11:59:00Z", "containerStatuses": [running]}
+    shop.client.patch("pods", "p", {"status": known}, "default", subresource="status")
+    shop.clock.settle()
+    assert state(shop, "p")["containerID"] == "containerd://abc"
+    assert (state(shop, "p")["restartCount"], state(shop, "p")["state"]) == (4, running["state"])
+    assert shop.pod("p")["status"]["startTime"] == "2025-12-31T11:59:00Z"
+    assert shop.runtime.log == ["sandbox p", "start main"]
+    shop.runtime.healthy["liveness"] = False
+    shop.clock.advance(30)
+    assert state(shop, "p")["restartCount"] == 5
+    assert state(shop, "p")["containerID"] != "containerd://abc"

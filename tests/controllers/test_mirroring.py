@@ -40,6 +40,22 @@ def test_what_is_mirrored_already_is_left_alone():
     assert (plan.create, plan.update, plan.delete) == ([], [], [])
 
 
+@pytest.mark.parametrize(("field", "changed"), [("labels", {"tier": "b"}), ("annotations", {"note": "y"})])
+def test_other_labels_and_annotations_are_copied_again(field, changed):
+    (slice_,) = mirror(endpoints(subset("10.0.0.1")), []).create
+    slice_["metadata"]["name"] = "web-1"
+    (update,) = mirror(endpoints(subset("10.0.0.1"), **{field: changed}), [slice_]).update
+    assert update["metadata"]["name"] == "web-1"
+    assert changed.items() <= update["metadata"][field].items()
+
+
+def test_of_two_slices_that_say_the_same_one_goes():
+    (slice_,) = mirror(endpoints(subset("10.0.0.1")), []).create
+    twins = [{**slice_, "metadata": {**slice_["metadata"], "name": name}} for name in ("web-1", "web-2")]
+    plan = mirror(endpoints(subset("10.0.0.1")), twins)
+    assert ([one["metadata"]["name"] for one in plan.delete], plan.update, plan.create) == (["web-2"], [], [])
+
+
 def test_other_ports_take_over_the_slice_that_is_not_needed_any_more():
     (old,) = mirror(endpoints(subset("10.0.0.1")), []).create
     old["metadata"]["name"] = "web-1"

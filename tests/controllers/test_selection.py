@@ -78,6 +78,13 @@ def test_only_services_whose_endpoints_may_differ_are_concerned(world, changed, 
     assert world.put("pods", changed) == concerned
 
 
+def test_a_pod_that_changes_its_labels_moves(world):
+    world.put("pods", pod("a", "10.244.0.3", labels={"app": "db"}))
+    assert world.pods("web") == ["b"]
+    world.put("services", service("data", selector={"app": "db"}))
+    assert world.pods("data") == ["a", "c"]
+
+
 def test_a_deleted_pod_concerns_its_services_and_is_gone(world):
     assert world.remove("pods", "b") == {"web", "blue"}
     assert (world.pods("web"), world.pods("blue")) == (["a"], [])

@@ -81,6 +81,14 @@ def test_a_headless_service_without_ports_has_subsets_without_ports():
     assert subsets_for(service(ports=[]), [pod("a", "10.244.0.3")]) == []
 
 
+def test_an_address_that_is_not_ready_on_one_of_two_ports_with_one_number_is_not_ready():
+    twice = [{"name": "a", "port": 80, "targetPort": 1, "protocol": "TCP"}] * 2
+    same_ip = [pod("a", "10.244.0.3", ready=False), pod("a", "10.244.0.3")]
+    for pods in (same_ip, same_ip[::-1]):
+        (subset,) = subsets_for(service(ports=twice), pods)
+        assert "addresses" not in subset and len(subset["notReadyAddresses"]) == 1
+
+
 def test_the_host_name_is_told_where_it_belongs_to_the_services_subdomain():
     named = pod("a", "10.244.0.3", hostname="first", subdomain="web")
     other = pod("b", "10.244.0.4", hostname="second", subdomain="elsewhere")
