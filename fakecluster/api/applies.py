@@ -13,6 +13,7 @@ from fakecluster.api.strategy import Request
 def apply(request: Request, config: JsonObject, *, force: bool) -> tuple[Stored, bool]:
     """Server-side apply of a configuration as it was written: (the object, whether it is new)."""
     resource, meta = request.resource, config.get("metadata") or {}
+    meta = meta if isinstance(meta, dict) else {}
     _check_config(request, config, meta)
     before = request.store.stored(resource.key, request.namespace, request.name)
     who = Writer(request.agent, "Apply", resource.api_version, request.subresource)
@@ -48,6 +49,8 @@ def _check_config(request: Request, config: JsonObject, meta: JsonObject) -> Non
         raise status.bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
     if meta.get("managedFields") is not None:
         raise status.bad_request("metadata.managedFields must be nil")
+    if not isinstance(api_version, str) or kind != resource.kind:
+        raise status.bad_request(f"invalid object type: {api_version}, Kind={kind}")
     if api_version != resource.api_version:
         words = f"Incorrect version specified in apply patch. Specified patch version: {api_version}, expected: "
         raise status.bad_request(words + resource.api_version)

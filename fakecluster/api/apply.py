@@ -5,15 +5,14 @@ The rules of structured-merge-diff's `merge.Updater.Apply` and apimachinery's `m
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from fakecluster.api import managed, status, typed
 from fakecluster.api.field_sets import EMPTY, FieldSet, Path, as_text
 from fakecluster.api.managed import Entries, Entry, Writer
 from fakecluster.api.status import ApiError, JsonObject
-from fakecluster.api.type_tree import DEDUCED, TypeNode
+from fakecluster.api.type_tree import TypeNode
+from fakecluster.api.typed_check import typed_problems
 
 BEFORE_FIRST_APPLY = "before-first-apply"
 
@@ -125,44 +124,18 @@ def conflict_words(writer: Writer) -> str:
 
 
 def check_typed(node: TypeNode, config: JsonObject) -> None:
-    """500 in the real server's words when the configuration has unknown fields or repeated keys."""
-    problem = _undeclared(node, config, "")
-    if problem is None:
-        try:
-            typed.check_keys(node, config)
-        except typed.DuplicateKey as duplicate:
-            problem = str(duplicate)
-    if problem is None:
+    """500 in the real server's words when the configuration does not fit its type or repeats keys."""
+    problems = list(typed_problems(node, config, ""))
+    if not problems:
         return
-    meta = config.get("metadata") or {}
+    meta = config.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
     group, _, version = config["apiVersion"].rpartition("/")
     who = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={config['kind']}"
-    raise plain_500(f"failed to create typed patch object ({who}): {problem}")
+    words = problems[0] if len(problems) == 1 else "\n  ".join(["errors:", *problems])
+    raise plain_500(f"failed to create typed patch object ({who}): {words}")
 
 
 def plain_500(message: str) -> ApiError:
     """An error that the server did not expect: only code and message."""
     return status.failure(500, "", message)
-
-
-def _undeclared(node: TypeNode, value: Any, place: str) -> str | None:
-    if node.kind == DEDUCED or not isinstance(value, dict | list):
-        return None
-    if isinstance(value, list):
-        items = (
-            (_undeclared(node.element, item, f"{place}[{_item_words(node, item, i)}]")) for i, item in enumerate(value)
-        )
-        return next((found for found in items if found), None)
-    for key, item in value.items():
-        below = f"{place}.{key}"
-        if node.kind == "struct" and not node.declares(key):
-            return f"{below}: field not declared in schema"
-        if found := _undeclared(node.field(key), item, below):
-            return found
-    return None
-
-
-def _item_words(node: TypeNode, item: Any, index: int) -> str:
-    if not node.keys:
-        return str(index)
-    return as_text((typed.item_element(node, item),))[1:-1]

@@ -11,7 +11,6 @@ from fakecluster.api import schema as schemas
 from fakecluster.api.schema import Schema
 
 SCALAR, LIST, MAP, STRUCT, DEDUCED = "scalar", "list", "map", "struct", "deduced"
-SCALARS = ("string", "integer", "number", "boolean")
 
 
 @attrs.define(eq=False)
@@ -20,6 +19,7 @@ class TypeNode:
 
     kind: str
     atomic: bool = False
+    scalar: str = "untyped"  # string numeric boolean untyped, for scalars
     keys: tuple[str, ...] = ()
     key_defaults: dict[str, Any] = attrs.field(factory=dict)
     source: Schema = attrs.field(factory=dict, repr=False)
@@ -58,12 +58,19 @@ class TypeNode:
 
 ANYTHING = TypeNode(DEDUCED)
 ONE_PIECE = TypeNode(SCALAR)
+#: JSON schema type -> the scalar of that type
+TYPED = {
+    "string": TypeNode(SCALAR, scalar="string"),
+    "integer": TypeNode(SCALAR, scalar="numeric"),
+    "number": TypeNode(SCALAR, scalar="numeric"),
+    "boolean": TypeNode(SCALAR, scalar="boolean"),
+}
 
 
 @functools.lru_cache(maxsize=4096)
 def _by_definition(name: str) -> TypeNode:
     if name in schemas.OPAQUE:
-        return ONE_PIECE
+        return TYPED["string"] if name.startswith(schemas.META) else ONE_PIECE
     return _build(schemas.definitions()[name], schemas.definitions()[name])
 
 
@@ -81,8 +88,10 @@ def node_for(prop: Schema) -> TypeNode:
 
 def _build(schema: Schema, outer: Schema) -> TypeNode:
     kind = schema.get("type")
-    if "x-kubernetes-int-or-string" in schema or "oneOf" in schema or kind in SCALARS:
+    if "x-kubernetes-int-or-string" in schema or "oneOf" in schema:
         return ONE_PIECE
+    if kind in TYPED:
+        return TYPED[kind]
     atomic = outer.get("x-kubernetes-map-type") == "atomic"
     if kind == "array":
         return _list(schema)

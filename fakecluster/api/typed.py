@@ -15,8 +15,8 @@ from fakecluster.api.schema import copied
 from fakecluster.api.type_tree import DEDUCED, LIST, SCALAR, TypeNode
 
 
-class DuplicateKey(Exception):
-    """Two items of a keyed list have the same key; the text names it."""
+class KeyProblem(Exception):
+    """An item of a keyed list cannot be told by its key; the text says why."""
 
 
 def item_element(node: TypeNode, item: Any, path: Path = ()) -> str:
@@ -24,12 +24,14 @@ def item_element(node: TypeNode, item: Any, path: Path = ()) -> str:
     if not node.keys:
         return "v:" + compact(item)
     if not isinstance(item, dict):
-        raise DuplicateKey("associative list with keys may not have non-map elements")
+        raise KeyProblem("associative list with keys may not have non-map elements")
     found = {}
     for key in node.keys:
         value = item.get(key, node.key_defaults.get(key))
-        if value is not None or key in item:
-            found[key] = value
+        if value is None and key not in item:
+            words = f'associative list with keys has an element that omits key field "{key}"'
+            raise KeyProblem(f"{words} (and doesn't have default value)")
+        found[key] = value
     return "k:" + compact(found)
 
 
@@ -144,29 +146,6 @@ def _indexed(node: TypeNode, items: Any) -> dict[str, list[Any]]:
     for item in items if isinstance(items, list) else ():
         found.setdefault(item_element(node, item), []).append(item)
     return found
-
-
-def check_keys(node: TypeNode, value: Any, place: str = "") -> None:
-    """Raise DuplicateKey when a keyed list or set names an item twice (an applied configuration must not)."""
-    if is_leaf(node, value):
-        return
-    if isinstance(value, list):
-        seen: set[str] = set()
-        for item in value:
-            element = item_element(node, item)
-            if element in seen:
-                raise DuplicateKey(f"{place}: duplicate entries for key [{_key_words(element)}]")
-            seen.add(element)
-            check_keys(node.element, item, f"{place}[{_key_words(element)}]")
-    else:
-        for key, item in value.items():
-            check_keys(node.field(key), item, f"{place}.{key}")
-
-
-def _key_words(element: str) -> str:
-    from fakecluster.api.field_sets import as_text
-
-    return as_text((element,))[1:-1]
 
 
 def merge(node: TypeNode, live: Any, applied: Any) -> Any:

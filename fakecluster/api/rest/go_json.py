@@ -11,7 +11,7 @@ import yaml
 from fakecluster.api.go_values import go_quote
 
 #: Deeper nesting is refused, as Go's decoder does at 10,000; Python's own parser gives up earlier.
-DEPTH_LIMIT = 400
+DEPTH_LIMIT = 150
 
 
 class SyntaxProblem(Exception):
@@ -160,8 +160,24 @@ def _key(key: Any) -> str:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-#: Nodes that aliases may expand to before a document counts as a bomb.
-ALIAS_LIMIT = 1000
+#: Values that a document with aliases may have once they are written out.
+EXPANDED_LIMIT = 1_000_000
+
+
+def _expanded(value: Any, sizes: dict[int, int | None]) -> int:
+    """How many values there are once aliases are written out; raises SyntaxProblem for bombs and circles."""
+    if not isinstance(value, dict | list):
+        return 1
+    known = sizes.get(id(value), 0)
+    if known is None:
+        raise SyntaxProblem("yaml: anchor contains itself")
+    if not known:
+        sizes[id(value)] = None
+        known = 1 + sum(_expanded(item, sizes) for item in (value.values() if isinstance(value, dict) else value))
+        if known > EXPANDED_LIMIT:
+            raise SyntaxProblem("yaml: document contains excessive aliasing")
+        sizes[id(value)] = known
+    return known
 
 
 def _yaml_words(problem: yaml.MarkedYAMLError) -> str:
@@ -173,16 +189,36 @@ def _yaml_words(problem: yaml.MarkedYAMLError) -> str:
     return f"yaml: line {line}: {problem.problem}" if line else f"yaml: {problem.problem}"
 
 
+def _as_json(text: bytes) -> Any:
+    """The value of a text that is JSON as well; None when it is not."""
+    try:
+        return parse_json(text)
+    except SyntaxProblem:
+        return None
+
+
+def check_depth(text: str) -> None:
+    """Raise SyntaxProblem for nesting so deep that the library's own stack would not survive it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise SyntaxProblem("yaml: exceeded max depth")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def parse_yaml(text: bytes) -> Any:
     """The first document of a YAML text as JSON values; raises SyntaxProblem."""
     try:
         decoded = text.decode("utf-8", "replace")
-        if (
-            decoded.count("*") > 10
-            and sum(isinstance(e, yaml.AliasEvent) for e in yaml.parse(decoded, Loader=_Loader)) > ALIAS_LIMIT
-        ):
-            raise SyntaxProblem("yaml: document contains excessive aliasing")
+        if decoded.lstrip()[:1] == "{" and (value := _as_json(text)) is not None:
+            return value
+        check_depth(decoded)
         value = yaml.load(decoded, Loader=_Loader)
+        if "*" in decoded:
+            _expanded(value, {})
     except yaml.MarkedYAMLError as problem:
         raise SyntaxProblem(_yaml_words(problem)) from problem
     except RecursionError as problem:
