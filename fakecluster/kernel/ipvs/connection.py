@@ -23,18 +23,20 @@ Key = tuple[int, int, int, int, int, int]
 class Connection:
     """One entry. `state` indexes its protocol's states; a template's `assured` says that one of its entries was.
 
-    `control` is the template that it was made through, `controlled` counts the entries made through this one.
+    `control` is the template that it was made through, `controlled` counts the entries made through this one; `packets`
+    are the client's.
     """
 
     __slots__ = (
         "address", "assured", "control", "controlled", "destination", "expires_ns", "inactive", "input_only", "key",
-        "live", "mark", "method", "one_packet", "port", "queued_ns", "state", "template", "timeout_ns", "tracked",
+        "live", "mark", "method", "one_packet", "packets", "port", "queued_ns", "state", "template", "timeout_ns",
+        "tracked",
     )  # fmt: skip
 
     def __init__(self, key: Key, destination: Destination, port: int, *, mark: int = 0, template: bool = False) -> None:
         self.key, self.destination, self.mark, self.template = key, destination, mark, template
         self.address, self.port, self.method = destination.address, port, destination.method
-        self.state = self.controlled = 0
+        self.state = self.controlled = self.packets = 0
         self.timeout_ns = FIRST_TIMEOUT_NS
         self.expires_ns = self.queued_ns = 0
         self.control: Connection | None = None

@@ -16,8 +16,9 @@ from fakecluster.kernel.hooks import Hook, HookFunction, Priority
 from fakecluster.kernel.ipvs import protocols
 from fakecluster.kernel.ipvs.connection import Connection, ConnectionTable
 from fakecluster.kernel.ipvs.counters import PERIOD_NS, Counters
+from fakecluster.kernel.ipvs.defence import Defence
 from fakecluster.kernel.ipvs.schedulers import SCHEDULERS
-from fakecluster.kernel.ipvs.service import MASQUERADE, Destination, Endpoint, Service, ServiceKey, service_key
+from fakecluster.kernel.ipvs.service import MASQUERADE, Destination, Service, ServiceKey, Trash, service_key
 from fakecluster.kernel.ipvs.tracking import drop_conntrack
 from fakecluster.kernel.ipvs.traffic import forwarded_error, reply, request
 from fakecluster.kernel.packet import Skb
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
 NS_PER_S = 1_000_000_000
-#: A removed destination without connections is forgotten after so long.
-TRASH_PERIOD_NS = 120 * NS_PER_S
 HOOKS: tuple[tuple[Hook, int, str, HookFunction], ...] = (
     (Hook.INPUT, Priority.NAT_SRC - 2, "ipvs reply", reply),
     (Hook.INPUT, Priority.NAT_SRC - 1, "ipvs request", request),
@@ -54,14 +53,14 @@ class Ipvs:
         self.netns, self.clock = netns, netns.clock
         self.owner: object = object()
         self.services: dict[ServiceKey, Service] = {}
-        self.trash: dict[tuple[ServiceKey, Endpoint], Destination] = {}
+        self.trash = Trash()
         self.connections = ConnectionTable(self._expired)
         self.timeouts = protocols.default_timeouts()
         self.counters = Counters(self.period)
         self.services_of = {4: 0, 6: 0}  # how many each family has: the hooks are there while there are any
         self.flush_pending = False
-        self.drop_counter = 0
-        self._serial = self._trash_sorted_ns = 0
+        self.defence = Defence()
+        self._serial = 0
         self._alarm_ns: int | None = None
         self.clock.bind(self.target, self._timer)
 
@@ -164,8 +163,8 @@ class Ipvs:
         endpoint = (server.family, server.address, server.port)
         if endpoint in found.by_endpoint:
             raise IpvsError("EEXIST")
-        destination = self.trash.pop((found.key, endpoint), None)
-        if destination is None or self._is_forgotten(destination):
+        destination = self.trash.take(found.key, endpoint, self.clock.now_ns)
+        if destination is None:
             destination = Destination(found, server)
         else:
             if destination.service.serial != found.serial:
@@ -209,20 +208,10 @@ class Ipvs:
 
     def _discard(self, destination: Destination) -> None:
         """Keep a removed destination as long as it has connections; with expire_nodest_conn they go in a moment."""
-        destination.idle_since_ns = None if destination.references else self.clock.now_ns
-        if self._trash_sorted_ns + TRASH_PERIOD_NS <= self.clock.now_ns:
-            self._trash_sorted_ns = self.clock.now_ns
-            self.trash = {key: each for key, each in self.trash.items() if not self._is_forgotten(each)}
-        self.trash[destination.service.key, destination.endpoint] = destination
+        self.trash.put(destination, self.clock.now_ns)
         if self.setting("expire_nodest_conn"):
             self.flush_pending = True
             self.set_alarm()
-
-    def _is_forgotten(self, destination: Destination) -> bool:
-        since = destination.idle_since_ns
-        if since is None or destination.references:
-            return False
-        return self.clock.now_ns - since >= TRASH_PERIOD_NS
 
     # --- timeouts
 
@@ -247,9 +236,8 @@ class Ipvs:
 
     def _own_destination(self, destination: Destination) -> Destination:
         key = destination.service.key
-        if (key, destination.endpoint) in self.trash:
-            return self.trash[key, destination.endpoint]
-        return self.own(self.services[key]).by_endpoint[destination.endpoint]
+        removed = self.trash.held.get((key, destination.endpoint))
+        return removed or self.own(self.services[key]).by_endpoint[destination.endpoint]
 
     def bind(self, connection: Connection) -> None:
         """Count a new entry on its destination (ip_vs_bind_dest)."""
@@ -361,8 +349,10 @@ class Ipvs:
         self._alarm_ns = due
         self.clock.schedule(self.target, due, delay_s=max(due - self.clock.now_ns, 0) / NS_PER_S)
 
-    def _timer(self, due_ns: int) -> None:
-        if due_ns == self._alarm_ns:
+    def _timer(self, due: int | str) -> None:
+        if due == "defence":
+            self.defence.tick(self)
+        elif due == self._alarm_ns:
             self._alarm_ns = None
             self.run_due()
             self.set_alarm()
@@ -383,14 +373,12 @@ class Ipvs:
         self.owner = object()
         copy.services = self.services.copy()
         copy.connections = self.connections.fork(copy._expired)
-        copy.trash = {key: destination.fork(destination.service, copy.owner) for key, destination in self.trash.items()}
-        for key, destination in self.trash.items():
-            self.trash[key] = destination.fork(destination.service, self.owner)
+        copy.trash, self.trash = self.trash.fork(copy.owner), self.trash.fork(self.owner)
         copy.timeouts = {protocol: values.copy() for protocol, values in self.timeouts.items()}
         copy.counters = self.counters.fork()
-        copy.flush_pending, copy.drop_counter = self.flush_pending, self.drop_counter
+        copy.flush_pending, copy.defence = self.flush_pending, self.defence.fork()
         copy._serial, copy._alarm_ns = self._serial, self._alarm_ns
-        copy.services_of, copy._trash_sorted_ns = self.services_of.copy(), self._trash_sorted_ns
+        copy.services_of = self.services_of.copy()
         for family, services in self.services_of.items():
             if services:
                 copy._register(family)

@@ -47,7 +47,7 @@ def open_connection(ipvs: Ipvs, skb: Skb, *, is_error: bool = False) -> tuple[Co
     service = find_service(ipvs, skb)
     if service is None:
         return None, ACCEPT
-    if _must_drop(ipvs):
+    if ipvs.defence.refuses(ipvs):
         return None, DROP
     if skb.tracer is not None:
         skb.tracer.rules_walked += 1  # the look-up in the table of services
@@ -68,19 +68,8 @@ def open_connection(ipvs: Ipvs, skb: Skb, *, is_error: bool = False) -> tuple[Co
     service.counters.conns += 1
     ipvs.destination_of(connection).counters.conns += 1
     ipvs.counters.conns += 1
+    ipvs.defence.watch(ipvs)
     return connection, ACCEPT
-
-
-def _must_drop(ipvs: Ipvs) -> bool:
-    """net.ipv4.vs.drop_packet 3: one in so many new connections is refused (ip_vs_todrop). 1 and 2 wait for memory
-    to run out, which it does not here."""
-    if ipvs.setting("drop_packet") != 3:
-        return False
-    ipvs.drop_counter -= 1
-    if ipvs.drop_counter > 0:
-        return False
-    ipvs.drop_counter = ipvs.setting("am_droprate")
-    return True
 
 
 def _is_reply_of_local_server(ipvs: Ipvs, skb: Skb) -> bool:

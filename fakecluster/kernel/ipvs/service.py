@@ -21,6 +21,8 @@ ServiceKey = tuple[int, ...]
 Endpoint = tuple[int, int, int]
 #: One active connection weighs as much as so many inactive ones.
 ACTIVE_WEIGHT = 256
+#: A removed destination without connections is forgotten after so long (IP_VS_DEST_TRASH_PERIOD).
+TRASH_PERIOD_NS = 120 * 1_000_000_000
 
 
 class Destination:
@@ -123,3 +125,38 @@ def service_key(service: ServiceId) -> ServiceKey:
     if service.mark:
         return (service.family, service.mark)
     return (service.family, service.protocol, service.address, service.port)
+
+
+class Trash:
+    """Removed destinations: kept while connections are left, and a while longer, so that they can come back."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[ServiceKey, Endpoint], Destination] = {}
+        self._sorted_ns = 0
+
+    def put(self, destination: Destination, now_ns: int) -> None:
+        if not destination.references:
+            destination.idle_since_ns = now_ns
+        if self._sorted_ns + TRASH_PERIOD_NS <= now_ns:
+            self._sorted_ns = now_ns
+            self.held = {key: each for key, each in self.held.items() if not _is_forgotten(each, now_ns)}
+        self.held[destination.service.key, destination.endpoint] = destination
+
+    def take(self, key: ServiceKey, endpoint: Endpoint, now_ns: int) -> Destination | None:
+        """The destination that was removed from there, if it is not forgotten; it is no longer kept."""
+        found = self.held.pop((key, endpoint), None)
+        if found is None or _is_forgotten(found, now_ns):
+            return None
+        found.idle_since_ns = None
+        return found
+
+    def fork(self, owner: object) -> Trash:
+        copy = Trash()
+        copy.held = {key: destination.fork(destination.service, owner) for key, destination in self.held.items()}
+        copy._sorted_ns = self._sorted_ns
+        return copy
+
+
+def _is_forgotten(destination: Destination, now_ns: int) -> bool:
+    since = destination.idle_since_ns
+    return since is not None and not destination.references and now_ns - since >= TRASH_PERIOD_NS

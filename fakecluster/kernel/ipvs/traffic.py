@@ -111,6 +111,7 @@ def request(skb: Skb, ctx: HookContext) -> int:
     ipvs.count_in(connection, skb)
     protocols.move(ipvs, connection, protocols.FROM_CLIENT, skb)
     verdict = send(ctx.netns, skb, ctx, connection)
+    connection.packets += 1
     ipvs.renew(connection)
     return verdict
 

@@ -204,6 +204,25 @@ def test_every_tenth_new_connection_is_dropped_in_the_strongest_defence(director
     assert [number for number, fate in enumerate(fates) if fate == ""] == [0, 10, 20]
 
 
+def test_half_open_entries_are_dropped_at_random_in_the_strongest_defence(director, wire):
+    director.serve(ONE)
+    sysctl(director, drop_entry=3)
+    director.syn()
+    director.syn("10.1.0.5:1001")
+    director.connect("10.1.0.5:1002")
+    # of a script's choices each takes the first: the entry is looked at
+    director.clock.advance(1)
+    assert [entry[:2] for entry in director.entries()] == [("ESTABLISHED", "10.1.0.5:1002")]
+    assert [choice.weights for choice in director.netns.choices.taken] == [(1, 31)] * 3
+    director.clock.advance(58)
+    assert len(director.entries()) == 1
+    director.clock.advance(3)  # quiet for a minute, and with two packets only: one in two such entries goes
+    assert director.entries() == []
+    looked = len(director.netns.choices.taken)
+    director.clock.advance(10)
+    assert len(director.netns.choices.taken) == looked
+
+
 # --- persistence
 
 
