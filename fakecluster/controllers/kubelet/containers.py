@@ -40,6 +40,7 @@ def advance_pod(host: Host, uid: str) -> None:
         return
     if run.ips is None:
         run = host.keep(attrs.evolve(run, ips=tuple(host.runtime.create_sandbox(host.node_name, run.pod))))
+        _take_over(host, run)
     if not initialized(run):
         _advance_init(host, uid)
     if initialized(host.pods[uid]):
@@ -48,6 +49,18 @@ def advance_pod(host: Host, uid: str) -> None:
     if all_done(host.pods[uid]):
         finish(host, uid)
     host.publish(uid)
+
+
+def _take_over(host: Host, run: PodRun) -> None:
+    """Let the programs of containers run that are said to be running already."""
+    for container in run.containers.values():
+        if container.running:
+            try:
+                env = environment(host, run, container.spec)
+            except ConfigProblem:  # what it was made from is gone by now: what it was cannot be known
+                env = {}
+            host.runtime.start_container(host.node_name, run.pod, container.spec, env)
+            probing.begin(host, run.uid, container.name)
 
 
 def _advance_init(host: Host, uid: str) -> None:
@@ -90,6 +103,7 @@ def start(host: Host, uid: str, name: str) -> None:
         ready=not has_startup and "readinessProbe" not in container.spec and container.role != INIT,
         streaks={},
         stopping=False,
+        given={},
     )
     host.keep_container(uid, container)
     host.runtime.start_container(host.node_name, run.pod, container.spec, env)

@@ -91,7 +91,9 @@ class Kubelet:
         if event.type == "DELETED":
             termination.forget(self._host, uid)
         elif uid not in self._host.pods:
-            self._admit(pod)
+            newest = self._host.client.server.store.get("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+            if newest is not None and newest["metadata"]["uid"] == uid:
+                self._admit(newest)
         else:
             self._update(pod)
 

@@ -37,6 +37,7 @@ class ContainerRun:
     backoff_s: float = 0.0
     backoff_set_ns: int = 0
     stopping: bool = False
+    given: Json = attrs.field(factory=dict)  # image and ids of a run that the kubelet did not start itself
 
     @property
     def name(self) -> str:
@@ -94,18 +95,42 @@ class PodRun:
         return attrs.evolve(self, containers={**self.containers, container.name: container})
 
 
-def new_run(pod: Json, start_time: str) -> PodRun:
-    """A Pod that the kubelet has just seen: init containers first, in order; nothing runs yet."""
-    spec = pod["spec"]
+def new_run(pod: Json, now: str) -> PodRun:
+    """A Pod that the kubelet has just seen: init containers first, in order.
+
+    Usually nothing runs yet; of a Pod that comes with its container statuses, everything is as they say.
+    """
+    spec, status = pod["spec"], pod.get("status") or {}
     init = spec.get("initContainers") or []
     waiting = {"waiting": {"reason": "PodInitializing" if init else "ContainerCreating"}}
+    known = {
+        one["name"]: one for group in ("initContainerStatuses", "containerStatuses") for one in status.get(group) or ()
+    }
     containers = {}
     for container in init:
         role = SIDECAR if container.get("restartPolicy") == "Always" else INIT
         containers[container["name"]] = ContainerRun(container, role, waiting)
     for container in spec["containers"]:
         containers[container["name"]] = ContainerRun(container, APP, waiting)
-    return PodRun(pod, start_time, containers)
+    containers = {name: _as_known(one, known.get(name)) for name, one in containers.items()}
+    return PodRun(pod, status.get("startTime") or now, containers)
+
+
+def _as_known(container: ContainerRun, status: Json | None) -> ContainerRun:
+    """A container as its status tells of it."""
+    state = (status or {}).get("state") or {}
+    if status is None or not ("running" in state or "terminated" in state):
+        return container
+    return attrs.evolve(
+        container,
+        state=state,
+        last_state=status.get("lastState") or {},
+        attempt=status.get("restartCount", 0) + 1,
+        restarts=status.get("restartCount", 0),
+        started=bool(status.get("started")),
+        ready=bool(status.get("ready")),
+        given={key: status[key] for key in ("image", "imageID", "containerID") if key in status},
+    )
 
 
 def initialized(run: PodRun) -> bool:

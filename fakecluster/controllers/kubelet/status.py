@@ -76,6 +76,7 @@ def container_status(run: PodRun, container: ContainerRun) -> Json:
     }
     if container.attempt:
         status["containerID"] = container_id(run.uid, container.name, container.attempt)
+        status |= container.given
     if container.attempt and (mounts := spec.get("volumeMounts")):
         status["volumeMounts"] = [_mount(mount) for mount in mounts]
     if container.running:
