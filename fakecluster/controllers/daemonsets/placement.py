@@ -29,13 +29,21 @@ TOLERATED = (
 
 
 def tolerations(template: Json) -> list[Json]:
-    """The template's tolerations and those that all daemons have."""
+    """The template's tolerations and those that all daemons have, which replace the same ones in place."""
     own = list(template["spec"].get("tolerations") or ())
     taints = [*TOLERATED, *([(NETWORK_UNAVAILABLE, "NoSchedule")] if template["spec"].get("hostNetwork") else [])]
     for key, effect in taints:
         toleration = {"key": key, "operator": "Exists", "effect": effect}
-        own = [one for one in own if (one.get("key"), one.get("effect")) != (key, effect)] + [toleration]
+        same = [index for index, one in enumerate(own) if _alike(one, toleration)]
+        for index in same:
+            own[index] = toleration
+        if not same:
+            own.append(toleration)
     return own
+
+
+def _alike(one: Json, other: Json) -> bool:
+    return all(one.get(key, "") == other.get(key, "") for key in ("key", "effect", "operator", "value"))
 
 
 def runs_on(daemon_set: Json, node: Json) -> tuple[bool, bool]:

@@ -92,7 +92,7 @@ def proportional(deployment: Json, replica_sets: list[Json]) -> dict[str, int]:
     found = {one["metadata"]["name"]: size(one) for one in replica_sets}
     allowed = wanted(deployment) + max_surge(deployment) if wanted(deployment) else 0
     to_add = allowed - total(replica_sets)
-    if not to_add:
+    if not to_add or not replica_sets:
         return found
     ordered = _by_size(replica_sets, newer_first=to_add > 0)
     added = 0
