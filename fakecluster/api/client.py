@@ -55,7 +55,7 @@ class Client:
         """Replace an object; a `metadata.resourceVersion` that is given must still be the current one."""
         meta = obj["metadata"]
         request = self._request("update", resource, meta.get("namespace", ""), meta["name"], subresource, dry_run)
-        return updates.update(request, lambda _: decoding.clean_copy(request.resource, obj)).object
+        return updates.update(request, lambda live: decoding.clean_copy(request.resource, obj, live.object)).object
 
     def update_status(self, resource: str, obj: JsonObject) -> JsonObject:
         """Replace the status of an object; the rest of `obj` is ignored as the real subresource does."""

@@ -66,12 +66,36 @@ def without_repeats(value: Any) -> Any:
     return [without_repeats(item) for item in value] if isinstance(value, list) else value
 
 
-def clean_copy(resource: Resource, obj: JsonObject) -> JsonObject:
-    """The object as Go's types would keep it; ApiError 400 when a value has the wrong type."""
+#: Lists of at least this many items are compared with the stored ones before they are decoded.
+LONG = 8
+
+
+def clean_copy(resource: Resource, obj: JsonObject, like: JsonObject | None = None) -> JsonObject:
+    """The object as Go's types would keep it; ApiError 400 when a value has the wrong type.
+
+    Items of long lists that stand in the stored object `like` as well are shared with it instead of copied.
+    """
     try:
+        if like is not None and resource.custom is None and (known := _known_items(obj, like)):
+            clean, found = schema.decode(resource.api_version, resource.kind, obj, known)
+            if not found.bad:
+                clean["apiVersion"], clean["kind"] = resource.api_version, resource.kind
+                return clean
         return decoded(resource, obj)[0]
     except Undecodable as problem:
         raise cannot_be_handled(resource.kind, resource.version, resource.kind, str(problem)) from problem
+
+
+def _known_items(obj: JsonObject, like: JsonObject) -> dict[int, Any]:
+    known: dict[int, Any] = {}
+    for key, items in obj.items():
+        stored = like.get(key)
+        if isinstance(items, list) and isinstance(stored, list) and len(items) >= LONG:
+            same = {id(item) for item in stored}
+            known |= {id(item): item for item in items if id(item) in same and isinstance(item, dict)}
+            pairs = zip(items, stored, strict=False)
+            known |= {id(item): old for item, old in pairs if isinstance(item, dict) and item == old}
+    return known
 
 
 def cannot_be_handled(kind: str, version: str, wanted: str, why: str) -> status.ApiError:

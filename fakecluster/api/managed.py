@@ -85,6 +85,14 @@ class Managed:
     before: Managed | None = None
     ignored: tuple[Path, ...] = ()
     pending: int = 0
+    _lines: list[JsonObject] | None = None
+
+    @property
+    def lines(self) -> list[JsonObject]:
+        """`metadata.managedFields`; shared, never to be changed."""
+        if self._lines is None:
+            self._lines = rendered(self.resolved())
+        return self._lines
 
     def resolved(self) -> Entries:
         """The lines, by writer."""
@@ -232,7 +240,5 @@ def with_managed_fields(obj: JsonObject, record: Managed | None) -> JsonObject:
     """The object as clients see it."""
     if record is None:
         return obj
-    entries = record.resolved()
-    if not entries:
-        return obj
-    return {**obj, "metadata": {**obj["metadata"], "managedFields": rendered(entries)}}
+    lines = record.lines
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": lines}} if lines else obj

@@ -68,7 +68,7 @@ def validate_object_meta(meta: JsonObject, namespaced: bool, name_check: NameChe
 
 def _validate_rest(meta: JsonObject) -> list[FieldError]:
     errors: list[FieldError] = []
-    if labels := meta.get("labels"):
+    if (labels := meta.get("labels")) and not all(map(_fine_label, labels.items())):
         errors += validate_labels(labels, "metadata.labels")
     if annotations := meta.get("annotations"):
         errors += validate_annotations(annotations)
@@ -77,6 +77,17 @@ def _validate_rest(meta: JsonObject) -> list[FieldError]:
     if finalizers := meta.get("finalizers"):
         errors += validate_finalizers(finalizers)
     return errors
+
+
+@functools.lru_cache(maxsize=16384)
+def _fine_label(label: tuple[str, str]) -> bool:
+    """Whether nothing is wrong with a key and its value: the same few labels stand on most objects."""
+    return not names.qualified_name(label[0]) and not names.label_value(label[1])
+
+
+@functools.lru_cache(maxsize=16384)
+def _annotation_key_errors(key: str) -> tuple[str, ...]:
+    return tuple(names.qualified_name(key.lower()))
 
 
 def validate_annotations(annotations: dict[str, str]) -> list[FieldError]:
@@ -147,7 +158,7 @@ def validate_object_meta_update(new: JsonObject, old: JsonObject) -> list[FieldE
         for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
         if new.get(key) != old.get(key)
     ]
-    if labels := new.get("labels"):
+    if (labels := new.get("labels")) and not all(map(_fine_label, labels.items())):
         errors += validate_labels(labels, "metadata.labels")
     if annotations := new.get("annotations"):
         errors += validate_annotations(annotations)

@@ -18,8 +18,8 @@ from fakecluster.api.type_tree import TypeNode, type_of
 def created_record(request: Request, strategy: Strategy, obj: JsonObject, given: Any) -> Managed:
     """Before admission and preparation change it, the object is what the client said (with defaults)."""
     resource = request.resource
-    mutates = strategy.admit or strategy.prepare_create or schema.required_lists(resource.api_version, resource.kind)
-    said = schema.copied(obj) if mutates else obj
+    mutates = strategy.admit or strategy.prepare_create
+    said = schema.copied(obj) if mutates else {**obj}
     return managed.written(
         type_of_resource(resource),
         base_record(given, None),
@@ -33,8 +33,9 @@ def created_record(request: Request, strategy: Strategy, obj: JsonObject, given:
 
 def updated_record(request: Request, strategy: Strategy, before: Stored, new: JsonObject, given: Any) -> Managed | None:
     base = base_record(given, before.managed)
-    mutates = strategy.admit or strategy.prepare_update or strategy.prepare_status or request.subresource
-    said = schema.copied(new) if mutates or request.resource.has_status else new
+    prepare = strategy.prepare_status if request.subresource == "status" else strategy.prepare_update
+    mutates = strategy.admit or prepare or request.subresource in strategy.subresources
+    said = schema.copied(new) if mutates else {**new}
     return managed.written(
         type_of_resource(request.resource),
         base,

@@ -31,10 +31,11 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 @attrs.define(slots=True)
 class Pass:
-    """What one decoding pass met: `bad` values of a wrong type, `unknown` fields."""
+    """What one decoding pass met: `bad` values of a wrong type, `unknown` fields; `known` items need no second look."""
 
     bad: bool = False
     unknown: bool = False
+    known: dict[int, Any] | None = None  # id of an item of a list -> the same item, clean already
 
 
 Decode = Callable[[Any, Pass], Any]
@@ -86,13 +87,23 @@ def reference(schema: Schema) -> str:
 def decoder(name: str) -> Decode:
     """The compiled pass of a definition."""
     special = SPECIAL.get(name)
-    return special if special is not None else _compile(definitions()[name], name)
+    if special is not None:
+        return special
+    _under_way.add(name)
+    run = _compile(definitions()[name], name)
+    _under_way.discard(name)
+    return run
 
 
-def decode(api_version: str, kind: str, obj: JsonObject) -> tuple[JsonObject, Pass]:
+_under_way: set[str] = set()
+
+
+def decode(
+    api_version: str, kind: str, obj: JsonObject, known: dict[int, Any] | None = None
+) -> tuple[JsonObject, Pass]:
     """A clean copy of an object of a kind, and what the pass met."""
     name = definition_name(api_version, kind)
-    found = Pass()
+    found = Pass(known=known)
     decoded = (decoder(name) if name else _free_form)(obj, found)
     return decoded, found
 
@@ -125,7 +136,9 @@ def _compile(schema: Schema, owner: str) -> Decode:
 
 
 def _late(name: str) -> Decode:
-    """A reference, compiled at its first use (some definitions refer to themselves)."""
+    """A reference; one that leads back to a definition under way is compiled at its first use."""
+    if name not in _under_way:
+        return decoder(name)
 
     def run(value: Any, found: Pass) -> Any:
         return decoder(name)(value, found)
@@ -226,7 +239,10 @@ def _list(each: Decode) -> Decode:
         if value.__class__ is not list:
             found.bad = True
             return []
-        return [each(item, found) for item in value]
+        known = found.known
+        if known is None:
+            return [each(item, found) for item in value]
+        return [known[id(item)] if id(item) in known else each(item, found) for item in value]
 
     return run
 
