@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fakecluster.api.kinds_workload.images import pull_policy
-from fakecluster.api.kinds_workload.quantity import canonical
 from fakecluster.api.kinds_workload.volume_defaults import default_volume
 
 Json = dict[str, Any]
@@ -55,8 +54,6 @@ def default_pod_spec(spec: Json) -> None:
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    for resources in (spec.get("resources"), {"overhead": spec.get("overhead")}):
-        _canonical_resources(resources)
 
 
 def containers(spec: Mapping[str, Any]) -> Iterator[Json]:
@@ -88,7 +85,6 @@ def _default_container(container: Json) -> None:
         _default_env_source(variable.get("valueFrom"))
     if container.get("resources") is None:
         container["resources"] = {}
-    _canonical_resources(container["resources"])
     for name in PROBES:
         _default_probe(container.get(name))
     for hook in (container.get("lifecycle") or {}).values():
@@ -108,7 +104,7 @@ def _default_env_source(source: Json | None) -> None:
     if source.get("fieldRef") is not None:
         _unless_set(source["fieldRef"], "apiVersion", "v1")
     if source.get("resourceFieldRef") is not None:
-        source["resourceFieldRef"]["divisor"] = canonical(source["resourceFieldRef"].get("divisor") or "0")
+        _unless_set(source["resourceFieldRef"], "divisor", "0")
     if source.get("fileKeyRef") is not None and source["fileKeyRef"].get("optional") is None:
         source["fileKeyRef"]["optional"] = False
 
@@ -128,13 +124,6 @@ def _default_http_get(action: Json | None) -> None:
         return
     _unless_set(action, "path", "/")
     _unless_set(action, "scheme", "HTTP")
-
-
-def _canonical_resources(resources: Json | None) -> None:
-    for key in ("limits", "requests", "overhead"):
-        amounts: Json = (resources or {}).get(key) or {}
-        for name, amount in amounts.items():
-            amounts[name] = canonical(amount)
 
 
 def _default_requests(resources: Json | None) -> None:

@@ -28,7 +28,9 @@ BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL_NAMES = {power: suffix for suffix, power in DECIMAL.items()}
 _BINARY_NAMES = {power: suffix for suffix, power in BINARY.items()}
 _NANO = 10**9
-#: Digits beyond this cannot matter (the server clamps at 2^63-1), but would cost time.
+#: The server caps what is larger.
+_MAX = 2**63 - 1
+#: Digits beyond this cannot matter, but would cost time.
 _MAX_TEXT = 256
 
 
@@ -71,7 +73,8 @@ def parse_quantity(text: str) -> Quantity:
 
 
 def _rounded(value: Fraction, family: str) -> Quantity:
-    nanos = value * _NANO
+    limit = Fraction(_MAX)
+    nanos = max(-limit, min(limit, value)) * _NANO
     if nanos.denominator != 1:  # finer than a nano: away from zero
         nanos = Fraction(ceil(abs(nanos)) * (1 if nanos > 0 else -1))
     return Quantity(nanos / _NANO, family)

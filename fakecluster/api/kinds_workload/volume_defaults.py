@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api.kinds_workload.images import pull_policy
-from fakecluster.api.kinds_workload.quantity import canonical
 
 Json = dict[str, Any]
 
@@ -33,8 +32,6 @@ def default_volume(volume: Json) -> None:
                 source[field] = value
         if name in _WITH_MODE and source.get("defaultMode") is None:
             source["defaultMode"] = FILE_MODE
-    if sources.get("emptyDir", {}).get("sizeLimit") is not None:
-        sources["emptyDir"]["sizeLimit"] = canonical(sources["emptyDir"]["sizeLimit"])
     _default_fields(sources.get("downwardAPI", {}).get("items"))
     for source in sources.get("projected", {}).get("sources") or ():
         _default_projection(source)
@@ -46,12 +43,9 @@ def default_volume(volume: Json) -> None:
 
 
 def default_claim_spec(spec: Json) -> None:
-    """A PersistentVolumeClaim asks for a file system unless it says otherwise; amounts in their canonical spelling."""
+    """A PersistentVolumeClaim asks for a file system unless it says otherwise."""
     if not spec.get("volumeMode"):
         spec["volumeMode"] = "Filesystem"
-    for amounts in (spec.get("resources") or {}).values():
-        if isinstance(amounts, dict):
-            amounts.update({name: canonical(amount) for name, amount in amounts.items()})
 
 
 def _default_projection(source: Json) -> None:
@@ -66,4 +60,4 @@ def _default_fields(items: list[Json] | None) -> None:
         if item.get("fieldRef") is not None and not item["fieldRef"].get("apiVersion"):
             item["fieldRef"]["apiVersion"] = "v1"
         if item.get("resourceFieldRef") is not None:
-            item["resourceFieldRef"]["divisor"] = canonical(item["resourceFieldRef"].get("divisor") or "0")
+            item["resourceFieldRef"].setdefault("divisor", "0")

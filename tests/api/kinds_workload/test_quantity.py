@@ -44,6 +44,11 @@ def test_finer_than_a_nano_is_rounded_up() -> None:
     assert parse_quantity("0.00000000001").value == Fraction(1, 10**9)
 
 
+def test_what_is_larger_than_64_bits_is_capped() -> None:
+    assert canonical("1e300") == "9223372036854775807"
+    assert canonical("-9999999999999999999") == "-9223372036854775807"
+
+
 @given(st.integers(-(10**15), 10**15), st.sampled_from(["", "m", "k", "M", "Ki", "Mi", "Gi", "e3"]))
 def test_the_canonical_spelling_means_the_same_and_stays(number: int, suffix: str) -> None:
     quantity = parse_quantity(f"{number}{suffix}")
