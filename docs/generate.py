@@ -47,6 +47,7 @@ def kinds() -> tuple[list[str], list[str]]:
 
 def refused() -> Iterator[tuple[str, Iterable[str]]]:
     """(title, entries) of what is known and not modelled."""
+    from fakecluster.controllers.jobs.controller import REFUSED
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
     from fakecluster.rules import iptables
 
@@ -54,6 +55,7 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     yield "iptables targets that are read but not evaluated", set(iptables.TARGETS) - set(TARGETS)
     yield "iptables matches that are refused", iptables.REFUSED_MATCHES
     yield "iptables targets that are refused", iptables.REFUSED_TARGETS
+    yield "Fields of a Job that are refused", (f"spec.{field}" for field in REFUSED)
 
 
 def listing(title: str, entries: Iterable[str]) -> Iterator[str]:
@@ -85,7 +87,9 @@ def main() -> None:
     path = DOCS / "fidelity.md"
     text = page()
     if "--check" in sys.argv:
-        sys.exit(0 if path.exists() and path.read_text() == text else "docs/fidelity.md is out of date: run `make docs`")
+        sys.exit(
+            0 if path.exists() and path.read_text() == text else "docs/fidelity.md is out of date: run `make docs`"
+        )
     path.write_text(text)
 
 

@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 RESOURCE = "jobs.batch"
+MANAGER = "kubernetes.io/job-controller"
 FINALIZER = "batch.kubernetes.io/job-tracking"
 #: after a Pod failed, until the next is made: doubled with each failure in a row
 BACKOFF_S, BACKOFF_MAX_S = 10.0, 600.0
 #: fields of a Job's spec that are not modelled
-REFUSED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy")
+REFUSED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes")
 
 
 def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
@@ -277,6 +278,8 @@ def sync(desk: Desk, key: Key) -> None:
     job = desk.get(RESOURCE, key)
     if job is None:
         _release_orphans(desk, key)
+        return
+    if job["spec"].get("managedBy", MANAGER) != MANAGER:
         return
     for field in REFUSED:
         if field in job["spec"]:
