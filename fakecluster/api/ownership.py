@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from fakecluster.api import custom, managed, schema
+from fakecluster.api import custom, decoding, managed, schema
 from fakecluster.api.kinds import strategy_of
 from fakecluster.api.managed import Managed, Writer
 from fakecluster.api.resources import Resource
@@ -19,7 +19,7 @@ def created_record(request: Request, strategy: Strategy, obj: JsonObject, given:
     """Before admission and preparation change it, the object is what the client said (with defaults)."""
     resource = request.resource
     mutates = strategy.admit or strategy.prepare_create
-    said = schema.copied(obj) if mutates else {**obj}
+    said = _as_said(obj) if mutates else {**obj}
     return managed.written(
         type_of_resource(resource),
         base_record(given, None),
@@ -35,7 +35,7 @@ def updated_record(request: Request, strategy: Strategy, before: Stored, new: Js
     base = base_record(given, before.managed)
     prepare = strategy.prepare_status if request.subresource == "status" else strategy.prepare_update
     mutates = strategy.admit or prepare or request.subresource in strategy.subresources
-    said = schema.copied(new) if mutates else {**new}
+    said = _as_said(new) if mutates else {**new}
     return managed.written(
         type_of_resource(request.resource),
         base,
@@ -45,6 +45,14 @@ def updated_record(request: Request, strategy: Strategy, before: Stored, new: Js
         said,
         ignored_fields(request),
     )
+
+
+def _as_said(obj: JsonObject) -> JsonObject:
+    """A copy that later preparation leaves alone; nothing prepares the single items of a long list."""
+    return {
+        key: list(value) if isinstance(value, list) and len(value) >= decoding.LONG else schema.copied(value)
+        for key, value in obj.items()
+    }
 
 
 def base_record(given: Any, live: Managed | None) -> Managed | None:
