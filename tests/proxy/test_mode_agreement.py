@@ -26,14 +26,18 @@ SITUATIONS: dict[str, Callable[[Names, Names], Names]] = {
     "policy Cluster": lambda here, anywhere: anywhere,
     "policy Local, endpoints here": lambda here, anywhere: here,
     "policy Local, endpoints only elsewhere": lambda here, anywhere: frozenset(("dropped",)),
+    "policy Local, endpoints only elsewhere, open to the outside": lambda here, anywhere: frozenset(("dropped",)),
 }
 #: The known differences: mode, situation -> outcomes.
 DIFFERENCES: dict[tuple[str, str], Callable[[Names, Names], Names]] = {
-    # no drop rule: the cluster's endpoints stand in (pkg/proxy/ipvs/proxier.go, syncEndpoint)
-    ("ipvs", "policy Local, endpoints only elsewhere"): lambda here, anywhere: anywhere,
+    # no drop rule: the cluster's endpoints stand in, which are known only of Services that are open to the outside
+    # (pkg/proxy/ipvs/proxier.go, syncEndpoint; pkg/proxy/topology.go, CategorizeEndpoints)
+    ("ipvs", "policy Local, endpoints only elsewhere, open to the outside"): lambda here, anywhere: anywhere,
+    ("ipvs", "policy Local, endpoints only elsewhere"): lambda here, anywhere: frozenset(("rejected",)),
     # never heard of traffic policies
     ("userspace", "policy Local, endpoints here"): lambda here, anywhere: anywhere,
     ("userspace", "policy Local, endpoints only elsewhere"): lambda here, anywhere: anywhere,
+    ("userspace", "policy Local, endpoints only elsewhere, open to the outside"): lambda here, anywhere: anywhere,
     # accepts a connection before it looks for an endpoint, and closes it again
     ("userspace", "no endpoints"): lambda here, anywhere: frozenset(("closed",)),
 }
@@ -44,7 +48,10 @@ def _situation(service: Service, here: Names, anywhere: Names) -> str:
         return "no endpoints"
     if service.object["spec"].get("internalTrafficPolicy") != "Local":
         return "policy Cluster"
-    return "policy Local, endpoints here" if here else "policy Local, endpoints only elsewhere"
+    if here:
+        return "policy Local, endpoints here"
+    outside = ", open to the outside" if service.object["spec"]["type"] != "ClusterIP" else ""
+    return f"policy Local, endpoints only elsewhere{outside}"
 
 
 def expected(mode: str, service: Service, client: Pod) -> Names:

@@ -197,3 +197,19 @@ def test_a_client_port_that_is_used_again_reaches_the_same_server_while_ipvs_kno
     client, address = cluster.pod("client"), cluster.service("web").cluster_ip
     seen = [client.send(IP(dst=address) / TCP(sport=40000, dport=80, flags="S")).delivered_to for _ in range(3)]
     assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reaches"), [("iptables", False), ("nftables", False), ("ipvs", True), ("userspace", True)]
+)
+def test_local_policy_without_a_local_pod_is_strict_in_two_modes_only(proxy: str, reaches: bool) -> None:
+    cluster = _cluster(proxy, pods=1, type="NodePort", internalTrafficPolicy="Local")
+    cluster.apply(_pod("stranger", "b"))
+    assert cluster.pod("web-1").node.name == "a"
+    assert bool(cluster.pod("stranger").can_reach("svc/web")) is reaches
+
+
+def test_ipvs_has_no_other_endpoints_to_fall_back_to_where_a_service_is_for_the_inside_only() -> None:
+    cluster = _cluster("ipvs", pods=1, internalTrafficPolicy="Local")
+    cluster.apply(_pod("stranger", "b"))
+    assert cluster.pod("stranger").can_reach("svc/web").outcome == "refused"
