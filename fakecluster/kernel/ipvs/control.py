@@ -301,7 +301,12 @@ class Ipvs:
             self.connections.expire(connection, self.clock.now_ns)
         elif connection.live:
             self.connections.renew(connection, self.clock.now_ns)
-            self.set_alarm()
+        self.set_alarm()
+
+    def expire_now(self, connection: Connection) -> None:
+        """Let an entry go before the next packet."""
+        self.connections.expire_now(connection, self.clock.now_ns)
+        self.set_alarm()
 
     def is_server(self, family: int, protocol: int, address: int, port: int) -> bool:
         """Whether some masquerading service has this real server (ip_vs_has_real_service)."""

@@ -154,7 +154,7 @@ def _forget(ipvs: Ipvs, connection: Connection, skb: Skb) -> bool:
     if not old:
         connection.tracked = False
     if not connection.controlled:
-        ipvs.connections.expire_now(connection, ipvs.clock.now_ns)
+        ipvs.expire_now(connection)
     return old
 
 
@@ -163,7 +163,7 @@ def _expire(ipvs: Ipvs, connection: Connection, skb: Skb) -> bool:
     old = uses_old_conntrack(skb)
     if not old:
         connection.tracked = False
-    ipvs.connections.expire_now(connection, ipvs.clock.now_ns)
+    ipvs.expire_now(connection)
     return old
 
 

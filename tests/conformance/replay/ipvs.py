@@ -114,6 +114,8 @@ class _Script:
 
     def _change(self, verb: str, step: dict[str, Any]) -> Iterator[str]:
         more = f" -m -w {step['weight']}" if verb != "-d" else ""
+        for option, name in (("-x", "u_threshold"), ("-y", "l_threshold")):
+            more += f" {option} {step[name]}" if name in step else ""
         for vip in [step["vip"]] if "vip" in step else self.vips:
             self.netns.run(f"ipvsadm {verb} {self._service(vip)} -r {step['dest']}{more}")
         self.netns.clock.settle()

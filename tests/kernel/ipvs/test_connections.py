@@ -132,6 +132,7 @@ def test_a_flow_that_conntrack_still_holds_loses_one_syn(director):
     assert director.connect() == TWO
     director.run(f"ipvsadm -e {SERVICE} -r {TWO} -m -w 0")
     assert director.syn() == ""
+    assert director.entries() == []
     assert director.syn() == ONE
 
 
@@ -224,6 +225,15 @@ def test_half_open_entries_are_dropped_at_random_in_the_strongest_defence(direct
 
 
 # --- persistence
+
+
+def test_templates_of_one_packet_services_run_out_too(director, wire):
+    director.serve("10.2.0.1:53", "10.2.0.2:53", service="-u 10.96.0.1:53", options="-s rr -o -p 5")
+    datagram = wire.udp(CLIENT, "10.96.0.1:53")
+    assert {director.fate(director.receive(datagram)) for _ in range(3)} == {"10.2.0.2:53"}
+    assert [entry[0] for entry in director.entries()] == ["NONE"]
+    director.clock.advance(5)
+    assert director.entries() == []
 
 
 def test_a_client_returns_to_its_server_while_the_template_lives(director, wire):
