@@ -31,6 +31,17 @@ def _pod(node: str) -> JsonObject:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{PREFIX}{node}"}, "spec": spec}
 
 
+#: Clock targets of the kernels and of the network: what moves and ages packets.
+_DATA_PATH = ("network", "tcp@", "ipvs@", "kube-proxy-relay@")
+
+
+def freeze_control_plane(cluster: Cluster) -> None:
+    """Hold everything but kernels and network, so that hours can pass and nothing changes but timers of flows."""
+    for target in cluster.clock.targets:
+        if not target.startswith(_DATA_PATH):
+            cluster.hold(target)
+
+
 def sources(copy: Cluster, pods: dict[str, Pod]) -> dict[str, Host]:
     """What to connect from: name for people -> host; every probing Pod and every node."""
     found: dict[str, Host] = {f"a Pod on node {name}": pod for name, pod in pods.items()}

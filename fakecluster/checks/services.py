@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fakecluster.checks.endpoints import Expectation, expected, service_ports, words
 from fakecluster.checks.finding import WARNING, Finding
-from fakecluster.checks.probes import sources, with_probes
+from fakecluster.checks.probes import freeze_control_plane, sources, with_probes
 from fakecluster.handles import ConnectFailed, Host, Outcomes, Service
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ def affinity_is_sticky(cluster: Cluster) -> Iterator[Finding]:
         timeout_s = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"]
         target = f"{service.target}:{port['port']}"
         host = next(iter(pods.values()))
-        for node in copy.nodes:
-            copy.hold(f"kubelet@{node.name}")  # nobody's readiness is to change while hours pass
+        freeze_control_plane(copy)  # nobody's readiness is to change while hours pass
         try:
             servers = [host.connect(target).request(b"affinity").server]
             for pause_s in (0.0, timeout_s / 2, timeout_s - 1):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from fakecluster.cluster import Cluster
 from fakecluster.strategies.objects import SERVICE_TYPES, pods, services
@@ -19,17 +20,29 @@ _CONTAINER_PORTS: list[JsonObject] = [
 
 
 @st.composite
-def manifests(draw: st.DrawFn, *, min_services: int = 1, types: Sequence[str] = SERVICE_TYPES) -> list[JsonObject]:
-    """Services, each with 0 to 3 Pods of its own behind it, and one Pod `client`."""
+def _apps(draw: st.DrawFn, types: Sequence[str]) -> tuple[JsonObject, list[JsonObject]]:
+    """A Service and the Pods behind it, still without names: a list of these shrinks by leaving some out."""
+    ports = draw(st.lists(st.sampled_from(_CONTAINER_PORTS), min_size=1, max_size=2, unique_by=str))
+    service = draw(services(name=st.just(""), selector=st.just({}), target_ports=ports, types=types))
+    member = pods(name=st.just(""), labels=st.just({}), ports=st.just(ports))
+    return service, draw(st.lists(member, max_size=MAX_PODS))
+
+
+@st.composite
+def manifests(
+    draw: st.DrawFn, *, min_services: int = 1, max_services: int = MAX_SERVICES, types: Sequence[str] = SERVICE_TYPES
+) -> list[JsonObject]:
+    """Services `s0`, `s1`..., each with 0 to 3 Pods (`s0-0`...) of its own behind it, and one Pod `client`."""
+    if min_services > max_services:
+        raise InvalidArgument(f"min_services={min_services} is larger than max_services={max_services}")
     found: list[JsonObject] = [draw(pods(name=st.just("client"), labels=st.just({}), ports=st.just([])))]
-    for index in range(draw(st.integers(min_services, MAX_SERVICES))):
+    apps = draw(st.lists(_apps(types), min_size=min_services, max_size=max_services))
+    for index, (service, members) in enumerate(apps):
         label = {"app": f"s{index}"}
-        ports = draw(st.lists(st.sampled_from(_CONTAINER_PORTS), min_size=1, max_size=2, unique_by=str))
-        found.append(
-            draw(services(name=st.just(f"s{index}"), selector=st.just(label), target_ports=ports, types=types))
-        )
-        members = [f"s{index}-{number}" for number in range(draw(st.integers(0, MAX_PODS)))]
-        found += [draw(pods(name=st.just(name), labels=st.just(label), ports=st.just(ports))) for name in members]
+        spec = {**service["spec"], "selector": label}
+        found.append({**service, "metadata": {"name": f"s{index}"}, "spec": spec})
+        for number, pod in enumerate(members):
+            found.append({**pod, "metadata": {"name": f"s{index}-{number}", "labels": label}})
     return found
 
 
