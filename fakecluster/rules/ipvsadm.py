@@ -36,6 +36,10 @@ SCHEDULER_FLAGS = {
     "sh-fallback": ("sh", 1), "sh-port": ("sh", 2), "mh-fallback": ("mh", 1), "mh-port": ("mh", 2), "flag-1": ("", 1),
     "flag-2": ("", 2), "flag-3": ("", 4),
 }  # fmt: skip
+_NOT_MODELLED = {
+    "start-daemon": "the connection synchronization", "stop-daemon": "the connection synchronization",
+    "help": "the text",
+}  # fmt: skip
 DEFAULT_SCHEDULER = "wlc"
 DEFAULT_PERSISTENCE_S = 360
 #: Longest timeout that ipvsadm passes on (31 days), and how much of a scheduler's name.
@@ -106,7 +110,7 @@ def parse(words: Iterable[str]) -> Command:
     if not words:
         return Command("list")
     verb, rest = _verb(words)
-    if verb in ("help", "version"):
+    if verb == "version":
         return Command(verb)
     reader = _Reader(verb)
     for spelling, value in options(rest):
@@ -130,7 +134,7 @@ def parse_restore(text: str) -> Iterator[Command]:
             continue
         try:
             command = parse(words)
-            if command.verb in ("restore", "help", "version"):
+            if command.verb in ("restore", "version"):
                 raise IpvsadmError(TRY_HELP.format(PROGRAM), status=BAD_OPTION, token=words[0])
         except IpvsadmError as problem:
             problem.line = line
@@ -147,8 +151,8 @@ def _verb(words: list[str]) -> tuple[str, list[str]]:
     verb = COMMANDS.get(short)
     if verb is None:
         raise IpvsadmError(TRY_HELP.format(PROGRAM), status=BAD_OPTION, token=first)
-    if verb in ("start-daemon", "stop-daemon"):
-        raise Unsupported(f"the connection synchronization of ipvsadm {first}", token=first)
+    if verb in _NOT_MODELLED:
+        raise Unsupported(f"{_NOT_MODELLED[verb]} of ipvsadm {first}", token=first)
     rest = words[1:]
     if short != first:
         rest.insert(0, f"-{first[2:]}")

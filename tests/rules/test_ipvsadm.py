@@ -14,6 +14,13 @@ from fakecluster.rules.ipvsadm_text import command_text
 
 WEB = ServiceId(4, 6, 0x0A000001, 80)
 POD = 0x0AF40007
+WORDS = [
+    "-A", "-E", "-D", "-C", "-a", "-e", "-d", "-Z", "-L", "-S", "-R", "--set", "-t", "-u", "-f", "-s", "-p", "-M",
+    "-r", "-m", "-i", "-g", "-w", "-x", "-y", "-n", "-c", "-6", "-o", "-b", "--pe", "--stats", "--rate", "--nosort",
+    "--exact", "--timeout", "--tun-type", "--tun-port", "--tun-csum", "-Lnc", "-p30", "--", "-", "--zzz", "-q", "rr",
+    "sh", "gue", "10.0.0.1:80", "[fd00::1]:80", "10.0.0.1", "5", "0", "-1", "x", "sh-port", "flag-2", "255.255.255.0",
+    ":80", "4294967295",
+]  # fmt: skip
 
 
 def read(text: str) -> Command:
@@ -219,6 +226,16 @@ def test_what_is_printed_reads_back_as_the_same_command(command):
         command.options,
         command.server,
     )
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8))
+def test_any_words_are_understood_or_refused_in_words(words):
+    try:
+        command = parse(words)
+    except (IpvsadmError, Unsupported) as refused:
+        assert str(refused)
+    else:
+        assert command.verb
 
 
 TABLE = (

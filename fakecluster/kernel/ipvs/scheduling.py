@@ -14,6 +14,7 @@ from fakecluster.kernel.ipvs.schedulers import Request
 from fakecluster.kernel.ipvs.service import Destination, Service
 from fakecluster.kernel.ipvs.transmit import send_port_unreachable
 from fakecluster.kernel.packet import TCP, UDP, Skb
+from fakecluster.rules.ipvsadm_endpoint import endpoint_text
 
 if TYPE_CHECKING:
     from fakecluster.kernel.ipvs.control import Ipvs
@@ -81,7 +82,11 @@ def _is_reply_of_local_server(ipvs: Ipvs, skb: Skb) -> bool:
 
 def _choose(ipvs: Ipvs, service: Service, skb: Skb) -> Destination | None:
     request = Request(ipvs.netns, skb.family, skb.src, skb.sport, skb.dst)
-    return service.scheduler.choose(request)
+    chosen = service.scheduler.choose(request)
+    if skb.tracer is not None:
+        where = endpoint_text(*chosen.endpoint) if chosen is not None else "nobody"
+        skb.tracer.note("ipvs", f"{service.options.scheduler} chooses {where}")
+    return chosen
 
 
 def _make(ipvs: Ipvs, service: Service, skb: Skb, destination: Destination, port: int) -> Connection:
@@ -118,6 +123,8 @@ def _through_template(ipvs: Ipvs, service: Service, skb: Skb) -> Connection | No
         template = Connection(key, destination, port, mark=skb.mark, template=True)
         _enter(ipvs, template)
         template.timeout_ns = service.options.persistence_s * NS_PER_S
+    elif skb.tracer is not None:
+        skb.tracer.note("ipvs", f"persistence: as before, {endpoint_text(*template.destination.endpoint)}")
     destination = ipvs.destination_of(template)
     port = destination.port if own_port and destination.port else skb.dport
     connection = _make(ipvs, service, skb, destination, port)
@@ -153,7 +160,5 @@ def _leave(ipvs: Ipvs, service: Service, skb: Skb, *, is_error: bool) -> int:
         return ACCEPT
     if is_error:
         return DROP
-    if skb.tracer is not None:
-        skb.tracer.note("ipvs", "no destination available")
     send_port_unreachable(ipvs.netns, skb)
     return DROP

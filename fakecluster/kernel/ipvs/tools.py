@@ -150,7 +150,7 @@ def _list(ipvs: Ipvs, command: Command) -> str:
     return ipvsadm_listing.services(entries, command.given, heading=command.service is None)
 
 
-def _help(ipvs: Ipvs, command: Command) -> str:
+def _version(ipvs: Ipvs, command: Command) -> str:
     return ipvsadm_listing.VERSION
 
 
@@ -166,8 +166,7 @@ _HANDLERS: dict[str, Callable[[Ipvs, Command], str]] = {
     "set": _set,
     "save": _save,
     "list": _list,
-    "help": _help,
-    "version": _help,
+    "version": _version,
 }
 
 

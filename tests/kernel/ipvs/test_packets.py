@@ -252,6 +252,7 @@ def test_a_trace_tells_the_entry_and_what_was_rewritten(director, wire):
     assert str(Trace((sent.hop,))) == (
         "TCP 10.1.0.5:1000 > 10.96.0.1:80 [S]: transmitted in director at eth1\n"
         " 1  director  [eth0 -> eth1]  TCP 10.1.0.5:1000 > 10.96.0.1:80 [S]\n"
+        "      INPUT       ipvs: rr chooses 10.2.0.7:8080\n"
         "      INPUT       ipvs: 10.1.0.5:1000 -> 10.96.0.1:80 -> 10.2.0.7:8080\n"
         "      INPUT       ipvs: dst 10.96.0.1 -> 10.2.0.7\n"
         "      INPUT       ipvs: dport 80 -> 8080\n"
