@@ -2,7 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workshop import Workshop, workload
+from workshop import Workshop, container, workload
+
+from fakecluster.controllers.pods import is_ready
 
 STEPS = st.one_of(
     st.tuples(st.just("scale"), st.integers(0, 6)),
@@ -91,3 +93,29 @@ def test_a_fork_goes_on_as_its_origin_would(before, after):
         one.clock.advance(1000)
     assert copy.pods == shop.pods
     assert copy.runtime.log == shop.runtime.log
+
+
+def ready_pods(shop: Workshop) -> int:
+    return sum(is_ready(one) for one in shop.pods if "deletionTimestamp" not in one["metadata"])
+
+
+def asked_for(shop: Workshop) -> int:
+    """The Pods that all ReplicaSets together are asked for."""
+    return sum(one["spec"]["replicas"] for one in shop.client.list("replicasets.apps", "default"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 4), st.integers(0, 4), st.booleans())
+def test_a_rolling_update_never_leaves_its_bounds(replicas, surge, unavailable, probed):
+    if not surge and not unavailable:
+        unavailable = 1
+    shop = Workshop("a", "b")
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+    probe = {"readinessProbe": {"httpGet": {"port": 80}}} if probed else {}
+    spec = {"containers": [container(**probe)]}
+    shop.create(workload("Deployment", "web", replicas=replicas, strategy=rolling, pod_spec=spec))
+    play(shop, "deployments.apps", "version", "2")
+    while shop.clock.step() is not None:
+        assert ready_pods(shop) >= replicas - unavailable
+        assert asked_for(shop) <= replicas + surge
+    check(shop, "deployments.apps")

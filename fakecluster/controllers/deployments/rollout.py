@@ -210,7 +210,8 @@ class Rollout:
         least = wanted(self.deployment) - sizes.max_unavailable(self.deployment)
         missing = size(self.new) - reported([self.new], "availableReplicas")
         room = total(self.all) - least - missing
-        if room <= 0:
+        outdated = any(reported([one], "availableReplicas") > size(one) for one in active(self.old))
+        if room <= 0 or outdated:  # a ReplicaSet that was just scaled down has not counted anew: wait for that
             return False
         gone = self._shrink_unhealthy(room)
         return self._shrink_available(least) or gone
