@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakecluster.errors import Unsupported
 from fakecluster.kernel.hooks import ACCEPT, DROP
 from fakecluster.kernel.ipvs import protocols
 from fakecluster.kernel.ipvs.connection import Connection, Key
@@ -141,7 +142,8 @@ def _template_key(service: Service, skb: Skb) -> Key:
         port = skb.dport if service.id.port != FTP_PORT else 0
         return (skb.family, skb.proto, client, 0, skb.dst, port)
     if service.id.mark:
-        return (skb.family, ANY_PROTOCOL, client, 0, service.id.mark, 0)
+        mark = service.id.mark if skb.family == 4 else service.id.mark << 96  # in the place of an address
+        return (skb.family, ANY_PROTOCOL, client, 0, mark, 0)
     return (skb.family, skb.proto, client, 0, skb.dst, 0)
 
 
@@ -158,6 +160,8 @@ def _leave(ipvs: Ipvs, service: Service, skb: Skb, *, is_error: bool) -> int:
     """Tell the client that the port is unreachable (ip_vs_leave), whatever the protocol."""
     if service.id.port == FTP_PORT and skb.dport != FTP_PORT:
         return ACCEPT
+    if service.id.mark and ipvs.setting("cache_bypass"):
+        raise Unsupported("net.ipv4.vs.cache_bypass", token="cache_bypass")
     if is_error:
         return DROP
     send_port_unreachable(ipvs.netns, skb)

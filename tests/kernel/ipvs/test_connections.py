@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fakecluster.errors import Unsupported
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN
 from fakecluster.sim import Scripted
 
@@ -289,6 +290,16 @@ def test_a_mark_shares_its_templates_among_ports(director):
     director.run("iptables -t mangle -A PREROUTING -j MARK --set-mark 5")
     assert director.syn(virtual="10.96.0.1:80") == "10.2.0.2:80"
     assert director.syn(virtual="10.96.0.1:443") == "10.2.0.2:443"
+    assert "IP  00:30  NONE        10.1.0.5:0         0.0.0.5:0          10.2.0.2:0\n" in director.run("ipvsadm -Lnc")
+
+
+def test_a_marked_service_without_servers_does_not_bypass(director):
+    director.serve(service="-f 5")
+    director.run("iptables -t mangle -A PREROUTING -j MARK --set-mark 5")
+    assert director.syn() == "icmp 3/3"
+    sysctl(director, cache_bypass=1)
+    with pytest.raises(Unsupported, match="cache_bypass"):
+        director.syn()
 
 
 # --- what always holds
