@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 
 from fakecluster.api import managed, status, typed
-from fakecluster.api.field_sets import EMPTY, FieldSet, Path, as_text
+from fakecluster.api.field_sets import EMPTY, FieldSet, Path, as_text, in_order
 from fakecluster.api.managed import Entries, Entry, Writer
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.type_tree import TypeNode
@@ -86,7 +86,7 @@ def _take_over(
     mine = application.writer.key
     clashes = {key: entry.fields & changed for key, entry in lines.items() if key != mine and entry.fields & changed}
     if clashes and not application.force:
-        raise conflict_error([(lines[key].writer, path) for key, paths in clashes.items() for path in sorted(paths)])
+        raise conflict_error([(lines[key].writer, path) for key, paths in clashes.items() for path in in_order(paths)])
     return {
         key: entry if key == mine else attrs.evolve(entry, fields=entry.fields - clashes.get(key, EMPTY) - removed)
         for key, entry in lines.items()
@@ -94,33 +94,30 @@ def _take_over(
 
 
 def conflict_error(conflicts: list[tuple[Writer, Path]]) -> ApiError:
-    """409 with one cause per field, sorted by manager and field."""
-    rows = sorted((conflict_words(writer), as_text(path)) for writer, path in conflicts)
-    causes = [{"reason": "FieldManagerConflict", "message": words, "field": field} for words, field in rows]
-    noun = "conflict" if len(rows) == 1 else "conflicts"
-    by_writer: dict[str, list[str]] = {}
-    for words, field in rows:
-        by_writer.setdefault(words, []).append(field)
-    message = f"Apply failed with {len(rows)} {noun}: {_listed(by_writer)}"
-    return status.failure(409, "Conflict", message, {"causes": causes})
+    """409 with one cause per field; with several fields the message lists them by manager."""
+    rows = [(_manager_words(writer), as_text(path)) for writer, path in sorted(conflicts, key=lambda row: row[0].key)]
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": field}
+        for manager, field in rows
+    ]
+    if len(rows) == 1:
+        manager, field = rows[0]
+        words = f"Apply failed with 1 conflict: conflict with {manager}: {field}"
+    else:
+        by_manager: dict[str, list[str]] = {}
+        for manager, field in rows:
+            by_manager.setdefault(manager, []).append(field)
+        lists = ["\n- ".join([f"conflicts with {manager}:", *fields]) for manager, fields in by_manager.items()]
+        words = f"Apply failed with {len(rows)} conflicts: " + "\n".join(lists)
+    return status.failure(409, "Conflict", words, {"causes": causes})
 
 
-def _listed(by_writer: dict[str, list[str]]) -> str:
-    if len(by_writer) == 1:
-        ((words, fields),) = by_writer.items()
-        return f"{words}: {fields[0]}" if len(fields) == 1 else f"{words}:\n- " + "\n- ".join(fields)
-    parts = [f"{words}:\n- " + "\n- ".join(fields) for words, fields in by_writer.items()]
-    return "conflicts " + "\nconflicts ".join(part.removeprefix("conflict ") for part in parts)
-
-
-def conflict_words(writer: Writer) -> str:
-    """``conflict with "kubectl" using v1``; appliers go without the version."""
-    words = f'conflict with "{writer.manager}"'
+def _manager_words(writer: Writer) -> str:
+    """``"kubectl" using v1``; appliers go without the version."""
+    words = f'"{writer.manager}"'
     if writer.subresource:
         words += f' with subresource "{writer.subresource}"'
-    if writer.operation == "Update":
-        words += f" using {writer.api_version}"
-    return words
+    return f"{words} using {writer.api_version}" if writer.operation == "Update" else words
 
 
 def check_typed(node: TypeNode, config: JsonObject) -> None:

@@ -70,6 +70,20 @@ def under(paths: FieldSet, prefixes: Iterable[Path]) -> FieldSet:
     return frozenset(path for path in paths if any(path[: len(prefix)] == prefix for prefix in wanted))
 
 
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths as structured-merge-diff walks them: what is a member at a level comes before what lies deeper."""
+    return _level(list(paths), 0)
+
+
+def _level(paths: list[Path], depth: int) -> list[Path]:
+    members = sorted(path for path in paths if len(path) == depth + 1)
+    below: dict[str, list[Path]] = {}
+    for path in paths:
+        if len(path) > depth + 1:
+            below.setdefault(path[depth], []).append(path)
+    return members + [path for element in sorted(below) for path in _level(below[element], depth + 1)]
+
+
 def as_text(path: Path) -> str:
     """A path as conflict messages show it: `.spec.ports[port=80,protocol="TCP"].name`."""
     out = []

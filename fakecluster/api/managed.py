@@ -110,7 +110,10 @@ class Managed:
         entries = record.entries if record is not None and record.entries is not None else {}
         for step in reversed(chain):
             assert step.node is not None and step.writer is not None
-            entries = updated(step.node, entries, step.writer, step.unix_s, step.old, step.new, step.ignored)
+            try:
+                entries = updated(step.node, entries, step.writer, step.unix_s, step.old, step.new, step.ignored)
+            except typed.KeyProblem:  # a keyed list whose items have no key: nobody manages such an object
+                entries = {}
             step.entries = entries
             step.old = step.new = step.before = None
 

@@ -26,6 +26,7 @@ from fakecluster.api.status import JsonObject
 Schema = dict[str, Any]
 PREFIX = "#/components/schemas/"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -128,7 +129,8 @@ def _compile(schema: Schema, owner: str) -> Decode:
         if "properties" in schema:
             return _struct(schema, owner)
         if "additionalProperties" in schema:
-            return _map(_compile(schema["additionalProperties"], owner))
+            values = schema["additionalProperties"]
+            return _map(_compile(values, owner), _map_zero(values))
         return _raw_object
     if kind == "array":
         return _list(_compile(schema["items"], owner))
@@ -224,14 +226,23 @@ def _zero_maker(prop: Schema, run: Decode) -> Callable[[], Any]:
     return lambda: zero
 
 
-def _map(each: Decode) -> Decode:
+def _map(each: Decode, zero: Any) -> Decode:
     def run(value: Any, found: Pass) -> Any:
         if value.__class__ is not dict:
             found.bad = True
             return {}
-        return {key: "" if item is None else each(item, found) for key, item in value.items()}
+        return {key: each(zero, found) if item is None else each(item, found) for key, item in value.items()}
 
     return run
+
+
+def _map_zero(values: Schema) -> Any:
+    """What a null in a map stands for: the zero of its values."""
+    ref = reference(values)
+    if ref is not None and ref.endswith(".Quantity"):
+        return "0"
+    kind = resolve(values).get("type")
+    return {"object": {}, "array": [], "integer": 0, "number": 0, "boolean": False}.get(kind or "", "")
 
 
 def _list(each: Decode) -> Decode:
@@ -278,6 +289,16 @@ def _number(value: Any, found: Pass) -> Any:
         found.bad = True
         return 0
     return value
+
+
+def _schemas(value: Any, found: Pass) -> Any:
+    """In a schema: another one, or a list of them where items differ (a JSONSchemaPropsOrArray)."""
+    each = decoder(SCHEMA)
+    return [each(item, found) for item in value] if value.__class__ is list else each(value, found)
+
+
+def _schema_or_boolean(value: Any, found: Pass) -> Any:
+    return value if value.__class__ is bool else decoder(SCHEMA)(value, found)
 
 
 def _anything(value: Any, found: Pass) -> Any:
@@ -393,6 +414,8 @@ OPAQUE = frozenset(
 SPECIAL: dict[str, Decode] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
     "io.k8s.apimachinery.pkg.api.resource.Quantity": _quantity,
+    SCHEMA + "OrArray": _schemas,
+    SCHEMA + "OrBool": _schema_or_boolean,
     META + "FieldsV1": _raw_object,
     META + "Time": _time,
     META + "MicroTime": _micro_time,

@@ -6,6 +6,7 @@ Directives: `$patch: replace | delete | merge`, `$retainKeys`, `$deleteFromPrimi
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fakecluster.api import status
@@ -84,7 +85,7 @@ def _merged(old: list[Any], patch: list[Any], prop: Schema) -> tuple[list[Any], 
     """(all items, those of the patch without directives)."""
     key = prop.get("x-kubernetes-patch-merge-key")
     if not any(isinstance(item, dict) for item in (*old, *patch)):
-        return list(dict.fromkeys((*old, *patch))), patch
+        return list({json.dumps(item): item for item in (*old, *patch)}.values()), patch
     if key is None:
         raise problem("cannot merge lists without merge key")
     old, patch = _special(old, patch, key)

@@ -14,6 +14,11 @@ from fakecluster.api.go_values import go_quote
 DEPTH_LIMIT = 150
 
 
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+#: (backslashes before) an escaped surrogate; a low one after a high one makes it whole
+HALF = re.compile(rf"((?<!\\)(?:\\\\)*)(?:({_HIGH}{_LOW})|{_HIGH}|{_LOW})")
+
+
 class SyntaxProblem(Exception):
     """The text is no JSON or YAML; the message is the Go library's."""
 
@@ -28,6 +33,8 @@ def parse_json(text: bytes) -> Any:
     """The value of a JSON text; objects with repeated keys are `Repeated`. Raises SyntaxProblem."""
     try:
         decoded = text.decode("utf-8", "replace")
+        if "\\ud" in decoded or "\\uD" in decoded:
+            decoded = _whole(decoded)
         value = json.loads(decoded, object_pairs_hook=_pairs, parse_constant=_no_constant)
     except json.JSONDecodeError as problem:
         raise SyntaxProblem(_words(decoded, problem)) from problem
@@ -38,6 +45,11 @@ def parse_json(text: bytes) -> Any:
     if _deeper_than(value, DEPTH_LIMIT):
         raise SyntaxProblem("exceeded max depth")
     return value
+
+
+def _whole(text: str) -> str:
+    """A JSON text whose lone surrogates, which no UTF-8 can carry, are replaced as Go replaces them."""
+    return HALF.sub(lambda escape: escape[0] if escape[2] else escape[1] + "\\ufffd", text)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
