@@ -46,8 +46,8 @@ def prepare_job(job: Json, request: Request) -> None:
     for label, value in (
         (UID_LABEL, meta["uid"]),
         (OLD_UID_LABEL, meta["uid"]),
-        (NAME_LABEL, meta["name"]),
-        (OLD_NAME_LABEL, meta["name"]),
+        (NAME_LABEL, meta.get("name", "")),
+        (OLD_NAME_LABEL, meta.get("name", "")),
     ):
         labels.setdefault(label, value)
     selector = spec.setdefault("selector", {})
@@ -80,8 +80,8 @@ def _generated_selector(job: Json) -> Errors:
     if spec.get("manualSelector") or spec.get("selector") is None:
         return []
     labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    expected = {OLD_UID_LABEL: meta["uid"], OLD_NAME_LABEL: meta["name"]}
-    expected |= {UID_LABEL: meta["uid"], NAME_LABEL: meta["name"]}
+    expected = {OLD_UID_LABEL: meta["uid"], OLD_NAME_LABEL: meta.get("name", "")}
+    expected |= {UID_LABEL: meta["uid"], NAME_LABEL: meta.get("name", "")}
     errors: Errors = []
     for label, value in expected.items():
         if label not in labels:
