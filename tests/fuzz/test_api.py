@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fuzz.api_samples import SAMPLES, WIDGETS, sample
+from api_samples import SAMPLES, WIDGETS, sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
