@@ -124,6 +124,8 @@ _SCTP_TABLES = {
         CL CL CL CL CL RJ CL CL CL CL CL CL CL CL
     """),
 }  # fmt: skip
+#: How much of a transport header there must be.
+_HEADER_SIZE = {TCP: 20, UDP: 8, SCTP: 12}
 #: SCTP chunk type -> event; others are data.
 _SCTP_EVENTS = {1: 1, 2: 2, 10: 3, 11: 4, 7: 5, 8: 6, 14: 7, 9: 8, 6: 9}
 SCTP_INIT, SCTP_ABORT, _COOKIES = 1, 6, (10, 11)
@@ -173,10 +175,8 @@ def may_schedule(skb: Skb, ipvs: Ipvs) -> bool:
 
 
 def is_complete(skb: Skb) -> bool:
-    """Whether the header that the state machine reads is there."""
-    if skb.proto == TCP:
-        return len(skb.data) >= skb.l4 + 20
-    return skb.proto != SCTP or len(skb.data) >= skb.l4 + 16
+    """Whether the transport header is there."""
+    return len(skb.data) >= skb.l4 + _HEADER_SIZE[skb.proto]
 
 
 def chunk_type(skb: Skb) -> int:

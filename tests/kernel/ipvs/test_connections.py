@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakecluster.errors import Unsupported
+from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN
 from fakecluster.sim import Scripted
 
@@ -320,6 +320,58 @@ def test_every_accepted_connection_is_counted_at_exactly_one_server(wire, data):
     assert len(director.entries()) == accepted
     director.clock.advance(1000)
     assert set(director.counts().values()) == {(0, 0)}
+
+
+OPERATIONS = st.one_of(
+    st.tuples(st.just("syn"), st.integers(1000, 1005)),
+    st.tuples(st.just("connect"), st.integers(1000, 1005)),
+    st.tuples(st.just("finish"), st.integers(1000, 1005)),
+    st.tuples(st.just("weigh"), st.integers(1, 3), st.integers(0, 3)),
+    st.tuples(st.just("remove"), st.integers(1, 3)),
+    st.tuples(st.just("add"), st.integers(1, 3)),
+    st.tuples(st.just("wait"), st.sampled_from([1, 11, 61, 130])),
+)
+
+
+def perform(director, wire, name, *values):
+    """Carry out an operation; returns all that can be seen after it."""
+    client = f"10.1.0.5:{values[0]}"
+    server = f"-r 10.2.0.{values[0]}:80"
+    if name in ("syn", "connect"):
+        seen = director.syn(client) if name == "syn" else director.connect(client) if director.syn(client) else ""
+    elif name == "finish":
+        seen = len(director.receive(wire.tcp(client, VIRTUAL, FIN | ACK)))
+    elif name == "wait":
+        seen = director.clock.advance(values[0])
+    else:
+        verb = {"weigh": "-e", "remove": "-d", "add": "-a"}[name]
+        more = {"weigh": f"-m -w {values[-1]}", "remove": "", "add": "-m"}[name]
+        try:
+            seen = director.run(f"ipvsadm {verb} {SERVICE} {server} {more}")
+        except CommandError as refused:
+            seen = refused.stderr
+        director.clock.settle()
+    return seen, director.counts(), director.run("ipvsadm -Lnc"), director.run("ipvsadm -Ln --stats")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scheduler=st.sampled_from(["rr", "wrr", "wlc", "lblcr", "mh", "rr -p 20"]),
+    expire=st.booleans(),
+    before=st.lists(OPERATIONS, max_size=12),
+    after=st.lists(OPERATIONS, max_size=12),
+)
+def test_a_fork_answers_as_its_origin_would_have(wire, scheduler, expire, before, after):
+    director = wire.director()
+    sysctl(director, expire_nodest_conn=int(expire))
+    director.serve(ONE, TWO, "10.2.0.3:80", options=f"-s {scheduler}")
+    for operation in before:
+        perform(director, wire, *operation)
+    copies = [wire.director(director.netns.fork(director.clock.fork(), Scripted())) for _ in range(2)]
+    in_the_copy = [perform(copies[0], wire, *operation) for operation in after]
+    in_the_origin = [perform(director, wire, *operation) for operation in after]
+    in_the_other_copy = [perform(copies[1], wire, *operation) for operation in after]
+    assert in_the_copy == in_the_origin == in_the_other_copy
 
 
 def test_a_fork_goes_its_own_way_from_where_its_origin_stood(director, wire):
