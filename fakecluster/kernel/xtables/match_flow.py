@@ -69,8 +69,8 @@ def _flow_test(name: str, value: Any) -> FlowTest:
 
 
 def _seconds_left(ct: Conn, ctx: HookContext) -> int:
-    left = ct.expires_ns - ctx.netns.clock.now_ns if ct.confirmed else ct.expires_ns
-    return max(left, 0) // NS_PER_S
+    """nf_ct_expires(): an entry that is not confirmed yet counts as expired."""
+    return max(ct.expires_ns - ctx.netns.clock.now_ns, 0) // NS_PER_S if ct.confirmed else 0
 
 
 def conntrack(value: ConntrackMatch, _building: Building) -> Test:

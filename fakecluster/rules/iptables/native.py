@@ -1,7 +1,7 @@
 """What the nf_tables backend makes of port matches: it turns them into native comparisons and reads those back.
 
-So several tcp (or udp) matches of a rule come back as one, and an inverted range that touches 0 or 65535 as the
-range of the other ports. Source: nft.c (add_nft_tcpudp), nft-ruleparse.c (nft_parse_transport_cmp/_range).
+So several tcp (or udp) matches of a rule come back as one, an inverted range that begins at 0 as the range of the
+other ports, and "not any port" as nothing: it is not compared at all. Source: nft.c (add_nft_tcpudp), nft-ruleparse.c (nft_parse_transport_cmp/_range).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ def as_read_back(parts: RuleParts) -> RuleParts:
     places: dict[str, int] = {}
     for match in parts.matches:
         if match.name in _DEFAULTS:
-            match = Match(match.name, _other_side(match.value))
+            value = _other_side(match.value)
+            if value != match.value and value == _DEFAULTS[match.name]:
+                continue
+            match = Match(match.name, value)
             at = places.get(match.name)
             joined = None if at is None else _joined(matches[at].value, match.value, _DEFAULTS[match.name])
             if at is not None and joined is not None:
@@ -43,8 +46,8 @@ def _other_side(value: PortsMatch) -> PortsMatch:
         if getattr(value, f"not_{name}") and low != high and (low, high) != EVERY_PORT:
             if low == 0:
                 changes |= {name: (high + 1, U16), f"not_{name}": False}
-            elif high == U16:
-                changes |= {name: (0, low - 1), f"not_{name}": False}
+        elif getattr(value, f"not_{name}") and (low, high) == EVERY_PORT:
+            changes |= {f"not_{name}": False}
     return attrs.evolve(value, **changes) if changes else value
 
 

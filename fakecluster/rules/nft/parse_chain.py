@@ -61,7 +61,7 @@ def _hook(reader: ChainReader) -> BaseChain:
     kind_at = cursor.at
     kind = cursor.take()
     if kind not in CHAIN_TYPES:
-        cursor.fail_at(f"unknown chain type", kind_at, kind_at)  # noqa: F541
+        cursor.fail_at("unknown chain type", kind_at, kind_at)
     cursor.expect("hook")
     hook_at = cursor.at
     hook = cursor.take()
@@ -105,5 +105,5 @@ def end_of_line(cursor: Cursor) -> None:
     """A property or rule ends here."""
     if cursor.word in SEPARATORS:
         cursor.skip_separators()
-    elif cursor.word and cursor.word != "}":
+    elif cursor.word:
         cursor.unexpected(expecting="newline or semicolon")

@@ -210,7 +210,8 @@ def _update(value: SetUpdate) -> str:
         from fakecluster.rules.nft.datatypes import show_time_ms
 
         shown.append(f"timeout {show_time_ms(member.timeout_ms)}")
-    shown += [statement(each, "ip") for each in member.statements]
+    # the values belong to the elements, so that nft shows none here
+    shown += ["counter" if isinstance(each, Counter) else statement(each, "ip") for each in member.statements]
     if member.data is not None:
         shown.append(f": {expression(member.data)}")
     return f"{value.action} @{value.name} {{ {' '.join(shown)} }}"

@@ -1,0 +1,84 @@
+"""Random rule sets and packets through the real kernel and the model: `python tests/real_kernel/fuzz.py --examples 500`.
+
+Prints how many scenarios were compared, refused by both, beyond the model, or ended by a random choice; and the first
+scenario that differs, made small. Exit status 1 when one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import iptables_rules
+import nft_rules
+from both import compare
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from real_node import why_not
+from scenario import Scenario
+
+LANGUAGES: dict[str, Callable[[], st.SearchStrategy[Scenario]]] = {
+    "iptables": iptables_rules.scenarios,
+    "nft": nft_rules.scenarios,
+}
+
+
+class Different(AssertionError):
+    """The model and the kernel disagree."""
+
+
+def fuzz(language: str, *, examples: int, start: int, shrink: bool = True) -> tuple[Counter[str], str]:
+    """Run scenarios; the outcomes counted, and the smallest difference found ("" when there is none)."""
+    counts: Counter[str] = Counter()
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+
+    @seed(start)
+    @settings(
+        max_examples=examples, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )  # fmt: skip
+    @given(LANGUAGES[language]())
+    def run(scenario: Scenario) -> None:
+        result = compare(scenario)
+        counts[result.outcome.partition(":")[0]] += 1
+        counts["packets"] += result.packets
+        if result.outcome.startswith("unsupported"):
+            counts[result.outcome] += 1
+        if result.differences:
+            raise Different("\n".join((str(scenario), *result.differences)))
+
+    try:
+        run()
+    except Different as found:
+        return counts, str(found)
+    return counts, ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=200, help="scenarios per language")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--language", choices=sorted(LANGUAGES), action="append")
+    options = parser.parse_args(argv)
+    reason = why_not()
+    if reason:
+        print(f"skipped: {reason}")
+        return 0
+    status = 0
+    for language in options.language or sorted(LANGUAGES):
+        counts, difference = fuzz(language, examples=options.examples, start=options.seed)
+        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        print(f"{language}: {told}; {'a difference:' if difference else 'no difference'}")
+        if difference:
+            print(difference)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
