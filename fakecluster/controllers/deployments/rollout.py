@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
-from fakecluster.api.kinds_workload.template_hash import template_hash
 from fakecluster.controllers.conditions import condition
 from fakecluster.controllers.deployments import revisions, sizes, status
 from fakecluster.controllers.deployments.sizes import active, by_age, reported, size, total, wanted
 from fakecluster.controllers.loop import Desk
 from fakecluster.controllers.ownership import key_of, reference_to
+from fakecluster.controllers.template_hash import template_hash
 
 Json = dict[str, Any]
 RESOURCE, REPLICA_SETS = "deployments.apps", "replicasets.apps"
