@@ -376,3 +376,14 @@ def test_a_pod_that_comes_with_its_statuses_goes_on_where_it_was():
     shop.clock.advance(30)
     assert state(shop, "p")["restartCount"] == 5
     assert state(shop, "p")["containerID"] != "containerd://abc"
+
+
+def test_containers_that_are_over_first_are_reported_while_the_others_go():
+    shop = Workshop("a")
+    slow = container("slow", lifecycle={"preStop": {"sleep": {"seconds": 5}}})
+    shop.create(pod("p", containers=[container("fast"), slow]))
+    shop.client.delete("pods", "p", "default")
+    shop.clock.advance(1)
+    assert state(shop, "p", "fast")["state"]["terminated"]["exitCode"] == 143
+    assert "running" in state(shop, "p", "slow")["state"]
+    assert conditions(shop, "p")["Ready"] == "False"

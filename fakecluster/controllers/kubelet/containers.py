@@ -26,6 +26,8 @@ from fakecluster.controllers.kubelet.status import container_id
 from fakecluster.controllers.timestamps import timestamp
 
 Json = dict[str, Any]
+#: exit codes of programs that were ended by a signal
+SIGTERM_EXIT, SIGKILL_EXIT = 143, 137
 BACKOFF_S, BACKOFF_MAX_S = 10.0, 300.0
 #: a container that was let alone for this long starts with the first pause again
 BACKOFF_FORGET_S = 2 * BACKOFF_MAX_S
@@ -111,20 +113,23 @@ def start(host: Host, uid: str, name: str) -> None:
     probing.begin(host, uid, name)
 
 
-def ended(host: Host, uid: str, name: str, exit_code: int) -> None:
-    """Record that a container's program is over, and what comes next for it and its Pod."""
-    run = host.pods[uid]
-    container = run.containers[name]
-    terminated = {
+def _terminated(host: Host, uid: str, container: ContainerRun, exit_code: int) -> Json:
+    """The state of a container whose program ended just now."""
+    ended_state = {
         "exitCode": exit_code,
         "reason": "Completed" if exit_code == 0 else "Error",
         "startedAt": container.state["running"]["startedAt"],
         "finishedAt": timestamp(host.clock),
-        "containerID": container_id(uid, name, container.attempt),
+        "containerID": container_id(uid, container.name, container.attempt),
     }
-    container = attrs.evolve(
-        container, state={"terminated": terminated}, ready=False, started=False, stopping=False, streaks={}
-    )
+    return {"terminated": ended_state}
+
+
+def ended(host: Host, uid: str, name: str, exit_code: int) -> None:
+    """Record that a container's program is over, and what comes next for it and its Pod."""
+    container = host.pods[uid].containers[name]
+    state = _terminated(host, uid, container, exit_code)
+    container = attrs.evolve(container, state=state, ready=False, started=False, stopping=False, streaks={})
     run = host.keep_container(uid, container)
     if restarts(run, container):
         _restart(host, uid, container)
@@ -188,7 +193,7 @@ def restart(host: Host, uid: str, name: str, attempt: int) -> None:
     start(host, uid, name)
 
 
-def finish(host: Host, uid: str) -> None:
+def finish(host: Host, uid: str, exit_code: int = 0) -> None:
     """End what still runs of a Pod that has nothing more to do, and take its sandbox away."""
     run = host.pods[uid]
     if run.finished:
@@ -196,15 +201,7 @@ def finish(host: Host, uid: str) -> None:
     for container in reversed(list(run.of_role(SIDECAR, APP))):
         if container.running:
             host.runtime.stop_container(host.node_name, run.pod, container.name)
-            state = {
-                "terminated": {
-                    "exitCode": 0,
-                    "reason": "Completed",
-                    "startedAt": container.state["running"]["startedAt"],
-                    "finishedAt": timestamp(host.clock),
-                    "containerID": container_id(uid, container.name, container.attempt),
-                }
-            }
+            state = _terminated(host, uid, container, exit_code)
             run = host.keep_container(uid, attrs.evolve(container, state=state, ready=False, started=False))
     if run.ips is not None:
         host.runtime.remove_sandbox(host.node_name, run.pod)
@@ -214,5 +211,5 @@ def finish(host: Host, uid: str) -> None:
 def fail(host: Host, uid: str, reason: str, message: str) -> None:
     """Give a Pod up: it is Failed for the kubelet's own reason."""
     host.keep(attrs.evolve(host.pods[uid], failure=(reason, message)))
-    finish(host, uid)
+    finish(host, uid, SIGTERM_EXIT)
     host.publish(uid)

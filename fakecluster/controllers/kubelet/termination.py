@@ -11,13 +11,12 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
-from fakecluster.controllers.kubelet.containers import ended, fail, finish
+from fakecluster.controllers.kubelet.containers import SIGKILL_EXIT, SIGTERM_EXIT, ended, fail, finish
 from fakecluster.controllers.kubelet.host import Host
 from fakecluster.controllers.kubelet.probing import KINDS
 from fakecluster.controllers.kubelet.run import APP, SIDECAR, ContainerRun, PodRun
 
 Json = dict[str, Any]
-SIGTERM_EXIT, SIGKILL_EXIT = 143, 137
 #: what a program still gets when its preStop hook used up the grace period
 MINIMUM_GRACE_S = 2.0
 DEFAULT_GRACE_S = 30.0
@@ -110,7 +109,10 @@ def terminate(host: Host, uid: str) -> None:
 def progress(host: Host, uid: str) -> None:
     """Once the app containers are over, stop the init containers and sidecars, last first; then let go of the Pod."""
     run = host.pods.get(uid)
-    if run is None or any(c.running for c in run.of_role(APP)):
+    if run is None:
+        return
+    if any(c.running for c in run.of_role(APP)):
+        host.publish(uid)
         return
     for container in reversed(list(run.containers.values())):
         current = host.container(uid, container.name)
