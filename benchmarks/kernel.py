@@ -1,0 +1,238 @@
+"""How fast the kernel model is: `python benchmarks/kernel.py [--quick]`.
+
+Packets per second of an established flow and of new flows through rule sets of kube-proxy's shape, with 10, 1,000 and
+10,000 Services, beside the rate at which Scapy dissects the same packets; how much 10,000 Services cost compared with
+10; and how fast rules load. Ratios are what counts: absolute figures are this machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fakecluster.kernel.netns import Netns
+from fakecluster.sim import Seeded
+
+ENDPOINTS = 10
+#: Services that new flows go to.
+SPREAD = 50
+CLIENT, OUTSIDE = "10.244.0.2", "203.0.113.7"
+MODES = ("iptables", "nftables")
+
+
+def node() -> Netns:
+    """A node with an uplink and a bridge for Pods."""
+    netns = Netns("node", choices=Seeded(1))
+    netns.sysctls["net.ipv4.ip_forward"] = "1"
+    for name, address in (("eth0", "192.168.1.10/24"), ("pods", "10.244.0.1/16")):
+        netns.add_interface(name, noarp=True)
+        netns.run(f"ip address add {address} dev {name}")
+    netns.run("ip route add default via 192.168.1.1 dev eth0")
+    return netns
+
+
+def service_address(number: int) -> str:
+    return str(ip_address(0x0A600001 + number))
+
+
+def endpoint_address(number: int, endpoint: int) -> str:
+    return str(ip_address(0x0AF40100 + (number * ENDPOINTS + endpoint) % 60000))
+
+
+def iptables_rules(services: int, endpoints: int = ENDPOINTS) -> str:
+    """What iptables-restore gets: a chain for each Service and endpoint, as kube-proxy writes them."""
+    chains, rules = [], []
+    for number in range(services):
+        name, vip = f"KUBE-SVC-{number:016d}", service_address(number)
+        comment = f'-m comment --comment "bench/s{number}:http cluster IP"'
+        chains.append(f":{name} - [0:0]")
+        rules.append(f"-A KUBE-SERVICES {comment} -m tcp -p tcp -d {vip} --dport 80 -j {name}")
+        rules.append(f"-A {name} {comment} -m tcp -p tcp -d {vip} --dport 80 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ")
+        for endpoint in range(endpoints):
+            sep, address = f"KUBE-SEP-{number:011d}{endpoint:05d}", endpoint_address(number, endpoint)
+            left = endpoints - endpoint
+            chance = f" -m statistic --mode random --probability {1 / left:.10f}" if left > 1 else ""
+            chains.append(f":{sep} - [0:0]")
+            rules.append(f'-A {name} -m comment --comment "bench/s{number}:http -> {address}:8080"{chance} -j {sep}')
+            rules.append(f"-A {sep} -m comment --comment bench/s{number}:http -s {address} -j KUBE-MARK-MASQ")
+            rules.append(
+                f"-A {sep} -m comment --comment bench/s{number}:http -m tcp -p tcp -j DNAT --to-destination {address}:8080"
+            )
+    head = ["*nat", ":PREROUTING ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]",
+            ":KUBE-SERVICES - [0:0]", ":KUBE-MARK-MASQ - [0:0]", ":KUBE-POSTROUTING - [0:0]"]  # fmt: skip
+    fixed = ["-A PREROUTING -j KUBE-SERVICES", "-A OUTPUT -j KUBE-SERVICES", "-A POSTROUTING -j KUBE-POSTROUTING",
+             "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000", "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
+             "-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000", "-A KUBE-POSTROUTING -j MASQUERADE"]  # fmt: skip
+    return "\n".join((*head, *chains, *fixed, *rules, "COMMIT", ""))
+
+
+def nftables_rules(services: int, endpoints: int = ENDPOINTS) -> str:
+    """What nft -f gets: one verdict map of all Services, a chain for each Service and endpoint."""
+    lines = ["add table ip kube", "add chain ip kube mark { }", "add rule ip kube mark mark set mark or 0x4000",
+             "add map ip kube service-ips { type ipv4_addr . inet_proto . inet_service : verdict; }"]  # fmt: skip
+    chains, elements, rules = [], [], []
+    for number in range(services):
+        name, vip = f"service-{number}", service_address(number)
+        chains.append(f"add chain ip kube {name}")
+        elements.append(f"add element ip kube service-ips {{ {vip} . tcp . 80 : goto {name} }}")
+        targets = []
+        for endpoint in range(endpoints):
+            address, chain = endpoint_address(number, endpoint), f"endpoint-{number}-{endpoint}"
+            chains.append(f"add chain ip kube {chain}")
+            rules.append(f"add rule ip kube {chain} ip saddr {address} jump mark")
+            rules.append(f"add rule ip kube {chain} meta l4proto tcp dnat to {address}:8080")
+            targets.append(f"{endpoint} : goto {chain}")
+        rules.append(f"add rule ip kube {name} ip daddr {vip} tcp dport 80 ip saddr != 10.244.0.0/16 jump mark")
+        rules.append(f"add rule ip kube {name} numgen random mod {endpoints} vmap {{ {', '.join(targets)} }}")
+    hooks = [
+        "add chain ip kube services",
+        "add rule ip kube services ip daddr . meta l4proto . th dport vmap @service-ips",
+        "add chain ip kube pre { type nat hook prerouting priority dstnat ; }",
+        "add rule ip kube pre jump services",
+        "add chain ip kube post { type nat hook postrouting priority srcnat ; }",
+        "add rule ip kube post meta mark & 0x4000 != 0 masquerade",
+    ]
+    return "\n".join((*lines, *chains, *elements, *rules, *hooks, ""))
+
+
+LOADERS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "iptables": ("iptables-restore --noflush", iptables_rules),
+    "nftables": ("nft -f -", nftables_rules),
+}
+
+
+def syn(source_port: int, vip: str) -> bytes:
+    from scapy.layers.inet import IP, TCP
+
+    return bytes(IP(src=CLIENT, dst=vip) / TCP(sport=source_port, dport=80, flags="S", seq=1))
+
+
+def rate(action: Callable[[], int], *, least_s: float) -> float:
+    """Calls per second; `action` says how many it made."""
+    done, started = 0, time.process_time()
+    while (passed := time.process_time() - started) < least_s:
+        done += action()
+    return done / passed
+
+
+def dissection_rate(packet: bytes, least_s: float) -> float:
+    from scapy.layers.inet import IP
+
+    def dissect() -> int:
+        for _ in range(50):
+            IP(packet)
+        return 50
+
+    return rate(dissect, least_s=least_s)
+
+
+def established_rate(netns: Netns, vip: str, least_s: float, *, trace: bool = False) -> float:
+    """Segments of one open connection."""
+    packet = syn(1000, vip)
+    netns.receive(packet, "pods")
+
+    def send() -> int:
+        for _ in range(100):
+            netns.receive(packet, "pods", trace=trace)
+        return 100
+
+    return rate(send, least_s=least_s)
+
+
+def new_flow_rate(netns: Netns, services: int, least_s: float) -> float:
+    """First packets of connections, to some Services in turn, wherever they stand."""
+    packets = iter(_syns(services))
+
+    def send() -> int:
+        for _ in range(SPREAD):
+            netns.receive(next(packets), "pods")
+        return SPREAD
+
+    for _ in range(5):
+        send()  # chains are compiled when the first packet comes by
+    return rate(send, least_s=least_s)
+
+
+def _syns(services: int) -> Iterator[bytes]:
+    template, count = bytearray(syn(1, "10.96.0.1")), 0
+    while True:
+        vip = int(ip_address(service_address(count % SPREAD * 7919 % services)))
+        template[16:20] = vip.to_bytes(4)
+        template[20:22] = (1024 + count % 60000).to_bytes(2)
+        template[10:12] = template[36:38] = b"\0\0"
+        yield _with_checksums(template)
+        count += 1
+
+
+def _with_checksums(packet: bytearray) -> bytes:
+    def fold(total: int) -> bytes:
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        return (~total & 0xFFFF).to_bytes(2)
+
+    words = [packet[at] << 8 | packet[at + 1] for at in range(0, len(packet), 2)]
+    packet[10:12] = fold(sum(words[:10]))
+    packet[36:38] = fold(sum(words[6:]) + 6 + len(packet) - 20)
+    return bytes(packet)
+
+
+def loaded(mode: str, services: int) -> tuple[Netns, float, int]:
+    """A node with the rules, how long they took to load, and how many lines they were."""
+    command, make = LOADERS[mode]
+    text, netns = make(services), node()
+    started = time.process_time()
+    netns.run(command, text)
+    return netns, time.process_time() - started, text.count("\n")
+
+
+def bytes_per_rule(services: int = 500) -> float:
+    """Memory of a loaded iptables rule with its share of chains and tables."""
+    text, netns = iptables_rules(services), node()
+    gc.collect()
+    tracemalloc.start()
+    netns.run("iptables-restore --noflush", text)
+    held, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / text.count("\n-A ")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes and short measurements")
+    options = parser.parse_args(argv)
+    sizes, least_s = ((10, 1000), 0.3) if options.quick else ((10, 1000, 10_000), 1.0)
+    scapy = dissection_rate(syn(1000, "10.96.0.1"), least_s)
+    print(f"Scapy dissects {scapy:,.0f} packets/s (1.0)")
+    for mode in MODES:
+        report(mode, sizes, least_s, scapy)
+    print(f"an iptables rule takes {bytes_per_rule():,.0f} bytes")
+    return 0
+
+
+def report(mode: str, sizes: tuple[int, ...], least_s: float, scapy: float) -> None:
+    first: tuple[float, float] | None = None
+    for services in sizes:
+        netns, seconds, lines = loaded(mode, services)
+        vip = service_address(services // 2)
+        established = established_rate(netns, vip, least_s)
+        traced = established_rate(netns, vip, least_s, trace=True)
+        opened = new_flow_rate(netns, services, least_s)
+        first = first or (established, opened)
+        print(
+            f"{mode} {services:6,d} services: established {established:9,.0f}/s ({established / scapy:5.1f} x Scapy), "
+            f"traced {established / traced:4.1f} times the cost, new flows {opened:8,.0f}/s ({opened / scapy:5.1f} x), "
+            f"cost against {sizes[0]} services {first[0] / established:4.2f} / {first[1] / opened:4.2f}; "
+            f"loaded {lines / seconds:9,.0f} lines/s"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
