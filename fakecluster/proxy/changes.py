@@ -7,15 +7,19 @@ endpointschangetracker.go, endpointslicecache.go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from fakecluster.proxy.view import (
     SERVICE_NAME_LABEL,
+    Endpoint,
     Endpoints,
     Family,
     JsonObject,
     NodeView,
     ServiceName,
+    ServicePortName,
     ServicePorts,
     is_watched,
     service_ports,
@@ -31,6 +35,11 @@ class Changes:
     endpoints: frozenset[ServiceName] = frozenset()
     #: endpoints of a Service with a UDP port changed: conntrack may hold entries to endpoints that are gone
     udp_endpoints: bool = False
+    #: UDP: service ports with the addresses of endpoints that serve no more; service ports that serve again; cluster
+    #: IPs of service ports that are gone
+    udp_stopped: tuple[tuple[ServicePortName, str], ...] = ()
+    udp_begun: tuple[ServicePortName, ...] = ()
+    udp_cluster_ips: tuple[str, ...] = ()
 
     @property
     def touched(self) -> frozenset[ServiceName]:
@@ -86,23 +95,36 @@ class ChangeTracker:
         """Bring the view up to date with all changes noted so far."""
         changed_services = self._pending_services
         self._pending_services = {}
+        gone: list[str] = []
         for name, ports in changed_services.items():
+            gone += _udp_cluster_ips(self.view.services_by_name.get(name, {}), ports)
             self._replace_service(name, ports)
-        return attrs.evolve(self.apply_endpoints(), services=frozenset(changed_services))
+        services = frozenset(changed_services)
+        return attrs.evolve(self.apply_endpoints(), services=services, udp_cluster_ips=tuple(dict.fromkeys(gone)))
 
     def apply_endpoints(self) -> Changes:
         """Bring only the endpoints up to date."""
         udp, changed_endpoints = False, set[ServiceName]()
+        stopped: list[tuple[ServicePortName, str]] = []
+        begun: list[ServicePortName] = []
         for name in self._pending_slices:
             old = self._endpoints.get(name, {})
             new = slice_endpoints(self._slices[name].values(), self.view.family, self.view.node_name)
             if old == new:
                 continue
             changed_endpoints.add(name)
-            udp = udp or any(port.protocol == "UDP" for port in (*old, *new))
+            for port in dict.fromkeys((*old, *new)):
+                if port.protocol == "UDP":
+                    udp = True
+                    _compare_serving(port, old.get(port, ()), new.get(port, ()), stopped, begun)
             self._replace_endpoints(name, old, new)
         self._pending_slices = {}
-        return Changes(endpoints=frozenset(changed_endpoints), udp_endpoints=udp)
+        return Changes(
+            endpoints=frozenset(changed_endpoints),
+            udp_endpoints=udp,
+            udp_stopped=tuple(stopped),
+            udp_begun=tuple(begun),
+        )
 
     def _replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
         view = self.view
@@ -137,6 +159,24 @@ class ChangeTracker:
         copy._slices = {name: slices.copy() for name, slices in self._slices.items()}
         copy._pending_slices = self._pending_slices.copy()
         return copy
+
+
+def _udp_cluster_ips(old: ServicePorts, new: ServicePorts) -> list[str]:
+    return [port.cluster_ip for name, port in old.items() if port.protocol == "UDP" and name not in new]
+
+
+def _compare_serving(
+    port: ServicePortName,
+    old: Sequence[Endpoint],
+    new: Sequence[Endpoint],
+    stopped: list[tuple[ServicePortName, str]],
+    begun: list[ServicePortName],
+) -> None:
+    """Note what older versions remembered of a UDP service port for their conntrack clean-up."""
+    before, now = ({e.text: e.ip for e in endpoints if e.is_serving} for endpoints in (old, new))
+    stopped += [(port, ip) for text, ip in before.items() if text not in now]
+    if now and not before:
+        begun.append(port)
 
 
 def _same_content(older: JsonObject, newer: JsonObject) -> bool:

@@ -21,7 +21,7 @@ from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.program import NodePorts
 from fakecluster.proxy.runner import SyncRunner
 from fakecluster.proxy.service_health import ServiceHealth
-from fakecluster.proxy.stale import forget_stale_udp
+from fakecluster.proxy.stale import forget_changed_udp, forget_stale_udp
 from fakecluster.proxy.view import ZONE_LABEL, JsonObject, NodeView
 from fakecluster.sim.clock import NS_PER_S
 
@@ -87,6 +87,7 @@ class Proxier:
         self.node, self.writer, self.metrics = node, writer, metrics
         self.target = target or f"kube-proxy-{node.family}@{node.name}"
         self.view = NodeView(node.family, node.name)
+        self.view.node_hints = node.behaviours.node_hints
         self.tracker = ChangeTracker(self.view)
         self.health = ServiceHealth(node, ports, self.target)
         self.started = False
@@ -209,7 +210,9 @@ class Proxier:
         if not self.writer.looks_after_services:
             return
         self._log_failure(lambda: self.health.sync(self.view))
-        if changes.udp_endpoints and self.writer.stale_flows_delay_s:
+        if not self.node.behaviours.conntrack_reconciles:
+            self._log_failure(lambda: forget_changed_udp(self.node, self.view, changes))
+        elif changes.udp_endpoints and self.writer.stale_flows_delay_s:
             self.node.clock.schedule(self.target, "stale flows", delay_s=self.writer.stale_flows_delay_s)
         elif changes.udp_endpoints:
             self._log_failure(self._forget_stale_udp)

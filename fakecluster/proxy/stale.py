@@ -2,7 +2,8 @@
 
 Only entries whose original destination is a UDP service port with at least one serving endpoint, and whose reply does
 not come from one of its serving endpoints. The real kube-proxy does it over netlink; these are the commands that ask
-the kernel for the same. Source: Kubernetes pkg/proxy/conntrack/cleanup.go.
+the kernel for the same. Before 1.32 it remembered what had changed instead, and ran these commands itself.
+Source: Kubernetes pkg/proxy/conntrack/cleanup.go, also of 1.31.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import attrs
 
 from fakecluster.errors import CommandError
+from fakecluster.proxy.changes import Changes
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.view import NodeView, canonical_ip
 
@@ -30,7 +32,7 @@ class UdpFlow:
 
 def forget_stale_udp(node: ProxyNode, view: NodeView) -> int:
     """Delete every stale UDP entry of the family; returns how many there were."""
-    frontends, node_ports = _frontends(view)
+    frontends, node_ports = _frontends(view, ports=node.behaviours.conntrack_compares_ports)
     deleted = 0
     if not frontends and not node_ports:
         return deleted
@@ -38,7 +40,8 @@ def forget_stale_udp(node: ProxyNode, view: NodeView) -> int:
     listing = node.kernel.run(["conntrack", "-L", "-f", family, "-p", "udp"])
     for flow in dict.fromkeys(_flows(listing)):
         serving = frontends.get((flow.destination, flow.destination_port), node_ports.get(flow.destination_port))
-        if serving is not None and (flow.replier, flow.replier_port) not in serving:
+        replier = (flow.replier, flow.replier_port if node.behaviours.conntrack_compares_ports else 0)
+        if serving is not None and replier not in serving:
             deleted += _delete(node, family, flow)
     return deleted
 
@@ -46,14 +49,14 @@ def forget_stale_udp(node: ProxyNode, view: NodeView) -> int:
 Serving = set[tuple[str, int]]
 
 
-def _frontends(view: NodeView) -> tuple[dict[tuple[str, int], Serving], dict[int, Serving]]:
-    """Serving endpoints by (service address, port), and by node port."""
+def _frontends(view: NodeView, *, ports: bool) -> tuple[dict[tuple[str, int], Serving], dict[int, Serving]]:
+    """Serving endpoints by (service address, port), and by node port; without `ports` their ports are 0."""
     frontends: dict[tuple[str, int], Serving] = {}
     node_ports: dict[int, Serving] = {}
     for name, port in view.services.items():
         if port.protocol != "UDP":
             continue
-        serving = {(e.ip, e.port) for e in view.endpoints.get(name, ()) if e.is_serving}
+        serving = {(e.ip, e.port if ports else 0) for e in view.endpoints.get(name, ()) if e.is_serving}
         if not serving:
             continue
         for address in (port.cluster_ip, *port.load_balancer_ips, *port.external_ips):
@@ -61,6 +64,34 @@ def _frontends(view: NodeView) -> tuple[dict[tuple[str, int], Serving], dict[int
         if port.node_port:
             node_ports[port.node_port] = serving
     return frontends, node_ports
+
+
+def forget_changed_udp(node: ProxyNode, view: NodeView, changes: Changes) -> None:
+    """The clean-up before 1.32: flows to Services that are gone or serve again, and to endpoints that serve no more."""
+    addresses, node_ports = dict.fromkeys(changes.udp_cluster_ips), list[int]()
+    for name in changes.udp_begun:
+        if port := view.services.get(name):
+            addresses.update(dict.fromkeys((port.cluster_ip, *port.external_ips, *port.load_balancer_ips)))
+            node_ports += [port.node_port] if port.node_port else []
+    for ip in addresses:
+        _delete_all(node, ["--orig-dst", ip])
+    for number in node_ports:
+        _delete_all(node, ["--dport", str(number)])
+    for name, endpoint in changes.udp_stopped:
+        if port := view.services.get(name):
+            if port.node_port:
+                _delete_all(node, ["--dport", str(port.node_port), "--dst-nat", endpoint])
+            for ip in (port.cluster_ip, *port.external_ips, *port.load_balancer_ips):
+                _delete_all(node, ["--orig-dst", ip, "--dst-nat", endpoint])
+
+
+def _delete_all(node: ProxyNode, filters: list[str]) -> None:
+    family = ["-f", "ipv6"] if node.family == "IPv6" else []
+    try:
+        node.kernel.run(["conntrack", "-D", *filters, "-p", "udp", *family])
+    except CommandError as error:
+        if "0 flow entries" not in error.stderr:
+            raise
 
 
 def _flows(listing: str) -> Iterator[UdpFlow]:

@@ -32,11 +32,15 @@ NOTHING_USABLE = UsableEndpoints()
 
 def usable_endpoints(view: NodeView, name: ServicePortName) -> UsableEndpoints:
     """The usable endpoints of a service port that is in the view."""
-    return categorize(view.endpoints.get(name, ()), view.services[name], view.node_name, view.zone)
+    node_name = view.node_name if view.node_hints else ""
+    return categorize(view.endpoints.get(name, ()), view.services[name], node_name, view.zone)
 
 
 def categorize(endpoints: Sequence[Endpoint], port: ServicePort, node_name: str, zone: str) -> UsableEndpoints:
-    """kube-proxy's CategorizeEndpoints: hints count for the cluster set only, and only among ready endpoints."""
+    """kube-proxy's CategorizeEndpoints: hints count for the cluster set only, and only among ready endpoints.
+
+    Without a `node_name` hints that name nodes do not count.
+    """
     if not endpoints:
         return NOTHING_USABLE
     ready = tuple(endpoint for endpoint in endpoints if endpoint.is_ready)
@@ -57,7 +61,7 @@ def _by_hints(ready: tuple[Endpoint, ...], node_name: str, zone: str) -> tuple[E
         (zone, lambda endpoint: endpoint.zone_hints),
     )
     for here, of in hints:
-        if all(of(endpoint) for endpoint in ready):
+        if here and all(of(endpoint) for endpoint in ready):
             chosen = tuple(endpoint for endpoint in ready if here in of(endpoint))
             if chosen:
                 return chosen

@@ -25,8 +25,6 @@ class Behaviours:
     conntrack_compares_ports: bool = True
     #: ``hints.forNodes`` is honoured (feature PreferSameTrafficDistribution)
     node_hints: bool = True
-    #: a failed sync is repeated after syncPeriod by the sync runner itself
-    retries_after_sync_period: bool = True
 
 
 #: The behaviours of `DEFAULT_VERSION`.
@@ -43,9 +41,7 @@ class BehaviourChange:
 
 
 CHANGES: tuple[BehaviourChange, ...] = (
-    BehaviourChange(
-        "1.32", {"conntrack_reconciles": False, "conntrack_compares_ports": False}, "kubernetes pull request 126130"
-    ),
+    BehaviourChange("1.32", {"conntrack_reconciles": False}, "kubernetes pull request 126130"),
     BehaviourChange("1.34", {"conntrack_compares_ports": False}, "kubernetes pull request 132119"),
     BehaviourChange("1.34", {"node_hints": False}, "KEP-3015, feature gate PreferSameTrafficDistribution beta in 1.34"),
 )

@@ -283,6 +283,8 @@ class NodeView:
         self.family = family
         self.node_name = node_name
         self.topology_labels: Mapping[str, str] = {}
+        #: whether hints that name nodes count, which older versions did not look at
+        self.node_hints = True
         #: CIDRs of the ready ServiceCIDR objects of this family, sorted (only nftables mode looks at them)
         self.service_cidrs: tuple[str, ...] = ()
         self.services: ServicePorts = {}
@@ -303,6 +305,7 @@ class NodeView:
         copy = NodeView(self.family, self.node_name)
         copy.services_by_name = self.services_by_name.copy()
         copy.topology_labels, copy.service_cidrs = self.topology_labels, self.service_cidrs
+        copy.node_hints = self.node_hints
         copy.services, copy.endpoints = self.services.copy(), self.endpoints.copy()
         copy.total_endpoints = self.total_endpoints
         return copy
