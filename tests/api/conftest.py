@@ -28,9 +28,11 @@ def client(server: ApiServer) -> Client:
 
 @pytest.fixture
 def call(server: ApiServer) -> Call:
-    """`call(method, path, body, query=..., type=..., accept=..., user=...)`; a body that is no text or bytes becomes JSON."""
+    """`call(method, path, body, query=..., type=..., accept=..., user=...)`; a body that is not bytes becomes JSON."""
 
-    def send(method: str, path: str, body: Any = None, *, query: str = "", user: str = "admin", **headers: str) -> Response:
+    def send(
+        method: str, path: str, body: Any = None, *, query: str = "", user: str = "admin", **headers: str
+    ) -> Response:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         names = {"type": "Content-Type", "accept": "Accept", "agent": "User-Agent", "authorization": "Authorization"}
         sent = {"Content-Type": "application/json", "User-Agent": "test/1"}

@@ -51,10 +51,13 @@ def negotiate(accept: str) -> Accepted:
     """The representation for objects; ApiError 406 when nothing that is wanted is offered."""
     if not accept:
         return Accepted()
-    shaped = False
+    shaped = binary = False
     for clause in clauses(accept):
         media = JSON if clause.media in ("*/*", "application/*") else clause.media
         if media not in OFFERED:
+            continue
+        if media == PROTOBUF:  # the last resort: only errors are spoken in it
+            binary = True
             continue
         shape = clause.params.get("as", "")
         if not shape:
@@ -63,6 +66,8 @@ def negotiate(accept: str) -> Accepted:
         if known and clause.params.get("v", "") in SHAPE_VERSIONS:
             return Accepted(media, shape, clause.params["v"])
         shaped = True
+    if binary:
+        return Accepted(PROTOBUF)
     raise _only_accepted() if shaped else not_acceptable()
 
 
