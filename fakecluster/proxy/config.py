@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from fakecluster.errors import ManifestError, Unsupported
+from fakecluster.proxy.go_duration import duration_s
 from fakecluster.proxy.view import Family, family_of
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
@@ -114,21 +115,6 @@ class KubeProxyConfiguration:
 
     def cluster_cidr(self, family: Family) -> str:
         return next((cidr for cidr in self.cluster_cidrs if family_of(cidr) == family), "")
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def duration_s(text: str) -> float:
-    """Seconds of a Go duration such as ``1h2m3.5s``; raises ValueError in Go's words."""
-    sign, digits = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
-    if digits == "0":
-        return 0.0
-    parts = _DURATION.findall(digits)
-    if not parts or "".join(number + unit for number, unit in parts) != digits:
-        raise ValueError(f'time: invalid duration "{text}"')
-    return sign * sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,8 @@
 import pytest
 
 from fakecluster.errors import ManifestError, Unsupported
-from fakecluster.proxy.config import duration_s, parse
+from fakecluster.proxy.config import parse
+from fakecluster.proxy.go_duration import duration_s
 
 HEAD = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
 
