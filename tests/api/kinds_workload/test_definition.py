@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -105,3 +106,39 @@ def test_a_definition_is_refused_in_the_servers_words(client: Client, obj: Json,
     with pytest.raises(ApiError) as caught:
         client.create(RESOURCE, obj)
     assert [f"{c['field']}: {c['message']}" for c in caught.value.status["details"]["causes"]] == [wanted]
+
+
+FREE = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def scaled_definition() -> Json:
+    scale = {
+        "specReplicasPath": ".spec.pool.size",
+        "statusReplicasPath": ".status.ready",
+        "labelSelectorPath": ".status.selector",
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": FREE, "status": FREE}}}
+    return definition(schema=schema, subresources={"scale": scale, "status": {}})
+
+
+def test_a_scale_reads_and_writes_the_fields_that_the_definition_names(server: ApiServer, client: Client) -> None:
+    client.create(RESOURCE, scaled_definition())
+    client.create("widgets.acme.test", widget("a", pool={"size": 2}, other=1))
+    live = client.get("widgets.acme.test", "a", "default")
+    client.update_status("widgets.acme.test", live | {"status": {"ready": 1, "selector": "app=a"}})
+    path = "/apis/acme.test/v1/namespaces/default/widgets/a/scale"
+    found = json.loads(server.request("GET", path, "", {}, b"", "admin").body)
+    assert (found["spec"], found["status"]) == ({"replicas": 2}, {"replicas": 1, "selector": "app=a"})
+    patch = {"Content-Type": "application/merge-patch+json"}
+    changed = server.request("PATCH", path, "", patch, b'{"spec": {"replicas": 5}}', "admin")
+    assert json.loads(changed.body)["spec"] == {"replicas": 5}
+    assert client.get("widgets.acme.test", "a", "default")["spec"] == {"pool": {"size": 5}, "other": 1}
+
+
+def test_a_scale_needs_the_field_that_counts(server: ApiServer, client: Client) -> None:
+    client.create(RESOURCE, scaled_definition())
+    client.create("widgets.acme.test", widget("a"))
+    path = "/apis/acme.test/v1/namespaces/default/widgets/a/scale"
+    answer = server.request("GET", path, "", {}, b"", "admin")
+    assert answer.status == 500
+    assert 'the spec replicas field \\".spec.pool.size\\" does not exist' in answer.body.decode()
