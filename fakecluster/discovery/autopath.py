@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from fakecluster.discovery.chain import Environment, Handler, Next, in_zones
-from fakecluster.discovery.corefile import Directive, zone_name
+from fakecluster.discovery.corefile import Directive, zones_in
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.errors import Unsupported
 
@@ -13,13 +13,13 @@ from fakecluster.errors import Unsupported
 def autopath(directive: Directive, environment: Environment) -> Handler:
     if not directive.arguments or directive.arguments[-1] != "@kubernetes":
         raise Unsupported("autopath other than @kubernetes", line=directive.line, source="Corefile")
-    zones = tuple(zone_name(text) for text in directive.arguments[:-1]) or environment.zones
+    zones = zones_in(directive, directive.arguments[:-1]) or environment.zones
     block = environment.block
     cluster_zones = [
-        zone_name(text)
+        zone
         for other in (block.directives if block else ())
         if other.name == "kubernetes"
-        for text in other.arguments
+        for zone in zones_in(other, other.arguments)
     ]
 
     def handle(question: Question, ask_next: Next) -> Answer:

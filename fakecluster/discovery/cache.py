@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from fakecluster.discovery.chain import Environment, Handler, Next, in_zones, number, wrong
-from fakecluster.discovery.corefile import Directive, zone_name
+from fakecluster.discovery.corefile import Directive, zones_in
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.errors import Unsupported
 
@@ -36,7 +36,7 @@ class Item:
 
 def cache(directive: Directive, environment: Environment) -> Handler:
     settings = cache_settings(directive, environment.zones)
-    items: dict[tuple[str, str], Item] = {}
+    items: dict[tuple[str, str], Item] = environment.memory(directive)
     clock = environment.clock
 
     def handle(question: Question, ask_next: Next) -> Answer:
@@ -69,7 +69,7 @@ def cache_settings(directive: Directive, default_zones: tuple[str, ...]) -> Sett
         if ttl <= 0:
             raise wrong(directive, f"cache TTL can not be zero or negative: {ttl}")
         settings = attrs.evolve(settings, success_ttl_s=ttl, denial_ttl_s=ttl)
-    settings = attrs.evolve(settings, zones=tuple(zone_name(text) for text in arguments) or default_zones)
+    settings = attrs.evolve(settings, zones=zones_in(directive, arguments) or default_zones)
     for line in directive.block:
         settings = _option(settings, line)
     return settings
@@ -77,7 +77,7 @@ def cache_settings(directive: Directive, default_zones: tuple[str, ...]) -> Sett
 
 def _option(settings: Settings, line: Directive) -> Settings:
     if line.name == "disable" and line.arguments[:1] in (("success",), ("denial",)):
-        zones = tuple(zone_name(text) for text in line.arguments[1:]) or (".",)
+        zones = zones_in(line, line.arguments[1:]) or (".",)
         return (
             attrs.evolve(settings, no_success=zones)
             if line.arguments[0] == "success"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import attrs
 
-from fakecluster.errors import RuleSyntaxError
+from fakecluster.errors import RuleSyntaxError, Unsupported
 
 #: A Corefile is a page of text; anything longer is not one.
 MAX_LENGTH = 1 << 20
@@ -60,7 +61,16 @@ def parse(text: str) -> tuple[ServerBlock, ...]:
             raise _error("expected a server block: ZONES {", heading[-1])
         directives, position = _block(lines, position + 1, heading[-1])
         blocks.append(_server_block(heading[:-1], directives))
+        _check_unique(blocks, heading[0])
     return tuple(blocks)
+
+
+def _check_unique(blocks: Sequence[ServerBlock], heading: Token) -> None:
+    """No two blocks may serve one zone on one port."""
+    *others, last = blocks
+    for zone in last.zones:
+        if any(other.port == last.port and zone in other.zones for other in others):
+            raise _error(f"cannot serve dns://{zone}:{last.port} - it is already defined", heading)
 
 
 def _lines(text: str) -> Iterator[list[Token]]:
@@ -78,6 +88,8 @@ def _lines(text: str) -> Iterator[list[Token]]:
         elif match["quoted"] is not None:
             line.append(Token(match["quoted"].replace('\\"', '"'), number))
         elif match["word"]:
+            if match["word"].startswith(("{$", "{%")):
+                raise Unsupported("an environment variable", line=number, token=match["word"], source="Corefile")
             line.append(Token(match["word"], number))
         position = match.end()
     if line:
@@ -103,30 +115,49 @@ def _block(lines: Sequence[list[Token]], position: int, opened: Token) -> tuple[
 
 
 def _server_block(heading: Sequence[Token], directives: tuple[Directive, ...]) -> ServerBlock:
-    zones, port = [], 53
+    zones, ports = list[str](), set[int]()
     for token in heading:
-        name = token.text.rstrip(",").removeprefix("dns://")
+        name = token.text.rstrip(",")
+        if name.startswith("("):
+            raise Unsupported("a snippet", line=token.line, token=token.text, source="Corefile")
+        if "://" in name and not name.startswith("dns://"):
+            raise Unsupported(f"a server for {name}", line=token.line, token=token.text, source="Corefile")
+        name = name.removeprefix("dns://")
         name, colon, digits = name.rpartition(":") if ":" in name else (name, "", "")
-        if colon:
-            if not digits.isdigit():
-                raise _error(f"not a port: {digits!r}", token)
-            port = int(digits)
-        zones.append(zone_name(name))
-    return ServerBlock(tuple(zones), port, directives)
+        if colon and not digits.isdigit():
+            raise _error(f"not a port: {digits!r}", token)
+        ports.add(int(digits) if colon else 53)
+        zones += zones_of(name, line=token.line)
+    if len(ports) > 1:
+        raise Unsupported("a server block on several ports", line=heading[0].line, source="Corefile")
+    return ServerBlock(tuple(zones), ports.pop(), directives)
 
 
-def zone_name(text: str) -> str:
-    """A zone as it is compared: lower case, absolute; a CIDR becomes its reverse zone."""
-    if "/" in text:
-        from ipaddress import ip_network
+def zones_of(text: str, *, line: int = 0) -> tuple[str, ...]:
+    """The zones that a word means, as they are compared: lower case, absolute; a CIDR means its reverse zones.
 
+    A prefix that ends inside a label means every zone below it (10.96.0.0/12: 96.10.in-addr.arpa. to 111.10...).
+    """
+    if "/" not in text:
+        return (text.lower().rstrip(".") + ".",)
+    try:
         network = ip_network(text, strict=False)
-        step = 8 if network.version == 4 else 4
-        labels = network.network_address.reverse_pointer.split(".")
-        keep = network.prefixlen // step
-        total = network.max_prefixlen // step
-        return ".".join(labels[total - keep :]) + "."
-    return text.lower().rstrip(".") + "."
+    except ValueError as bad:
+        raise RuleSyntaxError(f"not a zone: {bad}", line=line, token=text, source="Corefile") from None
+    step = 8 if network.version == 4 else 4
+    whole = -(-network.prefixlen // step)
+    return tuple(_reverse_zone(part, whole) for part in network.subnets(new_prefix=whole * step))
+
+
+def _reverse_zone(network: IPv4Network | IPv6Network, labels: int) -> str:
+    """The name of the reverse zone of a network of so many whole labels."""
+    words = network.network_address.reverse_pointer.split(".")
+    return ".".join(words[-2 - labels :]) + "."
+
+
+def zones_in(directive: Directive, words: Sequence[str]) -> tuple[str, ...]:
+    """The zones that some of a directive's words mean."""
+    return tuple(zone for word in words for zone in zones_of(word, line=directive.line))
 
 
 def _error(reason: str, token: Token) -> RuleSyntaxError:

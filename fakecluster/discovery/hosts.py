@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import attrs
 
 from fakecluster.discovery.chain import Environment, Handler, Next, fallthrough_zones, in_zones, number, wrong
-from fakecluster.discovery.corefile import Directive, zone_name
+from fakecluster.discovery.corefile import Directive, zones_in
 from fakecluster.discovery.kubernetes import absolute, address_of_reverse
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.errors import Unsupported
@@ -29,7 +29,7 @@ def hosts(directive: Directive, environment: Environment) -> Handler:
     names_file = bool(arguments) and "/" in arguments[0] and not arguments[0][0].isdigit()
     if names_file and arguments.pop(0) != "/etc/hosts":
         raise Unsupported("a hosts file other than inline entries", line=directive.line, source="Corefile")
-    zones = tuple(zone_name(text) for text in arguments) or environment.zones
+    zones = zones_in(directive, arguments) or environment.zones
     table = hosts_file(directive)
 
     def handle(question: Question, ask_next: Next) -> Answer:

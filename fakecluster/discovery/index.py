@@ -60,7 +60,7 @@ class SliceEntry:
 
 @attrs.define
 class DnsIndex:
-    """The zone's data; `apply` feeds it, `fork` copies the dictionaries and shares their frozen entries."""
+    """The zone's data, fed by `apply`."""
 
     namespaces: dict[str, Mapping[str, str]] = attrs.field(factory=dict)  # name -> labels
     services: dict[tuple[str, str], ServiceEntry] = attrs.field(factory=dict)
@@ -70,11 +70,14 @@ class DnsIndex:
     endpoints_by_ip: dict[str, dict[tuple[str, str], None]] = attrs.field(factory=dict)  # address -> Services
     _slice_owner: dict[tuple[str, str], tuple[str, str]] = attrs.field(factory=dict)
     _pod_ips: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)
+    _shared: bool = False
 
     def apply(self, kind: str, obj: Mapping[str, Any], *, deleted: bool = False) -> None:
         """Take in one object as it is now (or was, when `deleted`); kinds other than the four are ignored."""
         handler = _HANDLERS.get(kind)
         if handler is not None:
+            if self._shared:
+                self._own()
             handler(self, obj, deleted)
 
     def addresses(self, service: tuple[str, str]) -> Iterator[tuple[SliceEntry, Address]]:
@@ -86,16 +89,19 @@ class DnsIndex:
         return any(entry.addresses for entry in self.slices.get(service, {}).values())
 
     def fork(self) -> DnsIndex:
-        return DnsIndex(
-            self.namespaces.copy(),
-            self.services.copy(),
-            {key: value.copy() for key, value in self.slices.items()},
-            {key: value.copy() for key, value in self.pods.items()},
-            {key: value.copy() for key, value in self.service_by_ip.items()},
-            {key: value.copy() for key, value in self.endpoints_by_ip.items()},
-            self._slice_owner.copy(),
-            self._pod_ips.copy(),
-        )
+        """A copy that shares everything until one of the two changes."""
+        self._shared = True
+        return attrs.evolve(self)
+
+    def _own(self) -> None:
+        """Stop sharing: copy the dictionaries (never their frozen entries)."""
+        self._shared = False
+        self.namespaces, self.services = self.namespaces.copy(), self.services.copy()
+        self._slice_owner, self._pod_ips = self._slice_owner.copy(), self._pod_ips.copy()
+        self.slices = {key: value.copy() for key, value in self.slices.items()}
+        self.pods = {key: value.copy() for key, value in self.pods.items()}
+        self.service_by_ip = {key: value.copy() for key, value in self.service_by_ip.items()}
+        self.endpoints_by_ip = {key: value.copy() for key, value in self.endpoints_by_ip.items()}
 
     def _namespace(self, obj: Mapping[str, Any], deleted: bool) -> None:
         name = obj["metadata"]["name"]

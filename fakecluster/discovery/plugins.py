@@ -11,14 +11,15 @@ import attrs
 
 from fakecluster.discovery.autopath import autopath
 from fakecluster.discovery.cache import cache
-from fakecluster.discovery.chain import Environment, Handler, Next, fallthrough_zones, in_zones, number, wrong
-from fakecluster.discovery.corefile import Directive, ServerBlock, zone_name
+from fakecluster.discovery.chain import Environment, Handler, Next, fallthrough_zones, number, wrong
+from fakecluster.discovery.corefile import Directive, ServerBlock, zones_in
+from fakecluster.discovery.forward import forward
 from fakecluster.discovery.hosts import hosts
 from fakecluster.discovery.kubernetes import KubernetesZone, Options
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.discovery.rewrite import rewrite
 from fakecluster.discovery.template import template
-from fakecluster.errors import Unsupported
+from fakecluster.errors import RuleSyntaxError, Unsupported
 from fakecluster.sim import Choices
 
 NO_NEXT = Answer("SERVFAIL", authoritative=False)
@@ -37,7 +38,7 @@ def kubernetes(directive: Directive, environment: Environment) -> Handler:
 
 
 def kubernetes_options(directive: Directive, default_zones: tuple[str, ...]) -> Options:
-    zones = tuple(zone_name(text) for text in directive.arguments) or default_zones
+    zones = zones_in(directive, directive.arguments) or default_zones
     options = Options(zones=zones)
     for line in directive.block:
         setter = _KUBERNETES_OPTIONS.get(line.name)
@@ -83,21 +84,6 @@ _KUBERNETES_OPTIONS: dict[str, Callable[[Options, Directive], Options]] = {
 }
 
 
-def forward(directive: Directive, environment: Environment) -> Handler:
-    """Ask the outside (plugin/forward); `except` and a narrower FROM leave names to the next plugin."""
-    if len(directive.arguments) < 2:
-        raise wrong(directive, "Wrong argument count or unexpected line ending")
-    zones = (zone_name(directive.arguments[0]),)
-    excepted = tuple(zone_name(text) for line in directive.block if line.name == "except" for text in line.arguments)
-
-    def handle(question: Question, ask_next: Next) -> Answer:
-        if not in_zones(question.lower, zones) or (excepted and in_zones(question.lower, excepted)):
-            return ask_next(question)
-        return environment.outside(question)
-
-    return handle
-
-
 def loadbalance(directive: Directive, environment: Environment) -> Handler:
     """Shuffle addresses, CNAMEs first (plugin/loadbalance round_robin). Which comes first is a choice that matters."""
     if directive.arguments not in ((), ("round_robin",)):
@@ -128,7 +114,7 @@ def shuffled(records: Sequence[Record], choices: Choices, question: Question) ->
 #: Every plugin that a Corefile may name, in the order in which they handle a query (CoreDNS' plugin.cfg).
 PLUGINS: dict[str, Callable[[Directive, Environment], Handler] | None] = {
     "cancel": None, "reload": None, "debug": None, "ready": None, "health": None, "pprof": None,
-    "prometheus": None, "errors": None, "log": None,
+    "bind": None, "prometheus": None, "errors": None, "log": None,
     "loadbalance": loadbalance,
     "cache": cache,
     "rewrite": rewrite,
@@ -141,6 +127,15 @@ PLUGINS: dict[str, Callable[[Directive, Environment], Handler] | None] = {
 }  # fmt: skip
 
 
+#: Directives of CoreDNS 1.13 that are no more than known here (plugin.cfg).
+NOT_MODELLED = frozenset({
+    "root", "metadata", "geoip", "tls", "quic", "timeouts", "multisocket", "nsid", "bufsize", "trace", "dnstap",
+    "local", "dns64", "acl", "any", "chaos", "tsig", "header", "dnssec", "minimal", "transfer", "route53", "azure",
+    "clouddns", "nomad", "k8s_external", "file", "auto", "secondary", "etcd", "grpc", "grpc_server", "erratic",
+    "whoami", "on", "sign", "view", "import",
+})  # fmt: skip
+
+
 @attrs.frozen
 class Chain:
     """The handlers of one server block, in order, with their names."""
@@ -149,7 +144,19 @@ class Chain:
 
     @classmethod
     def of(cls, block: ServerBlock, environment: Environment) -> Chain:
+        """Build every plugin of a block. Raises `RuleSyntaxError`, `Unsupported`."""
         environment = attrs.evolve(environment, block=block)
+        for directive in block.directives:
+            if directive.name in NOT_MODELLED:
+                raise Unsupported(
+                    f"CoreDNS plugin {directive.name}",
+                    line=directive.line,
+                    token=directive.name,
+                    source="Corefile",
+                )
+            if directive.name not in PLUGINS:
+                reason = f"Error during parsing: Unknown directive '{directive.name}'"
+                raise RuleSyntaxError(reason, line=directive.line, token=directive.name, source="Corefile")
         return cls(
             tuple(
                 (name, build(directive, environment))

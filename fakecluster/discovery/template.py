@@ -7,7 +7,7 @@ import re
 import attrs
 
 from fakecluster.discovery.chain import Environment, Handler, Next, fallthrough_zones, in_zones, wrong
-from fakecluster.discovery.corefile import Directive, zone_name
+from fakecluster.discovery.corefile import Directive, zones_in
 from fakecluster.discovery.records import Answer, Question, Record
 from fakecluster.errors import Unsupported
 
@@ -52,7 +52,7 @@ def template(directive: Directive, environment: Environment) -> Handler:
 def template_pattern(directive: Directive, default_zones: tuple[str, ...]) -> Pattern:
     if len(directive.arguments) < 2:
         raise wrong(directive, "Wrong argument count or unexpected line ending")
-    zones = tuple(zone_name(text) for text in directive.arguments[2:]) or default_zones
+    zones = zones_in(directive, directive.arguments[2:]) or default_zones
     texts: dict[str, list[str]] = {"answer": [], "additional": [], "authority": [], "match": []}
     rcode, fallthrough = "NOERROR", None
     for line in directive.block:
