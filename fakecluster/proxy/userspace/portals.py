@@ -10,6 +10,7 @@ Source: Kubernetes 1.25 pkg/proxy/userspace/proxier.go.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import attrs
@@ -124,7 +125,9 @@ def ensure_rule(kernel: NodeKernel, tool: str, rule: PortalRule) -> None:
 
 
 def delete_rule(kernel: NodeKernel, tool: str, rule: PortalRule) -> None:
-    kernel.run([tool, *WAIT, "-t", rule.table, "-D", rule.chain, *rule.args])
+    """Take a rule out; no error when it is not there."""
+    with contextlib.suppress(CommandError):
+        kernel.run([tool, *WAIT, "-t", rule.table, "-D", rule.chain, *rule.args])
 
 
 def ensure_last_jump(kernel: NodeKernel, tool: str, jump: Jump) -> None:

@@ -21,6 +21,7 @@ from fakecluster.proxy.userspace.portals import (
     CHAINS,
     FIRST_JUMPS,
     LAST_JUMPS,
+    PortalRule,
     ProxyAddress,
     delete_rule,
     ensure_last_jump,
@@ -34,7 +35,7 @@ RELAYED_PROTOCOLS = ("TCP", "UDP")
 
 @attrs.frozen
 class Portal:
-    """A service port as it was opened: its proxy port, and the ports that are only held."""
+    """A service port as it was opened: its proxy port, and the places (address, port) that are held for it."""
 
     port: ServicePort
     proxy_port: int
@@ -78,15 +79,17 @@ class UserspaceWriter:
     # -- a sync ----------------------------------------------------------------------------------------------------
 
     def sync(self, view: NodeView, changes: Changes, *, full: bool) -> None:
+        """One portal that cannot be opened does not keep the others from it; it is tried again by the next sync."""
         self._ensure_jumps()
         stale: list[str] = []
         for service in sorted({*changes.services, *(view.services_by_name if not self.portals else ())}):
             stale += self._change(view, service)
         self.take_endpoints(view, changes)
-        for portal in self.portals.values():
-            self._ensure_rules(portal)
+        refused = [error for name in list(self.portals) if (error := self._ensure_portal(name))]
         for ip in dict.fromkeys(stale):
             self._forget_udp(ip)
+        if refused:
+            raise refused[0]
 
     def _change(self, view: NodeView, service: ServiceName) -> list[str]:
         """Open, reopen and close the portals of one Service; returns cluster IPs of UDP portals that closed."""
@@ -105,8 +108,7 @@ class UserspaceWriter:
         return stale
 
     def _open(self, view: NodeView, port: ServicePort) -> None:
-        proxy_port = self._open_relay(port.protocol)
-        self.portals[port.name] = Portal(port, proxy_port, tuple(self._claims(port)))
+        self.portals[port.name] = Portal(port, self._open_relay(port.protocol))
         self._served.pop(port.name, None)
         self._serve(view, port.name)
 
@@ -124,20 +126,38 @@ class UserspaceWriter:
         assert refused is not None
         raise refused
 
-    def _claims(self, port: ServicePort) -> Iterable[tuple[str, int]]:
-        """Hold the node port, and ports of external IPs that are addresses of this node."""
-        own = node_addresses(self.node.kernel, self.node.family) if port.external_ips else ()
-        wanted = [(ip, port.port) for ip in port.external_ips if ip in own]
-        for ip, number in [*wanted, *([(self.node.config.bind_address, port.node_port)] if port.node_port else [])]:
-            self.node.relays.claim(port.protocol, ip, number)
-            yield ip, number
-
-    def _ensure_rules(self, portal: Portal) -> None:
-        for rule in portal_rules(portal.port, portal.proxy_port, self.address):
+    def _ensure_portal(self, name: ServicePortName) -> CommandError | None:
+        """Hold the ports and make sure of the rules; a place that someone else has gets no rules."""
+        portal, refused = self.portals[name], None
+        for place in self._places(portal.port):
+            if place not in portal.claimed:
+                try:
+                    self.node.relays.claim(portal.port.protocol, *place)
+                except CommandError as error:
+                    refused = error
+                else:
+                    portal = self.portals[name] = attrs.evolve(portal, claimed=(*portal.claimed, place))
+        for rule in self._rules(portal):
             ensure_rule(self.node.kernel, self.tool, rule)
+        return refused
+
+    def _places(self, port: ServicePort) -> list[tuple[str, int]]:
+        """What is held: the node port, and ports of external IPs that are addresses of this node."""
+        own = node_addresses(self.node.kernel, self.node.family) if port.external_ips else ()
+        places = [(ip, port.port) for ip in port.external_ips if ip in own]
+        return [*places, (self.node.config.bind_address, port.node_port)] if port.node_port else places
+
+    def _rules(self, portal: Portal) -> Iterable[PortalRule]:
+        unheld = [place for place in self._places(portal.port) if place not in portal.claimed]
+        reachable = attrs.evolve(
+            portal.port,
+            node_port=0 if any(number == portal.port.node_port for _, number in unheld) else portal.port.node_port,
+            external_ips=tuple(ip for ip in portal.port.external_ips if (ip, portal.port.port) not in unheld),
+        )
+        return portal_rules(reachable, portal.proxy_port, self.address)
 
     def _close(self, portal: Portal) -> None:
-        for rule in portal_rules(portal.port, portal.proxy_port, self.address):
+        for rule in self._rules(portal):
             delete_rule(self.node.kernel, self.tool, rule)
         for number in (portal.proxy_port, *(number for _, number in portal.claimed)):
             self.node.relays.close(portal.port.protocol, number)

@@ -30,6 +30,8 @@ class StubRelays:
         return port
 
     def claim(self, protocol: str, address: str, port: int) -> None:
+        if port in self.taken or port in self.claimed:
+            raise CommandError(("listen",), 1, "bind: address already in use")
         self.claimed.append(port)
 
     def serve(self, protocol: str, port: int, endpoints: tuple[tuple[str, int], ...], *, affinity_s: int) -> None:
@@ -152,3 +154,16 @@ def test_relays_end_with_the_process():
     world.service()
     world.proxy.stop()
     assert world.relays.open_ports == {}
+
+
+def test_a_node_port_that_someone_else_has_gets_no_rules_but_the_cluster_ip_does() -> None:
+    world = World()
+    world.relays.taken = {30080}
+    world.service(ports=[{"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080}], type="NodePort")
+    assert [line for line in world.commands("KUBE-PORTALS-HOST") if " -A " in line]
+    assert not [line for line in world.commands("KUBE-NODEPORT-HOST") if "shop/web:http" in line]
+    assert "bind: address already in use" in world.proxy.proxiers["IPv4"].log[0][1]
+    world.relays.taken = set()
+    world.clock.advance(31)
+    assert world.relays.claimed == [30080]
+    assert [line for line in world.commands("KUBE-NODEPORT-HOST") if " -A " in line and "shop/web:http" in line]
