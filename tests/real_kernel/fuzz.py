@@ -1,4 +1,4 @@
-"""Random rule sets and packets through the real kernel and the model: `python tests/real_kernel/fuzz.py --examples 500`.
+"""Random rules and packets through the real kernel and the model: `python tests/real_kernel/fuzz.py --examples 500`.
 
 Prints how many scenarios were compared, refused by both, beyond the model, or ended by a random choice; and the first
 scenario that differs, made small. Exit status 1 when one differs.

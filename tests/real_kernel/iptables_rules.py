@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from packets import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS
+from packets import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS, scripts
 from scenario import Load, Scenario
-from packets import scripts
 
 CHAINS = {
     "raw": ("PREROUTING", "OUTPUT"),

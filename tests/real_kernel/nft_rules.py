@@ -11,7 +11,11 @@ HOOKS = {
     "nat": ("prerouting", "input", "output", "postrouting"),
     "route": ("output",),
 }
-PRIORITIES = {"filter": ("filter", "mangle", "raw", "-450", "10"), "nat": ("dstnat", "srcnat", "0"), "route": ("mangle",)}
+PRIORITIES = {
+    "filter": ("filter", "mangle", "raw", "-450", "10"),
+    "nat": ("dstnat", "srcnat", "0"),
+    "route": ("mangle",),
+}
 ADDRESSES = {family: PODS[family] + OUTSIDE[family] + VIPS[family] + OWN[family] for family in (4, 6)}
 WORD = {4: "ip", 6: "ip6"}
 TYPE = {4: "ipv4_addr", 6: "ipv6_addr"}
@@ -54,13 +58,17 @@ def _addresses(family: int) -> st.SearchStrategy[str]:
 
 
 def _ports() -> st.SearchStrategy[str]:
-    one = st.tuples(_of("tcp", "udp", "th", "sctp"), _of("sport", "dport"), _of(*_OPERATORS, "< ", ">= "), _of(*PORTS, 4000))
+    one = st.tuples(
+        _of("tcp", "udp", "th", "sctp"), _of("sport", "dport"), _of(*_OPERATORS, "< ", ">= "), _of(*PORTS, 4000)
+    )
     span = st.tuples(_of("tcp", "udp"), _of("sport", "dport"), _of("", "!= "), _of(*_PORT_SPANS))
     many = st.tuples(_of("tcp", "udp"), _of("sport", "dport"), _of("", "!= "), _some(PORTS)).map(
         lambda parts: (*parts[:3], f"{{ {', '.join(parts[3])} }}")
     )
     with_protocol = st.one_of(one, span, many).map(
-        lambda parts: f"{'meta l4proto { tcp, udp } ' if parts[0] == 'th' else ''}{parts[0]} {parts[1]} {parts[2]}{parts[3]}"
+        lambda parts: (
+            f"{'meta l4proto { tcp, udp } ' if parts[0] == 'th' else ''}{parts[0]} {parts[1]} {parts[2]}{parts[3]}"
+        )
     )
     others = _of(
         "tcp flags syn", "tcp flags & (syn | ack) == syn", "tcp flags syn / fin,syn,rst,ack", "tcp flags != syn",
@@ -85,7 +93,8 @@ def _metadata(family: int, hook: str) -> st.SearchStrategy[str]:
     ]  # fmt: skip
     if family == 4:
         options += [
-            "ip ttl 64", "ip ttl < 10", "ip protocol tcp", "ip protocol { tcp, udp, icmp }", "ip dscp cs1", "ip dscp != 0",
+            "ip ttl 64", "ip ttl < 10", "ip protocol tcp", "ip protocol { tcp, udp, icmp }", "ip dscp cs1",
+            "ip dscp != 0",
             "ip length 40", "ip version 4", "ip hdrlength 5", "ip frag-off & 0x1fff == 0", "icmp type echo-request",
             "icmp type { echo-request, echo-reply }", "icmp code 0", "icmp id 7", "ct original ip daddr 10.96.0.1",
             "ct reply ip saddr 10.244.0.3", "@nh,128,32 0x0a600001", "ip checksum != 0",
@@ -94,8 +103,12 @@ def _metadata(family: int, hook: str) -> st.SearchStrategy[str]:
         options += ["ip6 hoplimit 64", "ip6 hoplimit < 10", "ip6 nexthdr tcp", "icmpv6 type echo-request",
                     "ct original ip6 daddr fd00:96::1", "ip6 length > 20", "ip6 dscp 0"]  # fmt: skip
     if hook in ("prerouting", "input", "forward"):
-        options += ['iifname "vethA"', 'iifname != "eth0"', 'iifname "veth*"', "iif vethA", 'iifname { "vethA", "vethB" }',
-                    "fib saddr . iif oif missing", "fib saddr oif exists", "meta iiftype ether"]  # fmt: skip
+        options += ['iifname "vethA"', 'iifname != "eth0"', 'iifname "veth*"', "iif vethA",
+        'iifname { "vethA",
+        "vethB" }',
+                    "fib saddr . iif oif missing",
+                    "fib saddr oif exists",
+                    "meta iiftype ether"]  # fmt: skip
     if hook in ("forward", "output", "postrouting"):
         options += ['oifname "eth0"', 'oifname != "veth*"', "oif vethB", 'oifname "lo"']
     return _of(*options)
@@ -112,15 +125,24 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
              "quota 100 bytes accept", "quota over 60 bytes drop", "ct count over 1 drop", "counter name c1",
              "quota name q1 drop", "limit name l1 accept", f"update @seen {{ {word} saddr counter }}",
              f"add @seen {{ {word} saddr }}", f"add @seen {{ {word} daddr limit rate 1/hour burst 1 packets }} accept",
-             f"{word} daddr vmap @verdicts", f"{word} daddr vmap {{ {pod} : accept }}", "tcp dport vmap { 80 : drop, 443 : accept }",
-             "ct state vmap { invalid : drop, established : accept }", f"meta mark set {word} daddr map @marks",
-             "meta mark set tcp dport map { 80 : 1, 443 : 2 }", "jhash ip saddr mod 2 seed 0x5 vmap { 0 : continue, 1 : accept }"
+             f"{word} daddr vmap @verdicts", f"{word} daddr vmap {{ {pod} : accept }}",
+             "tcp dport vmap { 80 : drop,
+             443 : accept }",
+             "ct state vmap { invalid : drop,
+             established : accept }",
+             f"meta mark set {word} daddr map @marks",
+             "meta mark set tcp dport map { 80 : 1,
+             443 : 2 }",
+             "jhash ip saddr mod 2 seed 0x5 vmap { 0 : continue,
+             1 : accept }"
              if family == 4 else "continue"]  # fmt: skip
     if kind == "nat":
         plain = ["accept", "return", "counter", "meta mark set 1", "jump one" if hook == "none" else "continue"]
         if hook in ("prerouting", "output"):
-            plain += [f"dnat to {pod}", f"meta l4proto tcp dnat to {bracket}:8080", f"udp dport 53 dnat to {bracket}:5353",
-                      f"dnat to {word} daddr map {{ {VIPS[family][0]} : {pod} }}", "tcp dport 80 redirect to :8080", "redirect",
+            plain += [f"dnat to {pod}", f"meta l4proto tcp dnat to {bracket}:8080",
+            f"udp dport 53 dnat to {bracket}:5353",
+                      f"dnat to {word} daddr map {{ {VIPS[family][0]} : {pod} }}", "tcp dport 80 redirect to :8080",
+                      "redirect",
                       f"dnat {word} to {word} daddr . tcp dport map @targets"]  # fmt: skip
         elif hook == "postrouting":
             plain += [f"snat to {OWN[family][0]}", "masquerade", "masquerade persistent",
@@ -131,11 +153,13 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
         if hook in ("input", "forward", "output", "prerouting"):
             icmp = "icmp" if family == 4 else "icmpv6"
             plain += ["reject", f"reject with {icmp} port-unreachable", f"reject with {icmp} admin-prohibited",
-                      "meta l4proto tcp reject with tcp reset", f"reject with {icmp} {'host-unreachable' if family == 4 else 'no-route'}"]  # fmt: skip
+                      "meta l4proto tcp reject with tcp reset",
+                      f"reject with {icmp} {'host-unreachable' if family == 4 else 'no-route'}"]  # fmt: skip
         if hook in ("prerouting", "output"):
             plain.append("notrack")
         plain += [f"{word} {'ttl' if family == 4 else 'hoplimit'} set 40", f"{word} dscp set cs1",
-                  "tcp flags syn tcp option maxseg size set 1000", "tcp dport set 8080", f"{word} daddr set {pod}"]  # fmt: skip
+                  "tcp flags syn tcp option maxseg size set 1000", "tcp dport set 8080",
+                  f"{word} daddr set {pod}"]  # fmt: skip
     return draw(_of(*plain))
 
 
@@ -182,8 +206,7 @@ def _body(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
 def files(draw: st.DrawFn, family: int) -> str:
     """One table with sets, two chains to jump to and up to four base chains."""
     lines = [f"table {WORD[family]} t {{", *_declarations(family)]
-    for name in ("two", "one"):
-        lines.append(f"chain {name} {{ {_body(draw, family, 'none', 'none')}\n}}")
+    lines += [f"chain {name} {{ {_body(draw, family, 'none', 'none')}\n}}" for name in ("two", "one")]
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(("filter", "filter", "nat", "nat", "route")))
         hook, priority = draw(_of(*HOOKS[kind])), draw(_of(*PRIORITIES[kind]))

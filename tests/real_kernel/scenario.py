@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Union
-
 import attrs
 
 
@@ -57,7 +55,7 @@ class Run:
     stdin: str = ""
 
 
-Step = Union[Inject, Send, React, Run]
+Step = Inject | Send | React | Run
 
 
 @attrs.frozen

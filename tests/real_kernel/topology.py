@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import attrs
-
 from scenario import Inject
 
 from fakecluster.kernel.effects import Effect
