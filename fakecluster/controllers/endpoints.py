@@ -54,16 +54,16 @@ class EndpointsController:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Learn what changed, then bring the Endpoints of every Service concerned up to date."""
-        self._queue.wake(payload)
+        """Learn what changed and which Services that concerns, or bring one's Endpoints up to date."""
         for event in self._inbox.take():
             if event.resource != "endpoints":
                 for key in self._selection.note(event):
                     self._queue.add(key)
             elif event.type == "DELETED":
                 self._queue.add((event.object["metadata"]["namespace"], event.object["metadata"]["name"]))
-        for key in self._queue.take():
-            self._sync(key)
+        due = self._queue.take(payload)
+        if due is not None:
+            self._sync(due)
 
     def _queue_leftovers(self, api: ApiServer) -> None:
         """Endpoints that are there at the start without a Service are deleted, leader election's excepted."""

@@ -85,16 +85,16 @@ class LoadBalancerController:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Learn which Services changed, then make, keep or take away their load balancers."""
-        self._queue.wake(payload)
+        """Learn which Services changed, or make, keep or take away one's load balancer."""
         for event in self._inbox.take():
             key = event.object["metadata"]["namespace"], event.object["metadata"]["name"]
             if event.type == "DELETED":
                 self._given.pop(key, None)
             elif _has_balancer(event.object) or _is_wanted(event.object):
                 self._queue.add(key)
-        for key in self._queue.take():
-            self._sync(key)
+        due = self._queue.take(payload)
+        if due is not None:
+            self._sync(due)
 
     def _sync(self, key: Key) -> None:
         service = self._client.server.store.get("services", *key)

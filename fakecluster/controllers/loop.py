@@ -70,7 +70,10 @@ class Duty:
 
 
 class Loop:
-    """A running controller, bound to the clock; a `Controller` of the manager."""
+    """A running controller, bound to the clock; a `Controller` of the manager.
+
+    Every key is an event of its own, so that a test can stop between the work on one object and that on the next.
+    """
 
     def __init__(self, duty: Duty, api: ApiServer, clock: Clock) -> None:
         self._duty = duty
@@ -92,18 +95,14 @@ class Loop:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Work on every key that is dirty now, once; what that makes dirty again has another turn."""
-        queue = self._desk.queue
-        if self._duty.hear is not None and isinstance(payload, tuple) and payload[0] != "sync":
+        """Learn what changed and which keys that concerns, or work on one of them, or hear another component."""
+        is_for_duty = self._duty.hear is not None and isinstance(payload, tuple) and payload[0] != "sync"
+        if self._duty.hear is not None and is_for_duty:
             self._duty.hear(self._desk, payload)
-        else:
-            queue.wake(payload)
         self._drain()
-        for key in queue.take():
+        key = None if is_for_duty else self._desk.queue.take(payload)
+        if key is not None:
             self._sync(key)
-            self._drain()  # what was just written is known before the next key
-        if queue:
-            self._desk.clock.schedule(self._duty.target, "more")
 
     def _sync(self, key: Key) -> None:
         queue = self._desk.queue

@@ -49,14 +49,14 @@ class MirroringController:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Learn what changed, then mirror the Endpoints concerned."""
-        self._queue.wake(payload)
+        """Learn what changed and which Endpoints that concerns, or mirror some."""
         for event in self._inbox.take():
             keys = self._slices.note(event) if event.resource == RESOURCE else NOTICES[event.resource](event)
             for key in keys:
                 self._queue.add(key)
-        for key in self._queue.take():
-            self._sync(key)
+        due = self._queue.take(payload)
+        if due is not None:
+            self._sync(due)
 
     def _sync(self, key: Key) -> None:
         try:

@@ -36,13 +36,13 @@ class Selection:
         self._shared = copy._shared = True
         return copy
 
-    def note(self, event: WatchEvent) -> set[Key]:
-        """Keep up with one change of a Service or Pod; returns the Services whose endpoints it may concern."""
+    def note(self, event: WatchEvent) -> list[Key]:
+        """Keep up with one change of a Service or Pod; returns the Services whose endpoints it may concern, sorted."""
         if self._shared:
             self._unshare()
         if event.resource == "services":
-            return self._note_service(event)
-        return self._note_pod(event)
+            return [self._note_service(event)]
+        return sorted(self._note_pod(event))
 
     def pods(self, service: Json) -> list[Json]:
         """The Pods that a Service selects, in the order of their names."""
@@ -68,7 +68,7 @@ class Selection:
         service = self._store.get("services", namespace, name)
         return (service["spec"].get("selector") or {}) if service is not None else {}
 
-    def _note_service(self, event: WatchEvent) -> set[Key]:
+    def _note_service(self, event: WatchEvent) -> Key:
         metadata = event.object["metadata"]
         namespace, name = key = metadata["namespace"], metadata["name"]
         if (old := self._label_of.pop(key, None)) is not None:
@@ -79,7 +79,7 @@ class Selection:
             label = min(labels, key=lambda label: len(self._services.get(label, ())))
             self._label_of[key] = label
             self._services.setdefault(label, {})[name] = None
-        return {key}
+        return key
 
     def _note_pod(self, event: WatchEvent) -> set[Key]:
         metadata = event.object["metadata"]

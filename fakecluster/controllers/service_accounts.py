@@ -85,15 +85,15 @@ class ProvisionController:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Learn of namespaces and of changes to the objects, then provide what is missing."""
-        self._queue.wake(payload)
+        """Learn of namespaces and of changes to the objects, or provide for one namespace."""
         for event in self._inbox.take():
             if event.resource == "namespaces":
                 self._queue.add(("", event.object["metadata"]["name"]))
             elif self._concerns(event):
                 self._queue.add(("", event.object["metadata"]["namespace"]))
-        for _, namespace in self._queue.take():
-            self._sync(namespace)
+        due = self._queue.take(payload)
+        if due is not None:
+            self._sync(due[1])
 
     def _concerns(self, event: WatchEvent) -> bool:
         return event.type != "ADDED" and event.object["metadata"]["name"] == self._provision.name

@@ -1,7 +1,7 @@
 """A controller's queue: keys that are dirty, each once, and those that wait for a later moment or another try.
 
-Like client-go's rate limiting work queue, on the virtual clock: waiting keys are clock events `("sync", key)` to the
-controller's own target.
+Like client-go's rate limiting work queue, on the virtual clock: every key is a clock event `("sync", key)` to the
+controller's own target, so that a test can stop between the work on one Service and that on the next.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ class WorkQueue:
     def __init__(self, clock: Clock, target: str, *, first_s: float, longest_s: float) -> None:
         self._clock, self._target = clock, target
         self._first_s, self._longest_s = first_s, longest_s
-        self._dirty: dict[Key, None] = {}
+        self._dirty: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._due_ns: dict[Key, int] = {}
 
     def fork(self, clock: Clock) -> WorkQueue:
+        """The queue of a copied cluster, whose clock has the same keys under way."""
         copy = WorkQueue(clock, self._target, first_s=self._first_s, longest_s=self._longest_s)
         copy._dirty, copy._failures, copy._due_ns = self._dirty.copy(), self._failures.copy(), self._due_ns.copy()
         return copy
 
-    def __bool__(self) -> bool:
-        return bool(self._dirty)
-
     def add(self, key: Key) -> None:
-        self._dirty[key] = None
+        """Have the key worked on as soon as the clock comes to it; once, however often it is added until then."""
+        if key not in self._dirty:
+            self._dirty.add(key)
+            self._clock.schedule(self._target, ("sync", key))
 
     def add_later(self, key: Key, delay_s: float) -> None:
         """Have the key looked at after a while, unless it will be sooner anyway."""
@@ -45,19 +46,18 @@ class WorkQueue:
         self._due_ns[key] = due_ns
         self._clock.schedule(self._target, ("sync", key), delay_s=delay_s)
 
-    def wake(self, payload: Any) -> None:
-        """Take what the clock brought: a waiting key whose moment has come, or the news that the inbox is filled."""
-        if isinstance(payload, tuple):
-            key: Key = payload[1]
-            if self._due_ns.get(key) == self._clock.now_ns:
-                del self._due_ns[key]
-            self._dirty[key] = None
-
-    def take(self) -> list[Key]:
-        """The dirty keys, oldest first; they are clean now."""
-        keys = list(self._dirty)
-        self._dirty.clear()
-        return keys
+    def take(self, payload: Any) -> Key | None:
+        """The key to work on now, if that is what the clock brought and it is still wanted; it is clean then."""
+        if not isinstance(payload, tuple):
+            return None
+        key: Key = payload[1]
+        is_due = self._due_ns.get(key, self._clock.now_ns + 1) <= self._clock.now_ns
+        if is_due:
+            del self._due_ns[key]
+        if key in self._dirty:
+            self._dirty.remove(key)
+            return key
+        return key if is_due else None
 
     def done(self, key: Key) -> None:
         """The key's work succeeded: its next failure is a first one again."""

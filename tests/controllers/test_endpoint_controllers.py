@@ -45,6 +45,18 @@ def test_a_held_controller_lags_behind_while_the_other_goes_on(plane):
     assert plane.endpoints_of() == {"a": False, "b": False}
 
 
+def test_services_are_worked_on_one_by_one(plane):
+    plane.add_service("other", selector={"app": "web"})
+    plane.settle()
+    plane.clock.hold("endpoints-controller")
+    plane.set_ready("b", True)
+    states = []
+    while plane.clock.step():
+        states.append((plane.endpoints_of("web")["b"], plane.endpoints_of("other")["b"]))
+    assert (False, False) in states and (True, True) in states
+    assert (True, False) in states or (False, True) in states
+
+
 def test_a_deleted_pod_that_terminates_leaves_endpoints_but_serves_on_in_slices(plane):
     plane.client.delete("pods", "a", "shop")
     plane.settle()
@@ -195,5 +207,5 @@ def test_the_work_for_one_change_does_not_grow_with_the_number_of_services(plane
     plane.settle()
     revision = plane.api.store.revision
     plane.set_ready("b", True)
-    assert plane.clock.settle() <= 6
+    assert plane.clock.settle() <= 8
     assert plane.api.store.revision == revision + 3

@@ -60,8 +60,7 @@ class EndpointSliceController:
         return copy
 
     def handle(self, payload: Any) -> None:
-        """Learn what changed, then bring the slices of every Service concerned up to date."""
-        self._queue.wake(payload)
+        """Learn what changed and which Services that concerns, or bring one's slices up to date."""
         are_nodes_changed = False
         for event in self._inbox.take():
             if event.resource == "nodes":
@@ -74,8 +73,9 @@ class EndpointSliceController:
                     self._queue.add(key)
         if are_nodes_changed:
             self._check_topology()
-        for key in self._queue.take():
-            self._sync(key)
+        due = self._queue.take(payload)
+        if due is not None:
+            self._sync(due)
 
     def _check_topology(self) -> None:
         """Zones' shares may have moved: Services whose hints overload a zone by now are looked at again."""
