@@ -10,6 +10,9 @@ from ipaddress import ip_address
 
 import attrs
 
+#: How the sockets of a relay (userspace kube-proxy) are called; hops that are delivered to one name it.
+RELAY = "kube-proxy relay"
+
 
 @attrs.frozen
 class RuleStep:
@@ -151,6 +154,12 @@ class Trace:
         return sum(hop.rules_walked for hop in self.hops)
 
     @property
+    def crossings(self) -> int:
+        """How often data crossed between kernel and user space on the way: up into a relay's process and down again."""
+        taken_up = [hop for hop in self.hops if hop.verdict.what == "delivered" and hop.verdict.where.startswith(RELAY)]
+        return 2 * sum(payload_length(hop.packet_in) > 0 for hop in taken_up)
+
+    @property
     def way(self) -> tuple[Hop, ...]:
         """The hops that the first packet itself made, without what it caused."""
         return way_of(self.hops)
@@ -220,6 +229,16 @@ def step_text(step: Step) -> str:
 
 
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
+
+
+def payload_length(packet: bytes) -> int:
+    """Bytes of data in a TCP segment or a UDP datagram; 0 for everything else."""
+    if len(packet) < 20:
+        return 0
+    proto, l4 = (packet[9], packet[(packet[0] & 15) * 4 :]) if packet[0] >> 4 == 4 else (packet[6], packet[40:])
+    if proto == 6 and len(l4) >= 20:
+        return len(l4) - (l4[12] >> 4) * 4
+    return max(0, len(l4) - 8) if proto == 17 else 0
 
 
 def summary(packet: bytes) -> str:

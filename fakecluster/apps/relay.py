@@ -22,10 +22,10 @@ from fakecluster.kernel.packet import TCP, UDP
 from fakecluster.kernel.sockets import Socket
 from fakecluster.kernel.tcp_socket import TcpConnection
 from fakecluster.sim.clock import NS_PER_S
+from fakecluster.trace import RELAY
 
 #: How long each attempt to connect to an endpoint may take.
 DIAL_TIMEOUTS_S = (0.25, 0.5, 1.0, 2.0)
-NAME = "kube-proxy relay"
 _NUMBERS = {"TCP": TCP, "UDP": UDP}
 
 #: (address as a number, port)
@@ -192,7 +192,7 @@ def _dial(listener: Socket, connection: TcpConnection, attempt: int) -> None:
         except SendError:
             attempt += 1
             continue
-        back.name = NAME
+        back.name = RELAY
         back.context.update(front=connection.key, listener=listener.port, attempt=attempt, other=None)
         if back.state == "ESTABLISHED":
             _connected(back)
@@ -285,7 +285,7 @@ def _backend_of(sock: Socket, client: Peer) -> Socket | None:
     endpoint = _choose(sock, client[0], anew=False)
     if endpoint is None:
         return None
-    backend = netns.sockets.bind("udp", 0, BACK, family=sock.family, name=NAME)
+    backend = netns.sockets.bind("udp", 0, BACK, family=sock.family, name=RELAY)
     backend.peer = endpoint
     backend.context.update(front=sock.port, client=client, generation=0)
     _update(sock, clients={**sock.context["relay"].clients, client: backend.port})
@@ -328,7 +328,7 @@ class Relays:
         """Listen on `port` (0: any) and return it. Raises CommandError when it is in use."""
         sock = self._bind(protocol, address, port, FRONT)
         sock.context["relay"] = Front(idle_s)
-        sock.name = f"{NAME} ({protocol.lower()}:{sock.port})"
+        sock.name = f"{RELAY} ({protocol.lower()}:{sock.port})"
         return sock.port
 
     def claim(self, protocol: str, address: str, port: int) -> None:

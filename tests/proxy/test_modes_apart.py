@@ -127,6 +127,13 @@ def test_behind_userspace_the_clients_address_is_lost() -> None:
     assert seen <= set(node.ips)
 
 
+@pytest.mark.parametrize(("proxy", "crossings"), [("iptables", 0), ("ipvs", 0), ("nftables", 0), ("userspace", 4)])
+def test_only_userspace_pays_with_crossings_between_kernel_and_user_space(proxy: str, crossings: int) -> None:
+    connection = _cluster(proxy).pod("client").connect("svc/web")
+    connection.request(b"hi")
+    assert connection.trace.trace.crossings == crossings  # the question up and down, the answer up and down
+
+
 # -- affinity ------------------------------------------------------------------------------------------------------
 
 
