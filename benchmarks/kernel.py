@@ -58,14 +58,12 @@ def iptables_rules(services: int, endpoints: int = ENDPOINTS) -> str:
         rules.append(f"-A {name} {comment} -m tcp -p tcp -d {vip} --dport 80 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ")
         for endpoint in range(endpoints):
             sep, address = f"KUBE-SEP-{number:011d}{endpoint:05d}", endpoint_address(number, endpoint)
-            left = endpoints - endpoint
+            left, own = endpoints - endpoint, f"bench/s{number}:http"
             chance = f" -m statistic --mode random --probability {1 / left:.10f}" if left > 1 else ""
             chains.append(f":{sep} - [0:0]")
             rules.append(f'-A {name} -m comment --comment "bench/s{number}:http -> {address}:8080"{chance} -j {sep}')
-            rules.append(f"-A {sep} -m comment --comment bench/s{number}:http -s {address} -j KUBE-MARK-MASQ")
-            rules.append(
-                f"-A {sep} -m comment --comment bench/s{number}:http -m tcp -p tcp -j DNAT --to-destination {address}:8080"
-            )
+            rules.append(f"-A {sep} -m comment --comment {own} -s {address} -j KUBE-MARK-MASQ")
+            rules.append(f"-A {sep} -m comment --comment {own} -m tcp -p tcp -j DNAT --to-destination {address}:8080")
     head = ["*nat", ":PREROUTING ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]",
     ":POSTROUTING ACCEPT [0:0]",
             ":KUBE-SERVICES - [0:0]", ":KUBE-MARK-MASQ - [0:0]", ":KUBE-POSTROUTING - [0:0]"]  # fmt: skip

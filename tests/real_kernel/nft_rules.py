@@ -103,12 +103,10 @@ def _metadata(family: int, hook: str) -> st.SearchStrategy[str]:
         options += ["ip6 hoplimit 64", "ip6 hoplimit < 10", "ip6 nexthdr tcp", "icmpv6 type echo-request",
                     "ct original ip6 daddr fd00:96::1", "ip6 length > 20", "ip6 dscp 0"]  # fmt: skip
     if hook in ("prerouting", "input", "forward"):
-        options += ['iifname "vethA"', 'iifname != "eth0"', 'iifname "veth*"', "iif vethA",
-        'iifname { "vethA",
-        "vethB" }',
-                    "fib saddr . iif oif missing",
-                    "fib saddr oif exists",
-                    "meta iiftype ether"]  # fmt: skip
+        options += [
+            'iifname "vethA"', 'iifname != "eth0"', 'iifname "veth*"', "iif vethA", 'iifname { "vethA", "vethB" }',
+            "fib saddr . iif oif missing", "fib saddr oif exists", "meta iiftype ether",
+        ]  # fmt: skip
     if hook in ("forward", "output", "postrouting"):
         options += ['oifname "eth0"', 'oifname != "veth*"', "oif vethB", 'oifname "lo"']
     return _of(*options)
@@ -126,16 +124,9 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
              "quota name q1 drop", "limit name l1 accept", f"update @seen {{ {word} saddr counter }}",
              f"add @seen {{ {word} saddr }}", f"add @seen {{ {word} daddr limit rate 1/hour burst 1 packets }} accept",
              f"{word} daddr vmap @verdicts", f"{word} daddr vmap {{ {pod} : accept }}",
-             "tcp dport vmap { 80 : drop,
-             443 : accept }",
-             "ct state vmap { invalid : drop,
-             established : accept }",
-             f"meta mark set {word} daddr map @marks",
-             "meta mark set tcp dport map { 80 : 1,
-             443 : 2 }",
-             "jhash ip saddr mod 2 seed 0x5 vmap { 0 : continue,
-             1 : accept }"
-             if family == 4 else "continue"]  # fmt: skip
+             "tcp dport vmap { 80 : drop, 443 : accept }", "ct state vmap { invalid : drop, established : accept }",
+             f"meta mark set {word} daddr map @marks", "meta mark set tcp dport map { 80 : 1, 443 : 2 }",
+             f"jhash {word} saddr mod 2 seed 0x5 vmap {{ 0 : continue, 1 : accept }}"]  # fmt: skip
     if kind == "nat":
         plain = ["accept", "return", "counter", "meta mark set 1", "jump one" if hook == "none" else "continue"]
         if hook in ("prerouting", "output"):
@@ -189,7 +180,8 @@ def _declarations(family: int) -> list[str]:
         f"set seen {{ type {kind}; flags dynamic,timeout; timeout 1h; size 100; }}",
         f"map verdicts {{ type {kind} : verdict; elements = {{ {pod} : drop, {two} : accept, {one} : jump one }}; }}",
         f"map marks {{ type {kind} : mark; elements = {{ {pod} : 1, {one} : 2 }}; }}",
-        f"map targets {{ type {kind} . inet_service : {kind} . inet_service; elements = {{ {one} . 80 : {other} . 8080 }}; }}",
+        f"map targets {{ type {kind} . inet_service : {kind} . inet_service",
+        f"elements = {{ {one} . 80 : {other} . 8080 }}; }}",
     ]  # fmt: skip
 
 
