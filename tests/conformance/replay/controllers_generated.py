@@ -13,6 +13,7 @@ Json = dict[str, Any]
 PODS = re.compile(
     r"pods p%04d for i in (\d+)\.\.(\d+): labels (\{.*?\}), podIP (\S+), Running, Ready=(.+?), nodeName nodes\[(.+)\]"
 )
+CONDITION = re.compile(r"(True|False) (if|for|when|where|unless|except) ((?:(?! else ).)+)")
 FORCE_DELETE = re.compile(r"force-delete p(\d+)\.\.p(\d+)")
 ENDPOINTS = re.compile(r"Endpoints '(.+)' with (\d+) addresses (\S+), one port (\S+) (\d+)")
 PODS_PATH = "/api/v1/namespaces/{{ns}}/pods"
@@ -47,7 +48,7 @@ def _pods(match: re.Match[str], nodes: list[str]) -> Iterator[Json]:
         metadata = {"name": f"p{i:04}", "labels": ast.literal_eval(labels)}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         yield {"method": "POST", "path": PODS_PATH, "body": pod, "status": 201}
-        ip, is_ready = _address(address, i), "True" if _value(ready, i) else "False"
+        ip, is_ready = _address(address, i), "True" if _condition(ready, i) else "False"
         conditions = [{"type": name, "status": is_ready} for name in ("Ready", "ContainersReady")]
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions}
         yield {
@@ -63,11 +64,23 @@ def _address(template: str, i: int) -> str:
     return re.sub(r"\(([^)]*)\)", lambda match: str(_value(match[1], i)), template)
 
 
+def _condition(text: str, i: int) -> bool:
+    """An expression in `i`, or one answer with the exceptions from it."""
+    match = CONDITION.fullmatch(text)
+    if match is None:
+        return bool(_value(text, i))
+    applies = bool(_value(match[3], i)) == (match[2] not in ("unless", "except"))
+    return applies == (match[1] == "True")
+
+
 def _value(expression: str, i: int) -> Any:
     """An arithmetic expression in `i`."""
     allowed = (ast.Expression, ast.BinOp, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.cmpop)
-    tree = ast.parse(expression, mode="eval")
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError:
+        raise Unsupported(f"generated expression {expression!r}") from None
     for node in ast.walk(tree):
-        if not isinstance(node, (*allowed, ast.boolop, ast.Name, ast.Load, ast.Constant)):
+        if not isinstance(node, (*allowed, ast.IfExp, ast.boolop, ast.Name, ast.Load, ast.Constant)):
             raise Unsupported(f"generated expression {expression!r}")
     return eval(compile(tree, "<generated>", "eval"), {"__builtins__": {}}, {"i": i})
