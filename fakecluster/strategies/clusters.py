@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from fakecluster.cluster import Cluster
-from fakecluster.strategies.objects import SERVICE_TYPES, pods, services
+from fakecluster.strategies.objects import SERVICE_TYPES
 
 JsonObject = dict[str, Any]
 MAX_SERVICES, MAX_PODS = 3, 3
@@ -19,13 +20,40 @@ _CONTAINER_PORTS: list[JsonObject] = [
 ]
 
 
-@st.composite
-def _apps(draw: st.DrawFn, types: Sequence[str]) -> tuple[JsonObject, list[JsonObject]]:
-    """A Service and the Pods behind it, still without names: a list of these shrinks by leaving some out."""
-    ports = draw(st.lists(st.sampled_from(_CONTAINER_PORTS), min_size=1, max_size=2, unique_by=str))
-    service = draw(services(name=st.just(""), selector=st.just({}), target_ports=ports, types=types))
-    member = pods(name=st.just(""), labels=st.just({}), ports=st.just(ports))
-    return service, draw(st.lists(member, max_size=MAX_PODS))
+#: Everything that a Service of `manifests` can be but its type, the plainest first. One choice out of a table, and not
+#: one for every field: Hypothesis leaves out elements of a list most easily when they are made of few choices.
+_PORTS = ((80, "TCP", 80), (80, "TCP", "http"), (8081, "TCP", 80), (53, "UDP", 53))
+_PROFILES = tuple(
+    product(
+        ((0,), (0, 3), (3,), (1,), (2,)),  # which of _PORTS
+        ("None", "ClientIP"),  # session affinity
+        ("Cluster", "Local"),  # internal traffic policy
+        ("Cluster", "Local"),  # external traffic policy
+    )
+)
+
+
+def _service(kind: str, profile: tuple[tuple[int, ...], str, str, str]) -> JsonObject:
+    ports, affinity, internal, external = profile
+    spec: JsonObject = {"type": kind, "ports": [_port(number) for number in ports]}
+    if affinity != "None":
+        spec["sessionAffinity"] = affinity
+    if internal != "Cluster":
+        spec["internalTrafficPolicy"] = internal
+    if external != "Cluster" and kind != "ClusterIP":
+        spec["externalTrafficPolicy"] = external
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": ""}, "spec": spec}
+
+
+def _port(index: int) -> JsonObject:
+    number, protocol, target = _PORTS[index]
+    return {"name": f"p{index}", "protocol": protocol, "port": number, "targetPort": target}
+
+
+def _apps(types: Sequence[str]) -> st.SearchStrategy[tuple[JsonObject, int]]:
+    """A Service without a name, and how many Pods stand behind it."""
+    made = st.builds(_service, st.sampled_from(tuple(types)), st.sampled_from(_PROFILES))
+    return st.tuples(made, st.integers(0, MAX_PODS))
 
 
 @st.composite
@@ -35,15 +63,18 @@ def manifests(
     """Services `s0`, `s1`..., each with 0 to 3 Pods (`s0-0`...) of its own behind it, and one Pod `client`."""
     if min_services > max_services:
         raise InvalidArgument(f"min_services={min_services} is larger than max_services={max_services}")
-    found: list[JsonObject] = [draw(pods(name=st.just("client"), labels=st.just({}), ports=st.just([])))]
+    found: list[JsonObject] = [_pod("client", {}, [])]
     apps = draw(st.lists(_apps(types), min_size=min_services, max_size=max_services))
-    for index, (service, members) in enumerate(apps):
+    for index, (service, count) in enumerate(apps):
         label = {"app": f"s{index}"}
-        spec = {**service["spec"], "selector": label}
-        found.append({**service, "metadata": {"name": f"s{index}"}, "spec": spec})
-        for number, pod in enumerate(members):
-            found.append({**pod, "metadata": {"name": f"s{index}-{number}", "labels": label}})
+        found.append({**service, "metadata": {"name": f"s{index}"}, "spec": {"selector": label, **service["spec"]}})
+        found += [_pod(f"s{index}-{number}", label, _CONTAINER_PORTS) for number in range(count)]
     return found
+
+
+def _pod(name: str, labels: dict[str, str], ports: list[JsonObject]) -> JsonObject:
+    spec = {"containers": [{"name": "main", "image": "example.com/server:1", "ports": ports}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
 @st.composite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -71,13 +71,11 @@ def services(
         "ports": draw(service_ports(target_ports=target_ports)),
     }
     if draw(st.booleans()):
-        spec |= draw(st.sampled_from(_policies(spec)))
+        spec["sessionAffinity"] = "ClientIP"
+    for policy in ("internalTrafficPolicy", "externalTrafficPolicy"):
+        if draw(st.sampled_from(("Cluster", "Cluster", "Local"))) == "Local":
+            spec[policy] = "Local"
+    if spec["type"] == "ClusterIP":
+        spec.pop("externalTrafficPolicy", None)
     metadata = {"name": draw(name if name is not None else names())}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-
-
-def _policies(spec: Mapping[str, Any]) -> list[JsonObject]:
-    found: list[JsonObject] = [{"sessionAffinity": "ClientIP"}, {"internalTrafficPolicy": "Local"}]
-    if spec["type"] != "ClusterIP":
-        found.append({"externalTrafficPolicy": "Local"})
-    return found

@@ -12,7 +12,8 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
 
 from fakecluster import Cluster, checks
 from fakecluster import strategies as kube
@@ -72,6 +73,7 @@ class Bug:
     check: str
     mode: str = "iptables"
     least: tuple[int, int, int] = (1, 1, 1)
+    most_nodes: int = 3
 
 
 BUGS = {
@@ -99,7 +101,7 @@ BUGS = {
     ),
     # kube-proxy, nftables
     "nftables: the last endpoint is left out of the map": Bug(
-        in_text(r"numgen random mod 2 vmap \{ (0 : goto [^,]+) ,[^}]*\}", r"numgen random mod 1 vmap { \1 }"),
+        in_text(r"numgen random mod 2 (v?map) \{ (0 : [^,]+?) ,[^}]*\}", r"numgen random mod 1 \1 { \2 }"),
         "reachable",
         "nftables",
         (1, 1, 2),
@@ -141,6 +143,7 @@ BUGS = {
         in_code("fakecluster.cni.addressing:_subnet", lambda real, network, prefix, index: real(network, prefix, 0)),
         "unique",
         least=(2, 0, 0),
+        most_nodes=2,  # with a third one the routes between the nodes clash at once
     ),
     # kernel
     "nat: the destination port is not rewritten": Bug(
@@ -171,9 +174,11 @@ def no_templates_from_elsewhere() -> Iterator[None]:
 def test_a_planted_bug_is_found_and_shrunk(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bug = BUGS[name]
     bug.plant(monkeypatch)
-    objects = kube.manifests(min_services=bug.least[1])
+    clusters = kube.clusters(
+        nodes=st.integers(1, bug.most_nodes), proxy=bug.mode, objects=kube.manifests(min_services=0)
+    )
     found: Cluster = find(
-        kube.clusters(proxy=bug.mode, objects=objects),
+        clusters,
         lambda cluster: any(one.severity == "error" for one in checks.run(cluster, [bug.check])),
         settings=SEARCH,
     )
@@ -183,9 +188,6 @@ def test_a_planted_bug_is_found_and_shrunk(name: str, monkeypatch: pytest.Monkey
 
 def test_without_a_bug_nothing_is_found() -> None:
     """The checks do not cry wolf: no finding of any of them over the same clusters, in every mode."""
-    from hypothesis import given
-    from hypothesis import strategies as st
-
     names = sorted({bug.check for bug in BUGS.values()})
 
     @settings(SEARCH, max_examples=20)
