@@ -144,7 +144,7 @@ def _sorted_ports(ports: list[Port]) -> list[Port]:
 
 
 def _port_hash(port: Port) -> str:
-    """Ports are sorted by a hash of how Go prints them."""
+    """Ports are sorted by a hash of how Go prints them; what 1.36 wrote fits SHA-256, not the MD5 of older releases."""
     name, number, protocol, app_protocol = port or ("", -1, "", None)
     shown = "<nil>" if app_protocol is None else app_protocol
     text = (

@@ -81,6 +81,8 @@ def _value(expression: str, i: int) -> Any:
     except SyntaxError:
         raise Unsupported(f"generated expression {expression!r}") from None
     for node in ast.walk(tree):
-        if not isinstance(node, (*allowed, ast.IfExp, ast.boolop, ast.Name, ast.Load, ast.Constant)):
+        if not isinstance(
+            node, (*allowed, ast.IfExp, ast.Tuple, ast.List, ast.boolop, ast.Name, ast.Load, ast.Constant)
+        ):
             raise Unsupported(f"generated expression {expression!r}")
     return eval(compile(tree, "<generated>", "eval"), {"__builtins__": {}}, {"i": i})
