@@ -21,6 +21,7 @@ from fakecluster.errors import Unsupported
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
 
+READING = ("get", "list", "watch")
 #: Kinds whose every use is warned about.
 DEPRECATED = {"endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 
@@ -101,6 +102,8 @@ def _resource(call: Call) -> Response:
         return _encoded(call, subresources.answer(call, resource))
     verb = _verb(call, resource)
     call.accepted = negotiation.negotiate(call.headers.get("accept", ""))
+    if call.accepted.media == negotiation.PROTOBUF and verb not in READING:
+        raise negotiation.not_acceptable((negotiation.JSON, negotiation.YAML))
     verbs = pods.BINDINGS if resource.key == "bindings" else objects.VERBS
     handler = reviews.answer if resource.key in reviews.QUESTIONS else verbs[verb]
     return _encoded(call, handler(call, resource))

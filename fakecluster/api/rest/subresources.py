@@ -24,6 +24,8 @@ def answer(call: Call, resource: Resource) -> Response:
     if target.verb not in sub.verbs or call.method == "HEAD":
         raise status.method_not_allowed()
     call.accepted = negotiation.negotiate(call.headers.get("accept", ""))
+    if call.accepted.media == negotiation.PROTOBUF and target.verb != "get":
+        raise negotiation.not_acceptable((negotiation.JSON, negotiation.YAML))
     handler = HANDLERS.get(target.subresource)
     if handler is None:
         raise Unsupported(f"{resource.plural}/{target.subresource}")
