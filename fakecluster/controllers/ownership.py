@@ -5,10 +5,11 @@ Source: kubernetes pkg/controller/controller_ref_manager.go.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.api.selectors import Selector
+from fakecluster.api.selectors import Selector, from_label_selector
 
 if TYPE_CHECKING:
     from fakecluster.api.store import WatchEvent
@@ -39,6 +40,28 @@ def reference_to(owner: Json) -> Json:
 
 def key_of(obj: Json) -> Key:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def selects(owner: Json, obj: Json) -> bool:
+    """Whether an owner's label selector matches an object."""
+    return from_label_selector(owner["spec"]["selector"]).matches(obj["metadata"].get("labels") or {})
+
+
+def concerned(
+    client: Client, event: WatchEvent, kind: str, resource: str, *, matches: Callable[[Json, Json], bool] = selects
+) -> Iterator[Key]:
+    """The owners of a kind (`resource`) that a change of an object concerns.
+
+    Its controllers before and after; of an object without one, those that could adopt it.
+    """
+    for obj in (event.object, event.previous):
+        owner = obj and controller_of(obj)
+        if obj is not None and owner and owner["kind"] == kind:
+            yield obj["metadata"]["namespace"], owner["name"]
+    if controller_of(event.object) is None and event.type != "DELETED":
+        for one in client.list(resource, event.object["metadata"]["namespace"]):
+            if matches(one, event.object):
+                yield key_of(one)
 
 
 class Owned:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fakecluster.api.client import ApiError
 from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers.loop import Desk, Duty
-from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
+from fakecluster.controllers.ownership import Key, claimed, concerned, controller_of, key_of
 from fakecluster.controllers.pods import (
     FINAL_PHASES,
     available_in_s,
@@ -38,19 +38,9 @@ BURST = 500
 def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The ReplicaSets that a change concerns: itself, a Pod's owner, or those that might adopt an orphan."""
     if event.resource == RESOURCE:
-        yield key_of(event.object)
-        return
-    if not concerns_owner(event):
-        return
-    for pod in (event.object, event.previous):
-        owner = pod and controller_of(pod)
-        if pod is not None and owner and owner["kind"] == "ReplicaSet":
-            yield pod["metadata"]["namespace"], owner["name"]
-    if controller_of(event.object) is None and event.type != "DELETED":
-        namespace, labels = event.object["metadata"]["namespace"], event.object["metadata"].get("labels") or {}
-        for replica_set in desk.client.list(RESOURCE, namespace):
-            if from_label_selector(replica_set["spec"]["selector"]).matches(labels):
-                yield key_of(replica_set)
+        return [key_of(event.object)]
+    keys = concerned(desk.client, event, "ReplicaSet", RESOURCE)
+    return keys if concerns_owner(event) else ()
 
 
 def sync(desk: Desk, key: Key) -> None:

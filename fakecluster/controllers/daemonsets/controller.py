@@ -5,7 +5,7 @@ Source: kubernetes pkg/controller/daemon/{daemon_controller,update}.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +14,7 @@ from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers import revisions
 from fakecluster.controllers.daemonsets.placement import daemon_pod, node_of, runs_on
 from fakecluster.controllers.loop import Desk, Duty
-from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
+from fakecluster.controllers.ownership import Key, claimed, concerned, key_of
 from fakecluster.controllers.pods import available_in_s, concerns_owner, is_available, is_going, is_ready, phase
 
 if TYPE_CHECKING:
@@ -29,22 +29,9 @@ def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     return NOTICES[event.resource](desk, event)
 
 
-def _notice_own(desk: Desk, event: WatchEvent) -> Iterable[Key]:
-    yield key_of(event.object)
-
-
 def _notice_pod(desk: Desk, event: WatchEvent) -> Iterable[Key]:
-    if not concerns_owner(event):
-        return
-    for pod in (event.object, event.previous):
-        owner = pod and controller_of(pod)
-        if pod is not None and owner and owner["kind"] == "DaemonSet":
-            yield pod["metadata"]["namespace"], owner["name"]
-    if controller_of(event.object) is None and event.type != "DELETED":
-        labels = event.object["metadata"].get("labels") or {}
-        for one in desk.client.list(RESOURCE, event.object["metadata"]["namespace"]):
-            if from_label_selector(one["spec"]["selector"]).matches(labels):
-                yield key_of(one)
+    keys = concerned(desk.client, event, "DaemonSet", RESOURCE)
+    return keys if concerns_owner(event) else ()
 
 
 def _notice_node(desk: Desk, event: WatchEvent) -> Iterable[Key]:
@@ -58,15 +45,11 @@ def _notice_node(desk: Desk, event: WatchEvent) -> Iterable[Key]:
             yield key_of(one)
 
 
-def _notice_nothing(desk: Desk, event: WatchEvent) -> Iterable[Key]:
-    return ()
-
-
-NOTICES = {
-    RESOURCE: _notice_own,
+NOTICES: dict[str, Callable[[Desk, WatchEvent], Iterable[Key]]] = {
+    RESOURCE: lambda desk, event: [key_of(event.object)],
     "pods": _notice_pod,
     "nodes": _notice_node,
-    revisions.RESOURCE: _notice_nothing,
+    revisions.RESOURCE: lambda desk, event: (),
 }
 
 

@@ -9,7 +9,7 @@ from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers.deployments.revisions import new_and_old
 from fakecluster.controllers.deployments.rollout import REPLICA_SETS, RESOURCE, Rollout
 from fakecluster.controllers.loop import Desk, Duty
-from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
+from fakecluster.controllers.ownership import Key, claimed, concerned, controller_of, key_of
 from fakecluster.controllers.pods import FINAL_PHASES, is_going, phase
 
 if TYPE_CHECKING:
@@ -28,15 +28,7 @@ def _notice_deployment(desk: Desk, event: WatchEvent) -> Iterable[Key]:
 
 
 def _notice_replica_set(desk: Desk, event: WatchEvent) -> Iterable[Key]:
-    for one in (event.object, event.previous):
-        owner = one and controller_of(one)
-        if one is not None and owner and owner["kind"] == "Deployment":
-            yield one["metadata"]["namespace"], owner["name"]
-    if controller_of(event.object) is None and event.type != "DELETED":
-        namespace, labels = event.object["metadata"]["namespace"], event.object["metadata"].get("labels") or {}
-        for deployment in desk.client.list(RESOURCE, namespace):
-            if from_label_selector(deployment["spec"]["selector"]).matches(labels):
-                yield key_of(deployment)
+    return concerned(desk.client, event, "Deployment", RESOURCE)
 
 
 def _notice_pod(desk: Desk, event: WatchEvent) -> Iterable[Key]:

@@ -16,7 +16,7 @@ from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers.conditions import condition, merged
 from fakecluster.controllers.jobs.indexes import index_of, is_indexed, parse, print_indexes, with_index
 from fakecluster.controllers.loop import Desk, Duty
-from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
+from fakecluster.controllers.ownership import Key, claimed, concerned, controller_of, key_of
 from fakecluster.controllers.pods import (
     concerns_owner,
     deletion_order,
@@ -45,19 +45,9 @@ REFUSED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFail
 def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The Jobs that a change concerns."""
     if event.resource == RESOURCE:
-        yield key_of(event.object)
-        return
-    if not concerns_owner(event):
-        return
-    for pod in (event.object, event.previous):
-        owner = pod and controller_of(pod)
-        if pod is not None and owner and owner["kind"] == "Job":
-            yield pod["metadata"]["namespace"], owner["name"]
-    if controller_of(event.object) is None and event.type != "DELETED":
-        labels = event.object["metadata"].get("labels") or {}
-        for one in desk.client.list(RESOURCE, event.object["metadata"]["namespace"]):
-            if from_label_selector(one["spec"]["selector"]).matches(labels):
-                yield key_of(one)
+        return [key_of(event.object)]
+    keys = concerned(desk.client, event, "Job", RESOURCE)
+    return keys if concerns_owner(event) else ()
 
 
 @attrs.define

@@ -159,7 +159,10 @@ class Snapshot:
 
     def place(self, pod: Json) -> None:
         """Count a Pod on its node, instead of what was known of it."""
-        info = PodInfo.of(pod)
+        name = self._places.get(pod["metadata"]["uid"])
+        known = self.infos[name].pods[pod["metadata"]["uid"]] if name is not None else None
+        same = known is not None and known.pod["spec"] == pod["spec"]
+        info = attrs.evolve(known, pod=pod) if known is not None and same else PodInfo.of(pod)
         self.forget(info.uid)
         name = self._places[info.uid] = pod["spec"]["nodeName"]
         self._info(name).add(info)

@@ -5,7 +5,7 @@ Source: kubernetes pkg/controller/statefulset/stateful_set_control.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +14,7 @@ from fakecluster.api.client import ApiError
 from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers import revisions
 from fakecluster.controllers.loop import Desk, Duty
-from fakecluster.controllers.ownership import Key, claimed, controller_of, key_of
+from fakecluster.controllers.ownership import Key, claimed, concerned, key_of
 from fakecluster.controllers.pods import (
     FINAL_PHASES,
     available_in_s,
@@ -42,19 +42,23 @@ RESOURCE = "statefulsets.apps"
 
 def notice(desk: Desk, event: WatchEvent) -> Iterable[Key]:
     """The StatefulSets that a change concerns."""
-    if event.resource == RESOURCE:
-        yield key_of(event.object)
-    if event.resource != "pods" or not concerns_owner(event):
-        return
-    for pod in (event.object, event.previous):
-        owner = pod and controller_of(pod)
-        if pod is not None and owner and owner["kind"] == "StatefulSet":
-            yield pod["metadata"]["namespace"], owner["name"]
-    if controller_of(event.object) is None and event.type != "DELETED":
-        namespace = event.object["metadata"]["namespace"]
-        for one in desk.client.list(RESOURCE, namespace):
-            if ordinal(one, event.object) is not None:
-                yield key_of(one)
+    return NOTICES[event.resource](desk, event)
+
+
+def _notice_pod(desk: Desk, event: WatchEvent) -> Iterable[Key]:
+    keys = concerned(desk.client, event, "StatefulSet", RESOURCE, matches=_could_be_member)
+    return keys if concerns_owner(event) else ()
+
+
+def _could_be_member(stateful_set: Json, pod: Json) -> bool:
+    return ordinal(stateful_set, pod) is not None
+
+
+NOTICES: dict[str, Callable[[Desk, WatchEvent], Iterable[Key]]] = {
+    RESOURCE: lambda desk, event: [key_of(event.object)],
+    "pods": _notice_pod,
+    revisions.RESOURCE: lambda desk, event: (),
+}
 
 
 @attrs.define
