@@ -36,7 +36,7 @@ def _from_inside(cluster: Cluster, service: Service, port: JsonObject, hosts: di
     for address in service.cluster_ips:
         family = ip_address(address).version
         for name, host in hosts.items():
-            wanted = expected(service, port, family=family, local_to=node_of[host.namespace] if local else "")
+            wanted = expected_in(cluster, service, port, family, node_of[host.namespace] if local else "")
             if not wanted.backends and not local:
                 yield Finding("reachable", words(service, port), "no endpoint is ready", WARNING)
                 break
@@ -61,6 +61,22 @@ def _from_outside(cluster: Cluster, service: Service, port: JsonObject) -> Itera
             place = (address, port["port"])
             name = f"outside by {address}"
             yield from _compare(cluster, "reachable", service, port, cluster.outside, name, place, wanted)
+
+
+def expected_in(cluster: Cluster, service: Service, port: JsonObject, family: int, local_to: str) -> Expectation:
+    """As `expected`, in the cluster's mode: ipvs falls back to all endpoints where a Local policy finds none.
+
+    It does so when the Service has another way that uses them all (kube-proxy's UsesClusterEndpoints).
+    """
+    wanted = expected(service, port, family=family, local_to=local_to)
+    spec = service.object["spec"]
+    is_external = spec["type"] in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
+    uses_all = spec.get("internalTrafficPolicy") != "Local" or (
+        is_external and spec.get("externalTrafficPolicy") != "Local"
+    )
+    if local_to and not wanted.backends and cluster.spec.proxy == "ipvs" and uses_all:
+        return expected(service, port, family=family)
+    return wanted
 
 
 def _compare(
