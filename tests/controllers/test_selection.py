@@ -95,6 +95,14 @@ def test_a_deleted_service_is_concerned_a_last_time(world):
     assert world.put("pods", pod("a", "10.244.0.3", ready=False)) == set()
 
 
+def test_the_services_concerned_come_in_the_order_of_their_names(world):
+    for name in ("zoo", "ant", "mouse"):
+        world.put("services", service(name))
+    changed = pod("a", "10.244.0.3", ready=False)
+    concerned = world.index.note(world.store.put("pods", changed))
+    assert [name for _, name in concerned] == ["ant", "mouse", "web", "zoo"]
+
+
 def test_other_namespaces_do_not_matter(world):
     far = pod("far", "10.244.0.9")
     far["metadata"]["namespace"] = "elsewhere"
