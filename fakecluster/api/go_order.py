@@ -1,6 +1,6 @@
 """The order in which Go writes an object's fields, where a message quotes an object.
 
-`data/field-order-1.36.json` holds the orders that recorded answers show; fields never seen come last.
+`data/field-order-1.36.json` holds, for each type, its fields in the order of the Go declaration.
 """
 
 from __future__ import annotations
