@@ -48,7 +48,8 @@ def _is_behind(deployment: JsonObject, service: JsonObject) -> bool:
     selector = service["spec"].get("selector") or {}
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
     same = service["metadata"]["namespace"] == deployment["metadata"]["namespace"]
-    return same and bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+    matches: bool = all(labels.get(key) == value for key, value in selector.items())
+    return bool(same and selector and matches)
 
 
 def watch(

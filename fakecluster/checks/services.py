@@ -66,14 +66,12 @@ def _from_outside(cluster: Cluster, service: Service, port: JsonObject) -> Itera
 def expected_in(cluster: Cluster, service: Service, port: JsonObject, family: int, local_to: str) -> Expectation:
     """As `expected`, in the cluster's mode: ipvs falls back to all endpoints where a Local policy finds none.
 
-    It does so when the Service has another way that uses them all (kube-proxy's UsesClusterEndpoints).
+    It does so when it knows them all at all: the Service is open to the outside (kube-proxy's UsesClusterEndpoints).
     """
     wanted = expected(service, port, family=family, local_to=local_to)
     spec = service.object["spec"]
     is_external = spec["type"] in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
-    uses_all = spec.get("internalTrafficPolicy") != "Local" or (
-        is_external and spec.get("externalTrafficPolicy") != "Local"
-    )
+    uses_all = is_external or spec.get("internalTrafficPolicy") != "Local"
     if local_to and not wanted.backends and cluster.spec.proxy == "ipvs" and uses_all:
         return expected(service, port, family=family)
     return wanted
