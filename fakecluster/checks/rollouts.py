@@ -83,7 +83,7 @@ def _is_complete(cluster: Cluster, deployment: JsonObject) -> bool:
         return False
     labels = now["spec"]["template"]["metadata"].get("labels") or {}
     pods = [pod for pod in cluster.api.list("pods", meta["namespace"]) if _carries(pod, labels)]
-    return len(pods) == replicas
+    return bool(len(pods) == replicas)
 
 
 def _carries(pod: JsonObject, labels: dict[str, str]) -> bool:
