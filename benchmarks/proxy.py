@@ -1,16 +1,21 @@
 """What a sync of kube-proxy costs, by mode and number of Services (10 endpoints each).
 
-Run: python benchmarks/proxy.py [SIZE...]; sizes are numbers of Services, by default 100 1000 5000. Times are this process's own.
+Run: python benchmarks/proxy.py [SIZE...]; sizes are numbers of Services, by default 100 1000 5000. Times are this
+process's own.
 
 "render" is kube-proxy's own work, "load" what the node's tools take to read its text (or to be asked for theirs). "one"
-is one endpoint replaced in one EndpointSlice. The last columns say how much dearer each got when the cluster grew.
+is one endpoint replaced in one EndpointSlice. The columns "x" say how much dearer each got when the cluster grew.
+
+The second table is what a Pod's first packet to the last Service costs the node: the rules that the real kernel would
+have walked, and this model's time.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from statistics import median
 from time import process_time
 from typing import Any
@@ -18,8 +23,10 @@ from typing import Any
 import attrs
 from rich.console import Console
 from rich.table import Table
+from scapy.layers.inet import IP, TCP
 
 from fakecluster.apps.relay import Relays
+from fakecluster.kernel.effects import Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.proxy import config
 from fakecluster.proxy.process import KubeProxy
@@ -33,6 +40,7 @@ MODES = ("iptables", "nftables", "ipvs", "userspace")
 LARGEST = {"userspace": 1000}
 ENDPOINTS = 10
 CHANGES = 5
+CONNECTIONS = 2000
 SLICES = "endpointslices.discovery.k8s.io"
 
 
@@ -77,11 +85,13 @@ def endpoint_slice(number: int, *, replaced: int = -1) -> Json:
 
 @attrs.frozen
 class Cost:
-    """Seconds: first sync (render, load), and one endpoint's change (both)."""
+    """Seconds: first sync (render, load), one endpoint's change (both); a new connection, and rules walked for it."""
 
     render_s: float
     load_s: float
     one_s: float
+    connection_s: float
+    rules_walked: int
 
     @property
     def full_s(self) -> float:
@@ -94,6 +104,7 @@ def measured(mode: str, services: int) -> Cost:
     netns = Netns("node", clock=clock, choices=Seeded(0))
     netns.add_interface("eth0")
     netns.run("ip address add 192.168.1.10/24 dev eth0")
+    netns.run("ip route add default via 192.168.1.1")
     node = TimedNode(netns)
     section = "iptables" if mode == "userspace" else mode
     document = {"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": mode, "clusterCIDR": "10.200.0.0/14"}
@@ -108,7 +119,30 @@ def measured(mode: str, services: int) -> Cost:
     proxy.start()
     clock.settle()
     full_s, load_s = process_time() - begin, node.load_s
-    return Cost(full_s - load_s, load_s, median(one_change(proxy, clock, number) for number in range(CHANGES)))
+    one_s = median(one_change(proxy, clock, number) for number in range(CHANGES))
+    return Cost(full_s - load_s, load_s, one_s, *new_connections(netns, services))
+
+
+def new_connections(netns: Netns, services: int) -> tuple[float, int]:
+    """Seconds for each of many SYNs of a Pod to the last Service, and the rules walked for one of them."""
+    netns.add_interface("veth1")
+    netns.run("sysctl -w net.ipv4.ip_forward=1")
+    netns.run("ip route add 10.200.255.1/32 dev veth1")
+    for address in ("192.168.1.1", "10.200.255.1"):
+        netns.neighbours[4, int(ip_address(address))] = bytes(6)
+    packets = [syn(services - 1, port) for port in range(20000, 20000 + CONNECTIONS)]
+    hops = [effect.hop for effect in netns.receive(packets.pop(), "veth1", trace=True) if isinstance(effect, Transmit)]
+    begin = process_time()
+    for packet in packets:
+        netns.receive(packet, "veth1")
+    each_s = (process_time() - begin) / len(packets)
+    return each_s, hops[0].rules_walked if hops and hops[0] else -1
+
+
+def syn(number: int, port: int) -> bytes:
+    """A SYN from a Pod's port to a Service."""
+    target = service(number)["spec"]["clusterIP"]
+    return bytes(IP(src="10.200.255.1", dst=target) / TCP(sport=port, dport=80, flags="S"))
 
 
 def one_change(proxy: KubeProxy, clock: Clock, number: int) -> float:
@@ -118,7 +152,17 @@ def one_change(proxy: KubeProxy, clock: Clock, number: int) -> float:
     return process_time() - begin
 
 
+def print_connections(costs: Mapping[tuple[str, int], Cost]) -> None:
+    table = Table(title="A Pod's first packet to the last Service")
+    for heading in ("mode", "Services", "rules walked", "µs"):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for (mode, size), cost in costs.items():
+        table.add_row(mode, str(size), str(cost.rules_walked), f"{cost.connection_s * 1e6:.0f}")
+    Console().print(table)
+
+
 def main(sizes: Sequence[int]) -> None:
+    costs: dict[tuple[str, int], Cost] = {}
     for mode in MODES:
         measured(mode, 1)  # what is imported and compiled once
     table = Table(title=f"kube-proxy syncs, {ENDPOINTS} endpoints a Service")
@@ -129,7 +173,7 @@ def main(sizes: Sequence[int]) -> None:
         for size in sizes:
             if size > LARGEST.get(mode, size):
                 continue
-            cost = measured(mode, size)
+            cost = costs[mode, size] = measured(mode, size)
             first = first or cost
             figures = (cost.render_s, cost.load_s, cost.full_s)
             growth = (cost.full_s / first.full_s, cost.one_s / first.one_s)
@@ -142,6 +186,7 @@ def main(sizes: Sequence[int]) -> None:
             )
         table.add_section()
     Console().print(table)
+    print_connections({place: cost for place, cost in costs.items() if place[0] != "userspace"})
 
 
 if __name__ == "__main__":
