@@ -119,9 +119,7 @@ class Kubelet:
             host.after(deadline_s, "deadline", uid)
         if self._start_delay_s:
             host.publish(uid)
-            host.after(self._start_delay_s, "start", uid)
-        else:
-            start(host, uid)
+        host.after(self._start_delay_s, "start", uid)  # each Pod has an event of its own
 
     def _update(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]

@@ -25,10 +25,10 @@ def _terms(pod: PodInfo, kind: str, how: str) -> list[Json]:
     return (affinity.get(kind) or {}).get(how) or []
 
 
-def has_terms(pod: PodInfo) -> bool:
+def has_terms(pod: Json) -> bool:
     """Whether a Pod's place depends on other Pods."""
-    affinity = pod.spec.get("affinity") or {}
-    return bool(affinity.get("podAffinity") or affinity.get("podAntiAffinity") or pod.spec.get(SPREAD))
+    affinity = pod["spec"].get("affinity") or {}
+    return bool(affinity.get("podAffinity") or affinity.get("podAntiAffinity") or pod["spec"].get(SPREAD))
 
 
 def _selector(term: Json, owner: PodInfo) -> Selector:

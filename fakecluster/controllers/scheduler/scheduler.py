@@ -6,7 +6,9 @@ fewest Pods, then the node's name.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
@@ -15,7 +17,7 @@ from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.node_affinity import preference
 from fakecluster.controllers.scheduler import preemption
 from fakecluster.controllers.scheduler.filters import FILTERS, Refusal
-from fakecluster.controllers.scheduler.pod_affinity import RELATIVE_FILTERS, attraction
+from fakecluster.controllers.scheduler.pod_affinity import RELATIVE_FILTERS, attraction, has_terms
 from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 from fakecluster.controllers.taints import untolerated
 
@@ -40,6 +42,8 @@ class Scheduler:
         self._inbox = api.watch(TARGET, {"pods", "nodes"})
         self._snapshot = Snapshot()
         self._waiting: dict[str, Json] = {}  # by uid: to be tried
+        self._queue: list[tuple[int, int, str]] = []  # heap of (-priority, age, uid): in which order
+        self._queued = 0
         self._refused: dict[str, Json] = {}  # by uid: no node would do
         self._nominated: dict[str, tuple[str, PodInfo]] = {}  # by uid: the node where room is being made
         clock.bind(TARGET, self.handle)
@@ -52,19 +56,36 @@ class Scheduler:
         copy._clock = clock
         copy._inbox = api.inbox(TARGET)
         copy._snapshot = self._snapshot.fork()
-        copy._waiting, copy._refused = self._waiting.copy(), self._refused.copy()
+        copy._waiting, copy._queue, copy._queued = self._waiting.copy(), self._queue.copy(), self._queued
+        copy._refused = self._refused.copy()
         copy._nominated = self._nominated.copy()
         clock.bind(TARGET, copy.handle)
         return copy
 
     def handle(self, payload: object) -> None:
-        """Take in what changed, then try every Pod that waits."""
+        """Take in what changed, then try the Pod whose turn it is; the next one has an event of its own."""
         for event in self._inbox.take():
             NOTICES[event.resource](self, event)
-        waiting = sorted(self._waiting.values(), key=lambda pod: -(pod["spec"].get("priority") or 0))
-        self._waiting.clear()
-        for pod in waiting:
+        pod = self._next()
+        if pod is not None:
             self._schedule(pod)
+            if self._waiting:
+                self._clock.schedule(TARGET, "next")
+
+    def _wait(self, pod: Json) -> None:
+        """Have a Pod tried when its turn comes: the highest priority first, then who waits longest."""
+        uid = pod["metadata"]["uid"]
+        if uid not in self._waiting:
+            self._queued += 1
+            heapq.heappush(self._queue, (-(pod["spec"].get("priority") or 0), self._queued, uid))
+        self._waiting[uid] = pod
+
+    def _next(self) -> Json | None:
+        while self._queue:
+            uid = heapq.heappop(self._queue)[2]
+            if uid in self._waiting:
+                return self._waiting.pop(uid)
+        return None
 
     def _notice_node(self, event: WatchEvent) -> None:
         name = event.object["metadata"]["name"]
@@ -87,7 +108,7 @@ class Scheduler:
             self._refused.pop(uid, None)
             self._snapshot.place(pod)
             if event.previous is None or _labels(event.previous) != _labels(pod):
-                self._retry()
+                self._retry(only=has_terms)
         else:
             self._notice_unplaced(pod, event)
 
@@ -101,11 +122,13 @@ class Scheduler:
             self._refused[uid] = pod  # only its status changed: our own writing
         else:
             self._refused.pop(uid, None)
-            self._waiting[uid] = pod
+            self._wait(pod)
 
-    def _retry(self) -> None:
-        self._waiting.update(self._refused)
-        self._refused.clear()
+    def _retry(self, *, only: Callable[[Json], bool] = lambda pod: True) -> None:
+        """Have Pods that fitted nowhere tried again."""
+        for uid, pod in [item for item in self._refused.items() if only(item[1])]:
+            del self._refused[uid]
+            self._wait(pod)
 
     def _schedule(self, pod: Json) -> None:
         info = PodInfo.of(pod)
