@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api import applies, creates, decoding, deletes, reads, status, updates
+from fakecluster.api import applies, conversion, creates, decoding, deletes, reads, status, updates
 from fakecluster.api.deletes import DeleteOptions
 from fakecluster.api.json_patch import PatchError, json_patch
 from fakecluster.api.patch import merge_patch
@@ -29,17 +29,19 @@ class Client:
     def get(self, resource: str, name: str, namespace: str = "") -> JsonObject:
         """The object; ApiError 404 when there is none."""
         found = self._resource(resource)
-        obj = self.server.store.get(resource, namespace, name)
+        obj = self.server.store.get(found.key, namespace, name)
         if obj is None:
             raise status.not_found(found.plural, found.group, name)
-        return obj
+        return conversion.presented(found, obj)
 
     def list(
         self, resource: str, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> list[JsonObject]:
         """The objects of a resource in the order of their keys, all namespaces when none is given."""
         found = self._resource(resource)
-        objects = self.server.store.list(resource, namespace)
+        objects = self.server.store.list(found.key, namespace)
+        if (found.api_version, found.kind) in conversion.STORED:
+            objects = [conversion.presented(found, obj) for obj in objects]
         if label_selector or field_selector:
             matches = reads.matcher(found, label_selector, field_selector)
             return [obj for obj in objects if matches(obj)]

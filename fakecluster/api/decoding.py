@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api import custom, diagnose, schema, status
+from fakecluster.api import conversion, custom, diagnose, schema, status
 from fakecluster.api.resources import Resource
 from fakecluster.api.status import JsonObject
 
@@ -37,7 +37,7 @@ def decoded(resource: Resource, obj: Any, validation: str = IGNORE) -> tuple[Jso
     if (meta := obj.get("metadata")) and meta.get("managedFields") == []:
         clean["metadata"]["managedFields"] = []  # an empty list asks to forget who manages what
     clean["apiVersion"], clean["kind"] = resource.api_version, resource.kind
-    return clean, warnings
+    return conversion.to_stored(resource, clean), warnings
 
 
 def _custom(resource: Resource, obj: Any, validation: str) -> tuple[JsonObject, list[str]]:

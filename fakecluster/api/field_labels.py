@@ -45,6 +45,7 @@ LABELS: dict[str, tuple[str, ...]] = {
         "type",
     ),
     "certificatesigningrequests.certificates.k8s.io": ("spec.signerName",),
+    "resourceslices.resource.k8s.io": ("spec.nodeName", "spec.driver"),
     "ipaddresses.networking.k8s.io": ("spec.parentRef.group", "spec.parentRef.resource"),
 }
 #: Kinds whose own conversion names no list of fields in its refusal.

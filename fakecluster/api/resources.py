@@ -24,6 +24,10 @@ class Subresource:
     version: str = ""
 
 
+#: Resources whose objects are those of another one.
+STORED_AS = {"events.events.k8s.io": "events"}
+
+
 @attrs.frozen
 class Resource:
     """One resource in one version, as discovery shows it."""
@@ -40,11 +44,12 @@ class Resource:
     subresources: dict[str, Subresource] = attrs.field(factory=dict, hash=False)
     list_kind: str = ""  # custom resources may name it otherwise than <kind>List
     custom: Any = attrs.field(default=None, eq=False, repr=False)  # the version of its CustomResourceDefinition
-    key: str = attrs.field(init=False)  # "pods", "deployments.apps"
+    key: str = attrs.field(init=False)  # where objects are stored: "pods", "deployments.apps"
     api_version: str = attrs.field(init=False)  # "v1", "apps/v1"
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "key", qualified(self.plural, self.group))
+        name = qualified(self.plural, self.group)
+        object.__setattr__(self, "key", STORED_AS.get(name, name))
         object.__setattr__(self, "api_version", f"{self.group}/{self.version}" if self.group else self.version)
 
     @property
@@ -69,7 +74,7 @@ class Registry:
         self._by_key: dict[str, Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         for resource in by_path.values():
-            self._by_key.setdefault(resource.key, resource)
+            self._by_key.setdefault(qualified(resource.plural, resource.group), resource)
             self._by_kind.setdefault((resource.api_version, resource.kind), resource)
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:

@@ -119,8 +119,8 @@ def storage_version_hash(resource: Resource) -> str:
 
 
 #: Kinds that are stored in another version or group than the one they are served in.
-STORAGE_VERSIONS: dict[str, str] = {}
-STORAGE_GROUPS: dict[str, str] = {"events.events.k8s.io": ""}
+STORAGE_VERSIONS = {"horizontalpodautoscalers.autoscaling": "v2"}
+STORAGE_GROUPS = {"events": ""}
 
 
 def _aggregated(call: Call, groups: list[str]) -> Response | None:
@@ -137,7 +137,16 @@ def _aggregated(call: Call, groups: list[str]) -> Response | None:
         "metadata": {},
         "items": items,
     }
-    return Response(200, value, media)
+    return tagged(call, Response(200, value, media, headers=[("Vary", "Accept")]))
+
+
+def tagged(call: Call, response: Response) -> Response:
+    """The answer with its ETag, or 304 when the client has it already."""
+    tag = f'"{hashlib.sha512(response.body).hexdigest().upper()}"'
+    if tag in call.headers.get("if-none-match", ""):
+        return Response(304, content=b"", headers=[("ETag", tag), ("Vary", "Accept")])
+    response.headers.append(("ETag", tag))
+    return response
 
 
 def _aggregated_group(registry: Registry, group: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import applies, decoding, managed, status, strategy, updates
+from fakecluster.api import applies, conversion, decoding, managed, status, strategy, updates
 from fakecluster.api.go_order import in_go_order, touched_by_merge, touched_by_operations
 from fakecluster.api.go_values import go_json, go_map_text
 from fakecluster.api.json_patch import PatchError, json_patch, unknown_fields
@@ -60,8 +60,8 @@ def patch(call: Call, resource: Resource, make: MakeRequest) -> tuple[Stored, bo
 
 
 def _patched(call: Call, request: Request, media: str, before: Stored, value: Any, validation: str) -> JsonObject:
-    old = managed.with_managed_fields(before.object, before.managed)
     resource = request.resource
+    old = managed.with_managed_fields(conversion.presented(resource, before.object), before.managed)
     try:
         result = APPLIERS[media](resource, old, value)
     except PatchError as problem:

@@ -54,6 +54,8 @@ def through_kubelet(call: Call, resource: Resource) -> Response:
     request = objects.request_of(call, resource)
     pod = objects.stored_or_404(request).object
     node = pod["spec"].get("nodeName", "")
+    if not node and call.target.subresource == "log":
+        return Response(204, content=b"")  # the real server knows no place to ask and says nothing
     if not node:
         raise status.bad_request(f"pod {request.name} does not have a host assigned")
     if call.server.store.get("nodes", "", node) is None:

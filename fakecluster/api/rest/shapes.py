@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.api import managed, reads, status, tables
+from fakecluster.api import conversion, managed, reads, status, tables
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.options import first
@@ -35,7 +35,7 @@ def object_shape(call: Call, resource: Resource) -> Shape:
         return lambda obj: table.render([obj], _version_of(obj), include, now_s)
     if accepted.shape == "PartialObjectMetadata":
         return partial
-    return ordered
+    return lambda obj: ordered(conversion.presented(resource, obj))
 
 
 def _version_of(obj: JsonObject) -> JsonObject:
@@ -72,7 +72,10 @@ def list_shape(call: Call, resource: Resource) -> Callable[[reads.Page], Any]:
             meta["continue"] = ""
         if page.remaining is not None:
             meta["remainingItemCount"] = page.remaining
-        objects = [managed.with_managed_fields(stored.object, stored.managed) for stored in page.items]
+        objects = [
+            managed.with_managed_fields(conversion.presented(resource, stored.object), stored.managed)
+            for stored in page.items
+        ]
         if shape == "Table":
             include, now_s = first(call.query, "includeObject"), call.server.clock.unix_s
             return tables.for_resource(resource).render(objects, meta, include, now_s)

@@ -100,7 +100,7 @@ def for_resource(resource: Resource) -> Table:
     if resource.custom is not None:
         extra = resource.custom.printer_columns
         return Table((_name(), *custom_columns(extra)), lambda obj, now: custom_row(extra, obj, now))
-    key = "events" if resource.key == "events.events.k8s.io" else resource.key
+    key = resource.key
     columns = _recorded().get(key)
     if columns is None and key in OTHERS:
         columns = tuple(_common(column) for column in OTHERS[key])
