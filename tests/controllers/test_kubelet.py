@@ -387,3 +387,18 @@ def test_containers_that_are_over_first_are_reported_while_the_others_go():
     assert state(shop, "p", "fast")["state"]["terminated"]["exitCode"] == 143
     assert "running" in state(shop, "p", "slow")["state"]
     assert conditions(shop, "p")["Ready"] == "False"
+
+
+def test_a_node_takes_pods_past_the_scheduler_only_as_long_as_they_fit():
+    shop = Workshop("a")
+    half = [container(resources={"requests": {"cpu": "2500m"}})]
+    shop.create(pod("first", nodeName="a", containers=half, restartPolicy="Never"))
+    shop.create(pod("second", nodeName="a", containers=half))
+    status = shop.pod("second")["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "OutOfcpu")
+    assert status["message"] == (
+        "Pod was rejected: Node didn't have enough resource: cpu, requested: 2500, used: 2500, capacity: 4000"
+    )
+    shop.exit("first", 0)
+    shop.create(pod("third", nodeName="a", containers=half))
+    assert shop.phases() == {"first": "Succeeded", "second": "Failed", "third": "Running"}

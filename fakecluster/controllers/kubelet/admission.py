@@ -5,7 +5,6 @@ Source: kubernetes pkg/kubelet/lifecycle/predicate.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from fakecluster.api.kinds_workload.quantity import parse_quantity
@@ -18,21 +17,18 @@ from fakecluster.controllers.taints import untolerated
 Json = dict[str, Any]
 
 
-def refusal(node: Json | None, pod: Json, running: Iterable[Json]) -> tuple[str, str] | None:
-    """(reason, message) why a Pod may not run beside those that do, or None; the scheduler's choices are trusted."""
-    if node is None or is_true(pod, "PodScheduled"):
+def refusal(node: Json | None, pod: PodInfo, usage: NodeInfo) -> tuple[str, str] | None:
+    """(reason, message) why a Pod may not run beside those of `usage`, or None; the scheduler's choices are trusted."""
+    if node is None or is_true(pod.pod, "PodScheduled"):
         return None
-    info, own = NodeInfo(node["metadata"]["name"]), PodInfo.of(pod)
-    info.node = node
-    for other in running:
-        info.add(PodInfo.of(other))
-    for found in insufficient(own, info):
-        return _out_of(found.reason, own, info)
-    if not selects_node(pod["spec"], node):
+    usage.node = node
+    for found in insufficient(pod, usage):
+        return _out_of(found.reason, pod, usage)
+    if not selects_node(pod.spec, node):
         return "NodeAffinity", "Pod was rejected: Predicate NodeAffinity failed"
-    if ports_taken(own, info):
+    if ports_taken(pod, usage):
         return "NodePorts", "Pod was rejected: Predicate NodePorts failed"
-    if untolerated(info.taints, pod["spec"].get("tolerations") or [], ("NoExecute",)):
+    if untolerated(usage.taints, pod.spec.get("tolerations") or [], ("NoExecute",)):
         return "TaintToleration", "Pod was rejected: Predicate TaintToleration failed"
     return None
 

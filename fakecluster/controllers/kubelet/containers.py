@@ -203,6 +203,7 @@ def finish(host: Host, uid: str, exit_code: int = 0) -> None:
             host.runtime.stop_container(host.node_name, run.pod, container.name)
             state = _terminated(host, uid, container, exit_code)
             run = host.keep_container(uid, attrs.evolve(container, state=state, ready=False, started=False))
+    host.usage.remove(uid)
     if run.ips is not None:
         host.runtime.remove_sandbox(host.node_name, run.pod)
     host.keep(attrs.evolve(run, finished=True))

@@ -14,6 +14,7 @@ from fakecluster.controllers.timestamps import timestamp
 if TYPE_CHECKING:
     from fakecluster.controllers.events import EventRecorder
     from fakecluster.controllers.runtime import PodRuntime
+    from fakecluster.controllers.scheduler.snapshot import NodeInfo
     from fakecluster.sim import Clock
 
 Json = dict[str, Any]
@@ -26,7 +27,7 @@ def target(node_name: str) -> str:
 
 @attrs.define
 class Host:
-    """One node, seen by its kubelet; `pods` (by uid) is all that changes."""
+    """One node, seen by its kubelet; `pods` (by uid) and what the unfinished ones use is all that changes."""
 
     node_name: str
     client: Client
@@ -34,6 +35,11 @@ class Host:
     runtime: PodRuntime
     events: EventRecorder
     pods: dict[str, PodRun]
+    usage: NodeInfo
+
+    def fork(self, client: Client, clock: Clock, runtime: PodRuntime, events: EventRecorder) -> Host:
+        """The same node of a copied cluster."""
+        return Host(self.node_name, client, clock, runtime, events, self.pods.copy(), self.usage.fork())
 
     def after(self, delay_s: float, *payload: object) -> None:
         """Let the kubelet handle `payload` in a while."""

@@ -13,6 +13,7 @@ from fakecluster.controllers.kubelet import admission, containers, probing, regi
 from fakecluster.controllers.kubelet.host import Host, target
 from fakecluster.controllers.kubelet.run import new_run
 from fakecluster.controllers.nodes import lifecycle
+from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo
 from fakecluster.controllers.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Kubelet:
         self.node_name, self._start_delay_s = node_name, start_delay_s
         client = Client(api, user=f"system:node:{node_name}", agent="kubelet")
         events = EventRecorder(client, clock, "kubelet", host=node_name)
-        self._host = Host(node_name, client, clock, runtime, events, {})
+        self._host = Host(node_name, client, clock, runtime, events, {}, NodeInfo(node_name))
         self._silence: Event | None = None
         self._inbox = api.watch(target(node_name), {"pods"})
         clock.bind(target(node_name), self.handle)
@@ -48,7 +49,9 @@ class Kubelet:
         copy.node_name, copy._start_delay_s = self.node_name, self._start_delay_s
         client = Client(api, user=f"system:node:{self.node_name}", agent="kubelet")
         events = self._host.events.fork(client, clock)
-        copy._host = Host(self.node_name, client, clock, runtime, events, self._host.pods.copy())
+        copy._host = Host(
+            self.node_name, client, clock, runtime, events, self._host.pods.copy(), self._host.usage.fork()
+        )
         copy._silence = self._silence
         copy._inbox = api.inbox(target(self.node_name))
         clock.bind(target(self.node_name), copy.handle)
@@ -102,8 +105,9 @@ class Kubelet:
             return
         host = self._host
         node = host.client.server.store.get("nodes", "", self.node_name)
-        others = (run.pod for run in host.pods.values() if not run.finished)
-        refused = admission.refusal(node, pod, others)
+        info = PodInfo.of(pod)
+        refused = admission.refusal(node, info, host.usage)
+        host.usage.add(info)
         run = host.keep(new_run(pod, timestamp(host.clock)))
         if refused is not None:
             host.events.warning(pod, *refused)
