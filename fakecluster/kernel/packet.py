@@ -254,7 +254,7 @@ class Skb:
             return False
         if self.proto == UDP and self.family == 4 and not (self.data[at] or self.data[at + 1]):
             return True
-        return checksum(self.data[self.l4 :], self._pseudo_header_sum()) == 0
+        return checksum(self.data[self.l4 :], self.pseudo_header_sum()) == 0
 
     def refresh_l4_checksum(self) -> None:
         """Compute the transport checksum anew."""
@@ -266,10 +266,11 @@ class Skb:
             return
         at = self.l4 + offset
         self.data[at : at + 2] = b"\0\0"
-        value = checksum(self.data[self.l4 :], self._pseudo_header_sum())
+        value = checksum(self.data[self.l4 :], self.pseudo_header_sum())
         _U16.pack_into(self.data, at, value or (0xFFFF if self.proto == UDP else 0))
 
-    def _pseudo_header_sum(self) -> int:
+    def pseudo_header_sum(self) -> int:
+        """The sum over addresses, protocol and length that transport checksums include."""
         if self.proto == ICMP:
             return 0
         size = 4 if self.family == 4 else 16

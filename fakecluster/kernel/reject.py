@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fakecluster.kernel import icmp
-from fakecluster.kernel.hooks import Hook, HookContext
-from fakecluster.kernel.packet import ACK, FIN, RST, SYN, TCP, Skb
+from fakecluster.kernel.hooks import HookContext
+from fakecluster.kernel.packet import ACK, AH, DCCP, ESP, FIN, GRE, RST, SCTP, SYN, TCP, UDP, UDPLITE, Skb, checksum
 
 #: --reject-with word -> (ICMP type, code)
 KINDS4 = {
@@ -16,6 +16,8 @@ KINDS4 = {
     "icmp-host-prohibited": (icmp.DEST_UNREACH, icmp.HOST_ANO),
     "icmp-admin-prohibited": (icmp.DEST_UNREACH, icmp.PKT_FILTERED),
 }
+#: Protocols with other integrity checks, or checksums over a part.
+OTHER_INTEGRITY = frozenset((AH, ESP, SCTP, UDPLITE, DCCP))
 KINDS6 = {
     "icmp6-no-route": (icmp.V6_UNREACH, icmp.V6_NO_ROUTE),
     "icmp6-adm-prohibited": (icmp.V6_UNREACH, icmp.V6_ADM_PROHIBITED),
@@ -33,16 +35,30 @@ def reject(skb: Skb, ctx: HookContext, kind: str) -> None:
         send_reset(skb, ctx)
         return
     number, code = (KINDS4 if skb.family == 4 else KINDS6)[kind]
-    if skb.family == 4 and not _quotable(skb, ctx):
-        return
-    icmp.send_error(netns, skb, number, code)
+    if _quotable(skb):
+        icmp.send_error(netns, skb, number, code)
 
 
-def _quotable(skb: Skb, ctx: HookContext) -> bool:
-    """nf_send_unreach answers no fragments but the first, and no packet whose checksum is wrong."""
+def _quotable(skb: Skb) -> bool:
+    """nf_send_unreach() answers no later fragments, and no packet whose checksum is wrong."""
     if skb.frag_offset:
         return False
-    return ctx.hook not in (Hook.INPUT, Hook.FORWARD, Hook.PREROUTING) or skb.l4_checksum_ok()
+    return not _is_verified(skb) or payload_checksum(skb) == 0
+
+
+def _is_verified(skb: Skb) -> bool:
+    """nf_reject_verify_csum(): whether the protocol has a checksum over all of its payload; unknown ones count as such."""
+    if skb.proto == UDP:
+        return len(skb.data) < skb.l4 + 8 or any(skb.data[skb.l4 + 6 : skb.l4 + 8])
+    if skb.proto == GRE:
+        return len(skb.data) > skb.l4 and bool(skb.data[skb.l4] & 0x80)
+    return skb.proto not in OTHER_INTEGRITY
+
+
+def payload_checksum(skb: Skb) -> int:
+    """nf_checksum(): the sum over the payload, 0 when it is right; with the pseudo header where the kernel takes it."""
+    with_header = skb.family == 6 or skb.proto in (TCP, UDP)
+    return checksum(skb.data[skb.l4 :], skb.pseudo_header_sum() if with_header else 0)
 
 
 def send_reset(skb: Skb, ctx: HookContext) -> None:
