@@ -1,4 +1,4 @@
-"""Write docs/fidelity.md from the dispatch tables of the code and from docs/simplified.toml. Run: make docs"""
+"""Write the generated pages: fidelity.md (dispatch tables, simplified.toml) and packet-path.svg. Run: make docs"""
 
 from __future__ import annotations
 
@@ -83,14 +83,15 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the page; with --check only say whether it is current."""
-    path = DOCS / "fidelity.md"
-    text = page()
-    if "--check" in sys.argv:
-        sys.exit(
-            0 if path.exists() and path.read_text() == text else "docs/fidelity.md is out of date: run `make docs`"
-        )
-    path.write_text(text)
+    """Write the pages; with --check only say whether they are current."""
+    from picture import svg
+
+    for name, text in {"fidelity.md": page(), "packet-path.svg": svg()}.items():
+        path = DOCS / name
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"docs/{name} is out of date: run `make docs`")
 
 
 if __name__ == "__main__":
