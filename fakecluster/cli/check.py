@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -19,7 +19,7 @@ from fakecluster.cluster import Cluster
 FAILED = 1
 
 
-class Output(str, Enum):
+class Output(StrEnum):
     """How findings are printed."""
 
     text = "text"
@@ -46,7 +46,10 @@ def check(
     cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
     findings = _run(cluster, names)
     if output is Output.json:
-        rows = [{"check": f.check, "subject": f.subject, "severity": f.severity, "problem": f.problem} for f in findings]
+        rows = [
+            {"check": one.check, "subject": one.subject, "severity": one.severity, "problem": one.problem}
+            for one in findings
+        ]
         print(json.dumps(rows, indent=2))
     else:
         _print(findings, names)

@@ -1,7 +1,8 @@
 """What the nf_tables backend makes of port matches: it turns them into native comparisons and reads those back.
 
 So several tcp (or udp) matches of a rule come back as one, an inverted range that begins at 0 as the range of the
-other ports, and "not any port" as nothing: it is not compared at all. Source: nft.c (add_nft_tcpudp), nft-ruleparse.c (nft_parse_transport_cmp/_range).
+other ports, and "not any port" as nothing: it is not compared at all. Source: nft.c (add_nft_tcpudp), nft-ruleparse.c
+(nft_parse_transport_cmp/_range).
 """
 
 from __future__ import annotations
