@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.components import template
 from fakecluster.cluster.hosts import host_of
+from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import Twin
 from fakecluster.cni import Runtime
@@ -57,6 +60,8 @@ class Cluster:
         self.traces: list[PacketTrace] = []
         #: what was applied, in order, as it was given
         self.applied: list[JsonObject] = []
+        #: held while the simulation is touched: a lock while the cluster is served over HTTP
+        self.guard: AbstractContextManager[Any] = nullcontext()
 
     # --- the parts
 
@@ -83,7 +88,19 @@ class Cluster:
     @property
     def api(self) -> Client:
         """The API: `api.get("services", "web", "default")`, create, update, patch, delete, list."""
-        return self.parts.client
+        if isinstance(self.guard, nullcontext):
+            return self.parts.client
+        return GuardedClient(self.parts.server, self.guard)
+
+    def serve(self, *, port: int = 0, tls: bool = True, clock: str = "virtual") -> ServedApi:
+        """Serve the API on loopback, for kubectl and any client: `with cluster.serve() as api:` (api.url, api.token).
+
+        `clock` says how time passes meanwhile: virtual (only by `advance`), real, accelerated. Needs the extra `http`.
+        """
+        # by name: what serves stands above the cluster, and its dependencies are optional
+        http = importlib.import_module("fakecluster.http.served_cluster")
+        served: ServedApi = http.ServedCluster(self, port=port, tls=tls, clock=clock)
+        return served
 
     @property
     def relays(self) -> bool:
@@ -100,9 +117,10 @@ class Cluster:
         """
         done: list[Applied] = []
         try:
-            for one in apply(self.api, source, namespace=namespace):
-                done.append(one)
-                self.applied.append(one.manifest)
+            with self.guard:
+                for one in apply(self.api, source, namespace=namespace):
+                    done.append(one)
+                    self.applied.append(one.manifest)
         except ManifestError as refused:
             refused.applied = tuple(str(one) for one in done)
             raise
@@ -120,7 +138,8 @@ class Cluster:
     def delete(self, resource: str, name: str, namespace: str = "default", *, settle: bool = True) -> None:
         """Delete an object (`delete("pods", "web-1")`) and settle. Raises `ApiError`."""
         namespaced = self.parts.server.registry.by_key(resource).namespaced
-        self.api.delete(resource, name, namespace if namespaced else "")
+        with self.guard:
+            self.api.delete(resource, name, namespace if namespaced else "")
         if settle:
             self.settle()
 
@@ -128,16 +147,19 @@ class Cluster:
 
     def settle(self) -> None:
         """Run everything that is due now to a fixed point; no time passes. Raises `SettleError` for a loop."""
-        self.clock.settle()
+        with self.guard:
+            self.clock.settle()
 
     def step(self) -> str | None:
         """Run one event that is due now; returns its target (`kubelet@a`, `network`...), None when nothing is due."""
-        event = self.clock.step()
+        with self.guard:
+            event = self.clock.step()
         return event.target if event else None
 
     def advance(self, seconds: float) -> None:
         """Let virtual time pass; timers run in order."""
-        self.clock.advance(seconds)
+        with self.guard:
+            self.clock.advance(seconds)
 
     def hold(self, target: str) -> None:
         """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
@@ -196,7 +218,8 @@ class Cluster:
         spec = NodeSpec.of(node)
         if spec.name in self.runtime.nodes:
             raise ValueError(f"node {spec.name} exists")
-        self.parts.add_node(spec)
+        with self.guard:
+            self.parts.add_node(spec)
         self.parts.spec = attrs.evolve(self.spec, nodes=(*self.spec.nodes, spec))
         self.settle()
         return Node(self, spec.name)
@@ -206,15 +229,17 @@ class Cluster:
     def fork(self, *, proxy: str = "", choices: Choices | None = None) -> Cluster:
         """An independent copy; with `proxy`, its kube-proxies are restarted in that mode."""
         copy = Cluster.__new__(Cluster)
-        copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
-        copy.traces, copy.applied = [], self.applied.copy()
+        with self.guard:
+            copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
+        copy.traces, copy.applied, copy.guard = [], self.applied.copy(), nullcontext()
         if proxy and proxy != self.spec.proxy:
             copy.parts.set_proxy(proxy)
         return copy
 
     def twin(self, choices: Choices) -> Twin | Cluster:
         """A copy to try packets out in: of everything in userspace mode, else of the network alone."""
-        return self.fork(choices=choices) if self.relays else Twin.of(self.parts, choices)
+        with self.guard:
+            return self.fork(choices=choices) if self.relays else Twin.of(self.parts, choices)
 
     def outcomes(self, what: Any, *, source: str = "outside", explain: bool = False) -> Outcomes:
         """Exact outcomes of a packet or connection from a host named as in traces (`pod/client`, `node/a`)."""

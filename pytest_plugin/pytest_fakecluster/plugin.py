@@ -11,6 +11,7 @@ from pytest_fakecluster import options
 
 if TYPE_CHECKING:
     from fakecluster import Cluster
+    from fakecluster.http import Served
 
 MARKER = "fakecluster"
 MARKER_HELP = (
@@ -114,6 +115,13 @@ def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) ->
 def cluster(fakecluster: Cluster) -> Cluster:
     """Short for `fakecluster`."""
     return fakecluster
+
+
+@pytest.fixture
+def fakecluster_api(fakecluster: Cluster) -> Generator[Served, None, None]:
+    """The API of `fakecluster` over HTTPS on loopback: `url`, `token`, `ca_file`, `kubeconfig` (a file)."""
+    with fakecluster.serve() as served:
+        yield served
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

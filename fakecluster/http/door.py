@@ -1,0 +1,78 @@
+"""The one way into a served cluster: a lock, and a bell that rings when something was stored while it was held.
+
+Requests, the pace of the clock and the cluster's own methods all hold the lock while they touch the simulation. Whoever
+lets go of it last rings the bell if the store has moved on; the watches that are open then look for their events.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+from fakecluster.api.rest.response import Response
+from fakecluster.api.server import ApiServer
+from fakecluster.sim import Clock
+
+#: Methods that change nothing, after which nothing new can be due.
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Simulation(Protocol):
+    """What is served: an API server and the clock that everything behind it runs on."""
+
+    @property
+    def server(self) -> ApiServer: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+
+class Door:
+    """The lock around one simulation; `with door:` is re-entrant."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+        self.bells: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._seen = simulation.server.store.revision
+
+    @property
+    def server(self) -> ApiServer:
+        return self.simulation.server
+
+    def __enter__(self) -> Door:
+        self._lock.acquire()
+        self._depth += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, why: BaseException | None, at: TracebackType | None) -> None:
+        self._depth -= 1
+        revision = self.server.store.revision
+        moved = not self._depth and revision != self._seen
+        if moved:
+            self._seen = revision
+        self._lock.release()
+        if moved:
+            for ring in tuple(self.bells):
+                ring()
+
+    def request(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, user: str) -> Response:
+        """Answer one request; what a write makes due at once is done before the answer leaves."""
+        with self:
+            response = self.server.request(method, path, query, headers, body, user)
+            if method not in READING:
+                self.settle()
+        return response
+
+    def settle(self) -> None:
+        """Run what is due now."""
+        with self:
+            self.simulation.clock.settle()
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        with self:
+            self.simulation.clock.advance(seconds)
