@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
 
 
-class Pace(str, Enum):
+class Pace(StrEnum):
     """How time passes in the cluster."""
 
     real = "real"
@@ -21,7 +21,7 @@ class Pace(str, Enum):
 
 def serve(
     manifests: Annotated[
-        list[Path] | None, typer.Argument(help="Manifests to apply first.", show_default=False)
+        list[Path] | None, typer.Argument(help="Manifests to apply.", show_default=False)
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0: any.")] = 0,
     kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="Write the kubeconfig to this file.")] = None,

@@ -1,4 +1,4 @@
-"""The API over HTTP(S) on loopback, for kubectl and every other client, and in-process transports for Python clients."""
+"""The API over HTTP(S) on loopback for kubectl and every other client; in-process transports for Python clients."""
 
 from fakecluster.http.serving import Served, serve
 

@@ -1,4 +1,4 @@
-"""From an API response to the status, headers and bytes of an HTTP answer: warnings, entity tags, compression, audit ids."""
+"""From an API response to what is sent: status, headers (warnings, entity tags, audit ids), perhaps compressed bytes."""
 
 from __future__ import annotations
 

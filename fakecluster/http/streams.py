@@ -1,4 +1,4 @@
-"""Watches on the wire: JSON lines, sent as they happen, until the client leaves, the time is up or the window is passed."""
+"""Watches on the wire: JSON lines, sent as they happen, until the client leaves, time is up or the window is passed."""
 
 from __future__ import annotations
 
