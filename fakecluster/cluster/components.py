@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
-from fakecluster.cluster import dns, proxies, system
+from fakecluster.cluster import dns, dns_objects, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cni import AddressPlan, Runtime
@@ -81,11 +81,9 @@ class Components:
 
     def add_dns(self) -> None:
         """Cluster DNS, before the first Pod, so that kubelets can name its address."""
-        self.dns = dns.ClusterDns(self.server, self.clock, self.choices)
-        self.runtime.programs = {system.DNS_IMAGE: dns.program_of(self.dns)}
-        self.runtime.cluster_dns = (system.dns_address(self.runtime.plan),)
-        for obj in system.dns_objects(self.runtime.plan):
-            self.client.create("services" if obj["kind"] == "Service" else "pods", obj)
+        self.dns = dns.ClusterDns(self.server, self.clock, self.choices, self.runtime)
+        for resource, obj in dns_objects.dns_objects(self.runtime.plan):
+            self.client.create(resource, obj)
 
     def add_node(self, node: NodeSpec) -> None:
         """One more node, registered and Ready, with its kubelet and kube-proxy."""
@@ -118,11 +116,8 @@ class Components:
         clock = self.clock.fork()
         network = self.network.fork(clock, choices)
         server = self.server.fork(clock, choices)
-        copied_dns = self.dns.fork(server, clock, choices) if self.dns else None
-        programs = {system.DNS_IMAGE: dns.program_of(copied_dns)} if copied_dns else {}
-        if copied_dns:
-            copied_dns.adopt(network)
-        runtime = self.runtime.fork(network, programs={**self.runtime.programs, **programs})
+        runtime = self.runtime.fork(network)
+        copied_dns = self.dns.fork(server, clock, choices, runtime) if self.dns else None
         return Components(
             spec=self.spec,
             clock=clock,

@@ -1,23 +1,37 @@
-"""Cluster DNS in the cluster: a component that watches, and the program in the Pods that answers packets."""
+"""Cluster DNS in the cluster: what its Pods watch, the Corefiles that they run with, and the processes in them.
+
+All processes read one index of the API's objects, kept by the clock target `coredns`; holding that target makes their
+answers stale. Each has caches and upstreams of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from fakecluster.cluster import dns_program
+from fakecluster.cluster.dns_objects import CONFIG_MAPS, COREFILE, DNS_IMAGE, DNS_NAMESPACE, config_map_of, dns_address
+from fakecluster.cluster.dns_program import DNS_PORT, DnsProcess, DnsProgram, UpstreamProgram
+from fakecluster.cluster.outside_dns import ZoneProgram
+from fakecluster.cni.nodes import OUTSIDE
+from fakecluster.discovery import corefile
+from fakecluster.discovery.index import DnsIndex
 from fakecluster.discovery.server import DnsServer
-from fakecluster.kernel.sockets import Socket
-from fakecluster.kernel.tcp_socket import TcpConnection
+from fakecluster.errors import RuleSyntaxError, Unsupported
+from fakecluster.kernel.sockets import Program, Socket
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
+    from fakecluster.api.store import WatchEvent
+    from fakecluster.cni import Runtime
     from fakecluster.fabric.network import Network
+    from fakecluster.kernel.netns import Netns
 
+JsonObject = dict[str, Any]
 TARGET = "coredns"
-#: What the kubernetes plugin watches.
-RESOURCES = frozenset(("services", "endpointslices.discovery.k8s.io", "pods", "namespaces"))
 #: resource -> the kind that the index knows it by (list items carry none)
 KINDS = {
     "services": "Service",
@@ -25,76 +39,177 @@ KINDS = {
     "pods": "Pod",
     "namespaces": "Namespace",
 }
+#: What the kubernetes plugin watches, and the ConfigMaps that the kubelets mount.
+RESOURCES = frozenset((*KINDS, "configmaps"))
 
 
 class ClusterDns:
-    """CoreDNS' view of the API, bound to the clock target `coredns`."""
+    """The DNS of one cluster, bound to the clock target `coredns`.
 
-    def __init__(self, api: ApiServer, clock: Clock, choices: Choices) -> None:
-        self.server = DnsServer(clock, choices)
+    `log` has what the processes say about their Corefiles; `corefiles` are those in force for new processes.
+    """
+
+    def __init__(self, api: ApiServer, clock: Clock, choices: Choices, runtime: Runtime) -> None:
+        self.index = DnsIndex()
+        self.corefiles: dict[str, str] = {}
+        self.processes: dict[str, DnsProcess] = {}
+        self.log: list[str] = []
         self._inbox = api.watch(TARGET, RESOURCES)
+        self._bind(clock, choices, runtime)
+        plan, outside = runtime.plan, runtime.network.namespaces[OUTSIDE]
+        runtime.node_resolv_conf = "".join(f"nameserver {plan.gateway(family)}\n" for family in plan.families)
+        runtime.cluster_dns = (dns_address(plan),)
+        program = ZoneProgram(runtime.outside_dns)
+        for protocol in ("udp", "tcp"):
+            runtime.listen(outside, protocol, DNS_PORT, program, owner=("", "outside"), name="outside DNS")
+
+    def _bind(self, clock: Clock, choices: Choices, runtime: Runtime) -> None:
+        self._clock, self._choices, self._runtime = clock, choices, runtime
         clock.bind(TARGET, self.handle)
+        clock.bind(dns_program.TARGET, self._timed_out)
+        runtime.programs = {**runtime.programs, DNS_IMAGE: self.start}
+
+    # --- what the API says
 
     def handle(self, payload: object) -> None:
-        """Take in what has changed."""
+        """Take in what has changed. Raises `Unsupported` for a Corefile that asks for what is not modelled."""
+        refused: Unsupported | None = None
         for event in self._inbox.take():
-            self.server.index.apply(KINDS[event.resource], event.object, deleted=event.type == "DELETED")
+            if event.resource == "configmaps":
+                try:
+                    self._configure(event)
+                except Unsupported as gap:
+                    refused = gap
+                continue
+            self.index.apply(KINDS[event.resource], event.object, deleted=event.type == "DELETED")
+            if event.resource == "pods" and event.type == "DELETED":
+                self.processes.pop(event.object["metadata"]["uid"], None)
+        if refused is not None:
+            raise refused
 
-    def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> ClusterDns:
+    def _configure(self, event: WatchEvent) -> None:
+        metadata = event.object["metadata"]
+        name = metadata["name"]
+        if metadata.get("namespace") != DNS_NAMESPACE or name not in CONFIG_MAPS:
+            return
+        text = (event.object.get("data") or {}).get(COREFILE, "")
+        if event.type == "DELETED" or text == self.corefiles.get(name):
+            return
+        self.corefiles[name] = text
+        for process in self.processes.values():
+            if process.config_map == name and process.server.reloads:
+                self._reload(process, text)
+
+    def _reload(self, process: DnsProcess, text: str) -> None:
+        """The reload plugin: a Corefile that cannot be read leaves the old one in force."""
+        try:
+            check_ports(text)
+            process.server.configure(text)
+        except RuleSyntaxError as wrong:
+            self.log.append(f"{process.namespace}: [ERROR] Corefile changed but reload failed: {wrong}")
+            return
+        self.log.append(f"{process.namespace}: [INFO] Reloading complete")
+
+    # --- processes
+
+    def start(self, pod: JsonObject, container: JsonObject) -> Program:
+        """The program of a container of CoreDNS; one whose Corefile cannot be read ends at once."""
+        uid, name, node = pod["metadata"]["uid"], container["name"], pod["spec"]["nodeName"]
+        config_map = config_map_of(pod, container)
+        sandbox = self._runtime.sandboxes[uid]
+        process = DnsProcess(
+            uid, sandbox.namespace, config_map, self._runtime.resolv_conf(pod), self._server(sandbox.ips)
+        )
+        text = self.corefiles.get(config_map, "")
+        try:
+            check_ports(text)
+            process.server.configure(text)
+        except RuleSyntaxError as wrong:
+            self.log.append(f"{sandbox.namespace}: [ERROR] {wrong}")
+            self._clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+        else:
+            self.processes[uid] = process
+        return DnsProgram(process)
+
+    def _server(self, ips: tuple[str, ...]) -> DnsServer:
+        return DnsServer(self._clock, self._choices, index=self.index, local_ips=ips)
+
+    def _timed_out(self, payload: tuple[str, int]) -> None:
+        uid, number = payload
+        process = self.processes.get(uid)
+        netns = self._runtime.network.namespaces.get(process.namespace) if process is not None else None
+        if process is not None and netns is not None:
+            process.failed(netns, number)
+
+    # --- copies
+
+    def fork(self, api: ApiServer, clock: Clock, choices: Choices, runtime: Runtime) -> ClusterDns:
+        """The DNS of a copied cluster: its programs answer from copies of everything that can change."""
         copy = ClusterDns.__new__(ClusterDns)
-        copy.server = self.server.fork(clock, choices)
+        copy.index, copy.corefiles, copy.log = self.index.fork(), self.corefiles.copy(), self.log.copy()
         copy._inbox = api.inbox(TARGET)
-        clock.bind(TARGET, copy.handle)
+        copy._bind(clock, choices, runtime)
+        copy.processes = self.copied_processes(clock, choices, copy.index)
+        adopt(runtime.network, copy.processes)
+        for sock in listeners(runtime.network.namespaces[OUTSIDE]):
+            if isinstance(sock.program, ZoneProgram):
+                sock.program = ZoneProgram(runtime.outside_dns)
         return copy
 
-    def adopt(self, network: Network) -> None:
-        """Let the DNS programs of a copied network answer from this copy's server."""
-        program = DnsProgram(self.server)
-        for netns in network.namespaces.values():
-            if "sockets" in netns.__dict__:
-                for sock in netns.sockets:
-                    if isinstance(sock.program, DnsProgram):
-                        sock.program = program
+    def copied_processes(self, clock: Clock, choices: Choices, index: DnsIndex) -> dict[str, DnsProcess]:
+        return {uid: one.fork(one.server.fork(clock, choices, index)) for uid, one in self.processes.items()}
+
+    def stand_in(self, network: Network, clock: Clock, choices: Choices) -> StandIn:
+        """The processes for a copy of the network alone, over the index as it is now."""
+        processes = self.copied_processes(clock, choices, self.index)
+        return StandIn.of(processes, network, clock)
 
 
 @attrs.frozen(eq=False)
-class DnsProgram:
-    """Answers DNS over UDP and TCP (RFC 1035 4.2.2: two bytes of length first); keeps a connection open for more."""
+class StandIn:
+    """DNS processes that answer in a copy of the network while the API stands still."""
 
-    server: DnsServer
+    processes: Mapping[str, DnsProcess]
+    network: Network
 
-    def on_accept(self, connection: TcpConnection) -> None:
-        connection.context["received"] = b""
+    @classmethod
+    def of(cls, processes: Mapping[str, DnsProcess], network: Network, clock: Clock) -> StandIn:
+        made = cls(processes, network)
+        adopt(network, processes)
+        clock.bind(dns_program.TARGET, made._timed_out)
+        return made
 
-    def on_data(self, connection: TcpConnection, data: bytes) -> None:
-        received: bytes = connection.context.get("received", b"") + data
-        while len(received) >= 2 and len(received) >= 2 + int.from_bytes(received[:2]):
-            size = int.from_bytes(received[:2])
-            answer = self.server.answer(received[2 : 2 + size], source=_text(connection.remote[0]), tcp=True)
-            if answer is not None:
-                connection.send(len(answer).to_bytes(2) + answer)
-            received = received[2 + size :]
-        connection.context["received"] = received
+    def stand_in(self, network: Network, clock: Clock, choices: Choices) -> StandIn:
+        copies = {
+            uid: one.fork(one.server.fork(clock, choices, one.server.index)) for uid, one in self.processes.items()
+        }
+        return StandIn.of(copies, network, clock)
 
-    def on_close(self, connection: TcpConnection) -> None:
-        connection.close()
-
-    def on_error(self, connection: TcpConnection, error: str) -> None:
-        return None
-
-    def on_datagram(self, sock: Socket, data: bytes, source: tuple[int, int], target: int) -> None:
-        answer = self.server.answer(data, source=_text(source[0]))
-        if answer is not None:
-            sock.send_to(answer, *source, source=target)
+    def _timed_out(self, payload: tuple[str, int]) -> None:
+        uid, number = payload
+        process = self.processes.get(uid)
+        if process is not None and process.namespace in self.network.namespaces:
+            process.failed(self.network.namespaces[process.namespace], number)
 
 
-def _text(address: int) -> str:
-    from ipaddress import IPv4Address, IPv6Address
+def check_ports(text: str) -> None:
+    """The Service and the containers know port 53 only."""
+    for block in corefile.parse(text):
+        if block.port != DNS_PORT:
+            raise Unsupported(f"a server block on port {block.port}", source="Corefile")
 
-    return str(IPv4Address(address) if address < 1 << 32 else IPv6Address(address))
+
+def adopt(network: Network, processes: Mapping[str, DnsProcess]) -> None:
+    """Let the DNS programs of a copied network be those of the copied processes."""
+    for namespace in dict.fromkeys(process.namespace for process in processes.values()):
+        netns = network.namespaces.get(namespace)
+        for sock in (*listeners(netns), *netns.sockets.connections.values()) if netns is not None else ():
+            program = sock.program
+            if isinstance(program, DnsProgram) and program.process.uid in processes:
+                sock.program = DnsProgram(processes[program.process.uid])
+            elif isinstance(program, UpstreamProgram) and program.process.uid in processes:
+                sock.program = UpstreamProgram(processes[program.process.uid], program.number)
 
 
-def program_of(dns: ClusterDns) -> Any:
-    """How a container of CoreDNS' image is started (see `cni.runtime.Programs`)."""
-    program = DnsProgram(dns.server)
-    return lambda pod, container: program
+def listeners(netns: Netns) -> list[Socket]:
+    return [sock for entries in netns.sockets.bound.values() for sock in entries]

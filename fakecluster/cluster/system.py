@@ -1,26 +1,15 @@
-"""The objects that every cluster has: its Nodes, the DNS Service and what runs behind it."""
+"""The Node objects of a cluster, as their kubelets register them."""
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Any
 
 from fakecluster.cluster.spec import NodeSpec
-from fakecluster.cni import AddressPlan, NodeAddresses
+from fakecluster.cni import NodeAddresses
 from fakecluster.sim import Clock
 
 JsonObject = dict[str, Any]
-DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
-DNS_IMAGE = "registry.k8s.io/coredns/coredns"
-DNS_LABELS = {"k8s-app": "kube-dns"}
-#: The DNS Service's place in the Service range, as kubeadm chooses it.
-DNS_INDEX = 10
 _CAPACITY = {"cpu": "16", "memory": "64Gi", "ephemeral-storage": "100Gi"}
-
-
-def dns_address(plan: AddressPlan) -> str:
-    """The cluster IP of the DNS Service."""
-    return str(ip_network(plan.service_cidrs[0])[DNS_INDEX])
 
 
 def node_object(node: NodeSpec, own: NodeAddresses) -> JsonObject:
@@ -67,40 +56,3 @@ def node_status(node: NodeSpec, own: NodeAddresses, clock: Clock, time: str) -> 
         "allocatable": capacity,
         "conditions": conditions,
     }
-
-
-def dns_objects(plan: AddressPlan) -> list[JsonObject]:
-    """The Service kube-dns and the Pods behind it."""
-    ports = [
-        {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
-        {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
-        {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
-    ]
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": DNS_SERVICE,
-            "namespace": DNS_NAMESPACE,
-            "labels": {**DNS_LABELS, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
-        },
-        "spec": {"clusterIP": dns_address(plan), "selector": DNS_LABELS, "ports": ports},
-    }
-    container = {
-        "name": "coredns",
-        "image": f"{DNS_IMAGE}:v1.13.1",
-        "args": ["-conf", "/etc/coredns/Corefile"],
-        "ports": [
-            {"containerPort": 53, "name": "dns", "protocol": "UDP"},
-            {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
-            {"containerPort": 9153, "name": "metrics", "protocol": "TCP"},
-        ],
-    }
-    tolerations = [{"key": "CriticalAddonsOnly", "operator": "Exists"}, {"operator": "Exists", "effect": "NoSchedule"}]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "coredns", "namespace": DNS_NAMESPACE, "labels": DNS_LABELS},
-        "spec": {"containers": [container], "dnsPolicy": "Default", "tolerations": tolerations},
-    }
-    return [service, pod]

@@ -12,6 +12,7 @@ from fakecluster.sim import Choices, Clock
 if TYPE_CHECKING:
     from fakecluster.api.client import Client
     from fakecluster.cluster.components import Components
+    from fakecluster.cluster.dns import StandIn
     from fakecluster.cni import Runtime
     from fakecluster.fabric.network import Network
     from fakecluster.handles import Host, PacketTrace
@@ -27,13 +28,15 @@ class Twin:
     choices: Choices
     network: Network
     relays: bool
+    dns: StandIn | None = None
     traces: list[PacketTrace] = attrs.field(factory=list)
 
     @classmethod
     def of(cls, parts: Components, choices: Choices) -> Twin:
         clock = parts.clock.fork()
         network = parts.network.fork(clock, choices)
-        return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy == "userspace")
+        dns = parts.dns.stand_in(network, clock, choices) if parts.dns else None
+        return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy == "userspace", dns)
 
     def host_of(self, namespace: str) -> Host:
         return host_of(self, namespace)
@@ -44,4 +47,5 @@ class Twin:
     def twin(self, choices: Choices) -> Twin:
         clock = self.clock.fork()
         network = self.network.fork(clock, choices)
-        return Twin(self.api, self.runtime, clock, choices, network, self.relays)
+        dns = self.dns.stand_in(network, clock, choices) if self.dns else None
+        return Twin(self.api, self.runtime, clock, choices, network, self.relays, dns)

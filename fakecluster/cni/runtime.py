@@ -21,6 +21,7 @@ from fakecluster.cni.nodes import family_of, namespace_of_node
 from fakecluster.cni.probing import http_request, probe_address, probed_ports
 from fakecluster.discovery.hostname import Hostname, hosts_file, pod_hostname
 from fakecluster.discovery.resolvconf import ResolvConf, pod_dns
+from fakecluster.discovery.zone import Zone
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
 from fakecluster.kernel.effects import SendError
@@ -59,6 +60,9 @@ class Runtime:
         self.environments: dict[tuple[str, str], Mapping[str, str]] = {}
         #: name servers that Pods of policy ClusterFirst are given
         self.cluster_dns: tuple[str, ...] = ()
+        #: the nodes' own /etc/resolv.conf, and the names that the servers outside know
+        self.node_resolv_conf = ""
+        self.outside_dns = Zone()
         self._pools: dict[tuple[str, int], HostLocal] = {}
         self._next_node = 0
         self._next_veth = 0
@@ -182,7 +186,7 @@ class Runtime:
 
     def resolv_conf(self, pod: JsonObject) -> ResolvConf:
         """The Pod's /etc/resolv.conf."""
-        return pod_dns(pod, cluster_dns=self.cluster_dns).resolv_conf
+        return pod_dns(pod, cluster_dns=self.cluster_dns, node_resolv_conf=self.node_resolv_conf).resolv_conf
 
     def hostname(self, pod: JsonObject) -> Hostname:
         return pod_hostname(pod)
@@ -230,6 +234,7 @@ class Runtime:
         """The runtime of a copied network; `programs` replaces the programs of containers started from now on."""
         copy = Runtime(network, self.plan, programs=self.programs if programs is None else programs)
         copy.environments, copy.cluster_dns = self.environments.copy(), self.cluster_dns
+        copy.node_resolv_conf, copy.outside_dns = self.node_resolv_conf, self.outside_dns.fork()
         copy.nodes, copy.sandboxes = self.nodes.copy(), self.sandboxes.copy()
         copy.exec_results = self.exec_results.copy()
         copy._pools = {key: pool.fork() for key, pool in self._pools.items()}

@@ -204,7 +204,7 @@ class Lookup:
         if question.lower != self.zone.lower():
             self.address("A", question.name, ())
             return (), ()
-        names = [(name, ip) for ip in self.home.local_ips for name in self.reverse(ip)]
+        names = self.name_servers()
         answers = dict.fromkeys(Record(question.name, self.ttl_s, "NS", name) for name, _ in names)
         extra = dict.fromkeys(Record(name, self.ttl_s, Found(ip, "").type, ip) for name, ip in names)
         return list(answers), list(extra)
@@ -221,13 +221,25 @@ class Lookup:
         """Everything that `name` leads to; an empty list is NODATA. Raises `NoSuchName`."""
         lower = name.lower()
         if lower == f"ns.dns.{self.zone.lower()}":
-            return [Found(ip, lower) for ip in self.home.local_ips]
+            return [Found(ip, key) for key, ip in self.name_servers()]
         request = parse_request(self.labels(lower))
         if not request.kind:
             return []
         if lower.endswith(".arpa.") or not self.home.exposes(request.namespace):
             raise NoSuchName
         return self._pods(request) if request.kind == "pod" else self._services(request)
+
+    def name_servers(self) -> list[tuple[str, str]]:
+        """(name, address) of the Services that the server itself is an endpoint of, else of the server (ns.go)."""
+        index, own = self.home.index, self.home.local_ips
+        found = [service for ip in own for service in index.endpoints_by_ip.get(ip, {}) if service in index.services]
+        if not found:
+            return [(f"ns.dns.{self.zone}", ip) for ip in own]
+        return [
+            (f"{name}.{namespace}.svc.{self.zone}", ip)
+            for namespace, name in dict.fromkeys(found)
+            for ip in index.services[namespace, name].cluster_ips
+        ]
 
     def reverse(self, ip: str) -> list[str]:
         """The names that an address has: its Service's, else one for each Service that it is an endpoint of."""

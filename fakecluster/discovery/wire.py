@@ -165,7 +165,9 @@ def rdata_of(rdtype: str, data: str) -> dns.rdata.Rdata:
     if rdata is None:
         if len(_rdata) >= RDATA_CACHE:
             _rdata.clear()
-        rdata = _rdata[rdtype, data] = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), data)
+        number = dns.rdatatype.from_text(rdtype)
+        rdata = dns.rdata.from_text(dns.rdataclass.IN, number, data, origin=dns.name.root, relativize=False)
+        _rdata[rdtype, data] = rdata
     return rdata
 
 

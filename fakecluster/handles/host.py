@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fakecluster.discovery.resolvconf import ResolvConf
-from fakecluster.discovery.resolver import Exchange, Lookup, lookup
+from fakecluster.discovery.resolvconf import ResolvConf, parse
+from fakecluster.discovery.resolver import Lookup, lookup
+from fakecluster.handles.asking import ask
 from fakecluster.handles.outcomes import Outcomes, connection_outcomes, packet_outcomes
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place, locate
@@ -18,6 +19,7 @@ from fakecluster.handles.talk import ConnectFailed, Connection, Reach, ResolveFa
 from fakecluster.handles.targets import Target, TargetError, parse_target
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.netns import Netns
+from fakecluster.sim.clock import NS_PER_S
 
 if TYPE_CHECKING:
     from fakecluster.handles.service import Service
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 #: Traces that a cluster remembers for failure reports.
 TRACES_KEPT = 32
-DNS_PORT = 53
 
 
 class Host:
@@ -62,8 +63,8 @@ class Host:
 
     @property
     def resolv_conf(self) -> ResolvConf:
-        """/etc/resolv.conf; hosts that are no Pods use no cluster DNS."""
-        return ResolvConf()
+        """/etc/resolv.conf; hosts that are no Pods ask the servers outside, not cluster DNS."""
+        return parse(self.world.runtime.node_resolv_conf)
 
     # --- commands
 
@@ -141,43 +142,48 @@ class Host:
 
     # --- names
 
-    def resolve(self, name: str, rtype: str = "A") -> list[str]:
-        """The data of a name's records, by this host's resolv.conf and DNS packets. Raises `ResolveFailed`."""
-        found = self.lookup(name, types=(rtype,))
+    def resolve(self, name: str, rtype: str = "", *, flavour: str = "glibc", timeout_s: float = 0.0) -> list[str]:
+        """A name's addresses (or the data of its records of a type), by this host's resolv.conf and DNS packets.
+
+        Raises `ResolveFailed`, which knows the names that were asked for.
+        """
+        found = self.lookup(name, types=(rtype,) if rtype else (), flavour=flavour, timeout_s=timeout_s)
         if not found.records:
-            raise ResolveFailed(name, found.status, (found.name,) if found.name else ())
+            raise ResolveFailed(name, found.status, tuple(dict.fromkeys(query.name for query in found.queries)))
         return [record.data for record in found.records]
 
-    def lookup(self, name: str, *, types: tuple[str, ...] = ("A",), flavour: str = "glibc") -> Lookup:
-        """Look a name up as a program in this host would; every question is a packet."""
-        conf = self.resolv_conf
-        if not conf.nameservers:
-            return Lookup("SERVFAIL")
+    def lookup(
+        self, name: str, *, types: tuple[str, ...] = (), flavour: str = "glibc", timeout_s: float = 0.0
+    ) -> Lookup:
+        """Look a name up as a program in this host would; every query is a packet, and kept in `Lookup.queries`.
+
+        `types` are A and AAAA, as far as the host has such addresses (AI_ADDRCONFIG), unless given; `flavour` is glibc
+        or musl. No time passes: what is not answered now counts as lost. With `timeout_s`, up to that much virtual time
+        passes, as the resolver's own time-outs and attempts have it.
+        """
+        world = self.world
         steps = lookup(
-            name, conf, lambda: self.world.choices.draw(65536, "DNS message id"), types=types, flavour=flavour
+            name,
+            self.resolv_conf,
+            lambda: world.choices.draw(65536, "DNS message id"),
+            types=types or self._address_types(),
+            flavour=flavour,
+            choose=lambda count: world.choices.pick([1] * count, "first name server"),
         )
-        reply: bytes | None = None
+        until_ns = world.clock.now_ns + round(timeout_s * NS_PER_S)
         try:
-            exchange = next(steps)
+            exchanges = next(steps)
             while True:
-                reply = self._ask(exchange)
-                exchange = steps.send(reply)
+                exchanges = steps.send(ask(self, exchanges, until_ns))
         except StopIteration as end:
             result: Lookup = end.value
             return result
 
-    def _ask(self, exchange: Exchange) -> bytes | None:
-        """One DNS message to one server; None when nothing comes back now."""
-        server = ip_address(exchange.server)
-        place = Place("tcp" if exchange.tcp else "udp", server.version, int(server), DNS_PORT, "")
-        try:
-            connection = open_connection(self, place)
-            message = exchange.message
-            answer = connection.request(len(message).to_bytes(2) + message if exchange.tcp else message).raw
-            connection.close()
-        except ConnectFailed:
-            return None
-        return answer[2:] if exchange.tcp else answer
+    def _address_types(self) -> tuple[str, ...]:
+        families = {
+            own.family for device in self.netns.interfaces.values() for own in device.addresses if own.scope == "global"
+        }
+        return tuple(rtype for family, rtype in ((4, "A"), (6, "AAAA")) if family in families) or ("A",)
 
     # --- records
 

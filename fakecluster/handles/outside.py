@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.cni.nodes import OUTSIDE
+from fakecluster.discovery.zone import Zone
 from fakecluster.handles.host import Host
 from fakecluster.kernel.sockets import Program
 
@@ -23,6 +24,11 @@ class Outside(Host):
         """Its own address on the internet."""
         plan = self.world.runtime.plan
         return plan.outside[plan.families[0]]
+
+    @property
+    def dns(self) -> Zone:
+        """The names that DNS servers outside know: `cluster.outside.dns["example.com"] = "198.51.100.7"`."""
+        return self.world.runtime.outside_dns
 
     def serve(self, port: int, program: Program, *, protocol: str = "tcp") -> None:
         """Let a program listen here. Raises `SendError` (EADDRINUSE)."""

@@ -68,10 +68,11 @@ class Socket:
     def send_to(self, data: bytes, address: int, port: int, *, source: int = 0) -> None:
         """Send a UDP datagram. Raises `SendError`."""
         netns = self.netns
-        route = route_output(netns, self.family, address, src=source or self.address, mark=self.mark)
+        family = 4 if self.dual_stack and address < 1 << 32 else self.family
+        route = route_output(netns, family, address, src=source or self.address, mark=self.mark)
         src = source or self.address or source_for(netns, route, address)
         body = self.port.to_bytes(2) + port.to_bytes(2) + (8 + len(data)).to_bytes(2) + bytes(2) + data
-        if self.family == 4:
+        if family == 4:
             ttl = netns.sysctls.number("net.ipv4.ip_default_ttl")
             skb = Skb(icmp.ipv4_header(src, address, UDP, len(body), ttl=ttl) + body, mark=self.mark)
         else:
