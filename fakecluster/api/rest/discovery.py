@@ -144,7 +144,9 @@ def tagged(call: Call, response: Response) -> Response:
     """The answer with its ETag, or 304 when the client has it already."""
     tag = f'"{hashlib.sha512(response.body).hexdigest().upper()}"'
     if tag in call.headers.get("if-none-match", ""):
-        return Response(304, content=b"", headers=[("ETag", tag), ("Vary", "Accept")])
+        return Response(
+            304, content_type=response.content_type, content=b"", headers=[("ETag", tag), ("Vary", "Accept")]
+        )
     response.headers.append(("ETag", tag))
     return response
 

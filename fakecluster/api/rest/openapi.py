@@ -10,6 +10,7 @@ from fakecluster.api import schema
 from fakecluster.api.resources import Registry
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.health import CHECKS
+from fakecluster.api.rest.openapi_paths import paths_of
 from fakecluster.api.rest.response import TEXT, Response, encode
 from fakecluster.errors import Unsupported
 
@@ -56,13 +57,15 @@ def document(registry: Registry, name: str) -> dict[str, Any]:
     prefix, _, rest = name.partition("/")
     group, _, version = rest.rpartition("/") if prefix == "apis" else ("", "", rest)
     wanted = _closure(group, version) if version and prefix in ("api", "apis") else {}
+    paths: dict[str, Any] = {}
     for resource in registry.of_version(group, version):
+        paths |= paths_of(resource)
         if resource.custom is not None:
             wanted = {**wanted, f"{resource.group}.{resource.version}.{resource.kind}": resource.custom.schema}
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.2"},
-        "paths": {},
+        "paths": dict(sorted(paths.items())),
         "components": {"schemas": wanted},
     }
 

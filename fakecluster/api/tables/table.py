@@ -122,7 +122,8 @@ def _age() -> Column:
 
 
 def _common(column: Column) -> Column:
-    return {"Name": _name, "Age": _age}.get(column.name, lambda: column)()
+    known = {"Name": _name, "Age": _age}.get(column.name)
+    return column if known is None else attrs.evolve(known(), priority=column.priority)
 
 
 def _no_conditions(obj: JsonObject) -> list[JsonObject]:
