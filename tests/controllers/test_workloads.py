@@ -383,3 +383,25 @@ def test_a_finished_job_goes_after_its_time_to_live():
     assert len(shop.client.list("jobs.batch")) == 1
     shop.clock.advance(1)
     assert (shop.client.list("jobs.batch"), shop.pods) == ([], [])
+
+
+def test_a_deleted_pod_of_a_job_counts_as_failed_and_is_replaced_later():
+    shop = Workshop("a")
+    shop.create(job("mail"))
+    first = shop.pods[0]["metadata"]["name"]
+    shop.client.delete("pods", first, "default")
+    shop.clock.settle()
+    assert first not in shop.phases()
+    assert status(shop, "jobs.batch", "mail")["failed"] == 1
+    shop.clock.advance(10)
+    assert list(shop.phases().values()) == ["Running"]
+
+
+@pytest.mark.parametrize("propagation", ["Background", "Foreground"])
+def test_a_deleted_job_takes_its_pods_along(propagation):
+    shop = Workshop("a")
+    shop.create(job("mail", completions=2, parallelism=2))
+    shop.exit(shop.pods[0]["metadata"]["name"], 0)
+    shop.client.delete("jobs.batch", "mail", "default", propagation=propagation)
+    shop.clock.settle()
+    assert (shop.client.list("jobs.batch"), shop.pods) == ([], [])
