@@ -98,3 +98,14 @@ def test_wrong_arguments_exit_2_and_say_what_is_expected(arguments: tuple[str, .
     assert run.returncode == 2
     assert words in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_check_prints_a_table_and_exits_1_for_errors(tmp_path: Path) -> None:
+    good = fakecluster("check", "examples/nginx.yaml")
+    assert (good.returncode, good.stdout.splitlines()[-1].split(": ")[1]) == (0, "0 errors, 0 warnings")
+    (tmp_path / "bad.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n"
+    )
+    bad = fakecluster("check", str(tmp_path), "--only", "selectors", "--output", "json")
+    assert bad.returncode == 1
+    assert '"problem": "the selector app=web matches no Pod"' in bad.stdout
