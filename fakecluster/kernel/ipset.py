@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
-from fakecluster.rules.ipset import PORTED, Element, SetOptions
+from fakecluster.rules.ipset_types import PORTED, Element, SetOptions
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns

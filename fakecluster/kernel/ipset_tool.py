@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.ipset import NS_PER_S, Held, IpSet, IpSets, SetProblem, end_of
-from fakecluster.rules.ipset import SetCommand, SetSyntaxError, element_text, elements, read
+from fakecluster.rules.ipset import SetCommand, read
+from fakecluster.rules.ipset_elements import element_text, elements
+from fakecluster.rules.ipset_types import SetSyntaxError
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.words import quote, split
 

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from fakecluster.errors import CommandError
 from fakecluster.kernel import ip_input, ip_output
+from fakecluster.kernel.addresses import Addresses
 from fakecluster.kernel.conntrack.table import Conntrack
 from fakecluster.kernel.effects import Deliver, Drop, Effect, Log, SendError
 from fakecluster.kernel.fragments import Fragments
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
 from fakecluster.kernel.interfaces import Interface, InterfaceAddress
 from fakecluster.kernel.nat import Nat
-from fakecluster.kernel.packet import BadPacket, Skb
-from fakecluster.kernel.routing import Addresses, Route, Routes
+from fakecluster.kernel.packet import BadPacket, Skb, is_group
+from fakecluster.kernel.routing import Route, Routes
 from fakecluster.kernel.sockets import Sockets
 from fakecluster.kernel.sysctls import Sysctls
 from fakecluster.kernel.tools import TOOLS
@@ -219,7 +220,7 @@ class Netns:
         skb.refresh_ip_checksum()
 
     def send_generated(self, skb: Skb) -> None:
-        """A packet of this host's own making (an ICMP error, a RST, a segment): routed and sent; failures end here."""
+        """A packet of this host's own making (an ICMP error, a RST): routed and sent; failures end here."""
         if self._tracing:
             self.begin_walk(skb)
         try:
@@ -361,7 +362,7 @@ class Netns:
 
     def has_neighbour(self, device: Interface, family: int, address: int) -> bool:
         """Whether a frame can be addressed: the neighbour is known, or the device needs none."""
-        return device.noarp or (family, address) in self.neighbours or _is_group(family, address)
+        return device.noarp or (family, address) in self.neighbours or is_group(family, address)
 
     def fork(self, clock: Clock, choices: Choices) -> Netns:
         """An independent copy: small tables are copied, rules are shared."""
@@ -396,7 +397,3 @@ def as_bytes(packet: Any) -> bytes:
         return bytes(packet.data)
     layer = packet.payload if packet.__class__.__name__ == "Ether" else packet
     return bytes(layer)
-
-
-def _is_group(family: int, address: int) -> bool:
-    return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF

@@ -47,7 +47,8 @@ class Skb:
     __slots__ = (
         "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
         "ipvs_property", "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype",
-        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "taken", "tracer", "uid", "zone_tmpl",
+        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "taken", "tracer", "uid",
+        "zone_tmpl",
     )  # fmt: skip
 
     data: bytearray
@@ -299,6 +300,11 @@ class Skb:
             setattr(twin, name, getattr(self, name))
         twin.data = bytearray(self.data)
         return twin
+
+
+def is_group(family: int, address: int) -> bool:
+    """Whether an address is multicast (or, in IPv4, the broadcast of all networks)."""
+    return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
 
 
 def checksum(data: bytes | bytearray, initial: int = 0) -> int:

@@ -47,7 +47,7 @@ def _quotable(skb: Skb) -> bool:
 
 
 def _is_verified(skb: Skb) -> bool:
-    """nf_reject_verify_csum(): whether the protocol has a checksum over all of its payload; unknown ones count as such."""
+    """nf_reject_verify_csum(): whether a checksum covers all of the payload; unknown protocols count as such."""
     if skb.proto == UDP:
         return len(skb.data) < skb.l4 + 8 or any(skb.data[skb.l4 + 6 : skb.l4 + 8])
     if skb.proto == GRE:

@@ -6,126 +6,26 @@ Source: ipset(8), lib/parse.c and lib/print.c of ipset 7.17.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from itertools import product
-
 import attrs
 
 from fakecluster.errors import RuleSyntaxError, Unsupported
+from fakecluster.rules.ipset_elements import address_span, port_number
+from fakecluster.rules.ipset_types import (
+    DEFAULT_HASHSIZE,
+    DEFAULT_LIST_SIZE,
+    DEFAULT_MAXELEM,
+    REFUSED_TYPES,
+    SET_TYPES,
+    SetOptions,
+    SetSyntaxError,
+    SetType,
+)
 from fakecluster.rules.iptables.numbers import (
-    PROTOCOL_NAMES,
-    PROTOCOLS,
-    SERVICES,
-    address,
-    address_text,
-    mask_of,
     number,
 )
 from fakecluster.rules.iptables.words import split
 
-#: Elements that one command may add by ranges and networks (a /8 of hash:ip would be 16 million).
-EXPANSION_LIMIT = 1 << 16
 NAME_LIMIT = 31
-DEFAULT_HASHSIZE, DEFAULT_MAXELEM, DEFAULT_LIST_SIZE = 1024, 65536, 8
-PORTED = frozenset((6, 17, 132, 136))
-ICMP_NAMES = {
-    "echo-reply": 0x0000, "pong": 0x0000, "network-unreachable": 0x0300, "host-unreachable": 0x0301,
-    "protocol-unreachable": 0x0302, "port-unreachable": 0x0303, "fragmentation-needed": 0x0304,
-    "source-route-failed": 0x0305, "network-unknown": 0x0306, "host-unknown": 0x0307, "network-prohibited": 0x0309,
-    "host-prohibited": 0x030A, "TOS-network-unreachable": 0x030B, "TOS-host-unreachable": 0x030C,
-    "communication-prohibited": 0x030D, "host-precedence-violation": 0x030E, "precedence-cutoff": 0x030F,
-    "source-quench": 0x0400, "network-redirect": 0x0500, "host-redirect": 0x0501, "echo-request": 0x0800,
-    "ping": 0x0800, "router-advertisement": 0x0900, "router-solicitation": 0x0A00, "ttl-zero-during-transit": 0x0B00,
-    "ttl-zero-during-reassembly": 0x0B01, "ip-header-bad": 0x0C00, "required-option-missing": 0x0C01,
-    "timestamp-request": 0x0D00, "timestamp-reply": 0x0E00, "address-mask-request": 0x1100,
-    "address-mask-reply": 0x1200,
-}  # fmt: skip
-ICMPV6_NAMES = {
-    "no-route": 0x0100, "communication-prohibited": 0x0101, "address-unreachable": 0x0103, "port-unreachable": 0x0104,
-    "packet-too-big": 0x0200, "ttl-zero-during-transit": 0x0300, "ttl-zero-during-reassembly": 0x0301,
-    "bad-header": 0x0400, "unknown-header-type": 0x0401, "unknown-option": 0x0402, "echo-request": 0x8000,
-    "ping": 0x8000, "echo-reply": 0x8100, "pong": 0x8100, "router-solicitation": 0x8500,
-    "router-advertisement": 0x8600, "neighbour-solicitation": 0x8700, "neigbour-solicitation": 0x8700,
-    "neighbour-advertisement": 0x8800, "neigbour-advertisement": 0x8800, "redirect": 0x8900,
-}  # fmt: skip
-Element = tuple[int, ...]
-
-
-@attrs.frozen
-class SetType:
-    """A set type: its parts in order ("ip", "net", "port", "bareport", "set"), and its revision in `ipset list`."""
-
-    name: str
-    parts: tuple[str, ...]
-    revision: int
-
-    @property
-    def dimension(self) -> int:
-        return len(self.parts)
-
-    @property
-    def is_hash(self) -> bool:
-        return self.name.startswith("hash:")
-
-
-SET_TYPES = {
-    each.name: each
-    for each in (
-        SetType("hash:ip", ("ip",), 6),
-        SetType("hash:net", ("net",), 7),
-        SetType("hash:ip,port", ("ip", "port"), 7),
-        SetType("hash:ip,port,ip", ("ip", "port", "ip"), 6),
-        SetType("hash:ip,port,net", ("ip", "port", "net"), 8),
-        SetType("hash:net,port", ("net", "port"), 8),
-        SetType("bitmap:port", ("bareport",), 3),
-        SetType("bitmap:ip", ("ip",), 3),
-        SetType("list:set", ("set",), 3),
-    )
-}
-#: types that ipset has and this model refuses when they are created
-REFUSED_TYPES = frozenset((
-    "hash:mac", "hash:ip,mac", "hash:ip,mark", "hash:net,net", "hash:net,iface", "hash:net,port,net", "bitmap:ip,mac",
-))  # fmt: skip
-
-
-@attrs.frozen
-class SetOptions:
-    """What a set was created with. `range` are the first and last value of a bitmap."""
-
-    type: SetType
-    family: int = 4
-    hashsize: int = DEFAULT_HASHSIZE
-    maxelem: int = DEFAULT_MAXELEM
-    size: int = DEFAULT_LIST_SIZE
-    range: tuple[int, int] = (0, 0)
-    netmask: int | None = None
-    timeout: int | None = None
-    counters: bool = False
-    comment: bool = False
-    bucketsize: int = 12
-
-    def __str__(self) -> str:
-        return "".join(self._words())
-
-    def _words(self) -> Iterator[str]:
-        yield self.type.name
-        if self.type.is_hash:
-            yield f" family {'inet' if self.family == 4 else 'inet6'} hashsize {self.hashsize} maxelem {self.maxelem}"
-        elif self.type.name == "list:set":
-            yield f" size {self.size}"
-        elif self.type.name == "bitmap:port":
-            yield f" range {self.range[0]}-{self.range[1]}"
-        else:
-            yield f" range {address_text(self.range[0], 4)}-{address_text(self.range[1], 4)}"
-        if self.netmask is not None:
-            yield f" netmask {self.netmask}"
-        if self.timeout is not None:
-            yield f" timeout {self.timeout}"
-        yield " counters" if self.counters else ""
-        yield " comment" if self.comment else ""
-        if self.type.is_hash:
-            yield f" bucketsize {self.bucketsize}"
 
 
 @attrs.frozen
@@ -165,14 +65,6 @@ _GLOBAL_FLAGS = {
     "-exist": "exist", "-!": "exist", "-quiet": "quiet", "-q": "quiet", "-sorted": "sorted", "-s": "sorted",
     "-name": "name", "-n": "name", "-terse": "terse", "-t": "terse", "-resolve": "resolve", "-r": "resolve",
 }  # fmt: skip
-
-
-class SetSyntaxError(RuleSyntaxError):
-    """ipset's parser refuses; `usage` adds the hint to ask for help (exit status 2, else 1)."""
-
-    def __init__(self, reason: str, *, token: str = "", usage: bool = False) -> None:
-        super().__init__(reason, token=token)
-        self.usage = usage
 
 
 def read(words: list[str]) -> SetCommand:
@@ -310,9 +202,9 @@ def _range(kind: SetType, given: dict[str, str]) -> tuple[int, int]:
     text = given["range"]
     if kind.name == "bitmap:port":
         low, _, high = text.partition("-")
-        first, last = _port(low), _port(high or low)
+        first, last = port_number(low), port_number(high or low)
     else:
-        first, last = _addresses(text, 4)
+        first, last = address_span(text, 4)
     return min(first, last), max(first, last)
 
 
@@ -357,164 +249,3 @@ def parse(text: str) -> list[tuple[int, SetCommand]]:
 
 
 # -- elements ----------------------------------------------------------------------------------------------------
-
-
-def elements(options: SetOptions, text: str, *, testing: bool = False) -> list[Element]:
-    """What an element text means for a set: several elements for ranges and networks."""
-    kind = options.type
-    texts = text.split(",")
-    if len(texts) != kind.dimension:
-        problem = "is missing from" if len(texts) < kind.dimension else "is unexpected in"
-        words = f"Syntax error: {'Second' if len(texts) < 2 else 'Third'} element {problem} {text}."
-        raise SetSyntaxError(words, token=text)
-    parts: list[list[Element]] = []
-    count = 1
-    for part, each in zip(kind.parts, texts, strict=True):
-        parts.append(_part(part, each, options))
-        count *= len(parts[-1])
-        if count > EXPANSION_LIMIT:
-            raise Unsupported(f"ipset: more than {EXPANSION_LIMIT} elements in one command", token=text)
-    found = [sum(combination, ()) for combination in product(*parts)]
-    if testing and len(found) > 1:
-        raise SetSyntaxError("Syntax error: plain IP address must be supplied: " + text, token=text)
-    return found
-
-
-def _part(part: str, text: str, options: SetOptions) -> list[Element]:
-    family = options.family
-    if part == "ip":
-        return [(value,) for value in _hosts(text, options)]
-    if part == "net":
-        return _networks(text, family)
-    if part == "bareport":
-        low, _, high = text.rpartition(":")[2].partition("-")
-        return [(port,) for port in range(_port(low), _port(high or low) + 1)]
-    return _ports(text, family)
-
-
-def _resolve(text: str, family: int) -> int:
-    value = address(text.strip("[]"), family)
-    if value is None:
-        words = f"Syntax error: cannot parse {text}: resolving to IPv{family} address failed"
-        raise SetSyntaxError(words, token=text)
-    return value
-
-
-def _addresses(text: str, family: int) -> tuple[int, int]:
-    """The first and last address of a host, a network or a range."""
-    bits = 32 if family == 4 else 128
-    if "/" in text:
-        host, _, length = text.partition("/")
-        prefix = number(length.lstrip("0") or "0", 0, bits)
-        if prefix is None:
-            raise SetSyntaxError(f"Syntax error: '{length}' is out of range 0-{bits}", token=text)
-        first = _resolve(host, family) & mask_of(prefix, family)
-        return first, first | ((1 << (bits - prefix)) - 1)
-    low, dash, high = text.partition("-")
-    first = _resolve(low, family)
-    last = _resolve(high, family) if dash else first
-    return min(first, last), max(first, last)
-
-
-def _hosts(text: str, options: SetOptions) -> list[int]:
-    family = options.family
-    if family == 6 and ("/" in text or "-" in text) and not text.endswith("/128"):
-        raise SetSyntaxError(f"Syntax error: plain IP address must be supplied: {text}", token=text)
-    first, last = _addresses(text, family)
-    if options.netmask is not None:
-        mask = mask_of(options.netmask, family)
-        step = mask_of(32 if family == 4 else 128, family) - mask + 1
-        first, last = first & mask, last & mask
-        return list(range(first, last + 1, step))[: EXPANSION_LIMIT + 1]
-    if last - first >= EXPANSION_LIMIT:
-        raise Unsupported(f"ipset: more than {EXPANSION_LIMIT} addresses in one command", token=text)
-    return list(range(first, last + 1))
-
-
-def _networks(text: str, family: int) -> list[Element]:
-    bits = 32 if family == 4 else 128
-    if "-" in text:
-        return _covering(*_addresses(text, family), bits)
-    host, slash, length = text.partition("/")
-    value = _resolve(host, family)
-    prefix = number(length.lstrip("0") or "0", 0, bits) if slash else bits
-    if prefix is None:
-        raise SetSyntaxError(f"Syntax error: '{length}' is out of range 0-{bits}", token=text)
-    return [(value & mask_of(prefix, family), prefix)]
-
-
-def _covering(first: int, last: int, bits: int) -> list[Element]:
-    """The networks that make up a range of addresses."""
-    found: list[Element] = []
-    while first <= last:
-        size = first & -first or 1 << bits
-        while size > last - first + 1:
-            size >>= 1
-        found.append((first, bits - size.bit_length() + 1))
-        first += size
-    return found
-
-
-def _port(text: str) -> int:
-    value = number(text, 0, 0xFFFF)
-    if value is None:
-        value = SERVICES.get(text)
-    if value is None:
-        raise SetSyntaxError(f"Syntax error: '{text}' is invalid as number", token=text)
-    return value
-
-
-def _ports(text: str, family: int) -> list[Element]:
-    """`80`, `udp:53`, `tcp:1-3`, `icmp:echo-request`, `47:0` as (protocol, port or type and code)."""
-    name, colon, rest = text.partition(":")
-    if not colon:
-        name, rest = "tcp", text
-    protocol = number(name, 0, 255)
-    protocol = {"icmpv6": 58}.get(name, PROTOCOLS.get(name)) if protocol is None else protocol
-    if protocol is None:
-        raise SetSyntaxError(f"Syntax error: cannot parse '{name}' as a protocol", token=text)
-    if protocol in PORTED:
-        low, _, high = rest.partition("-")
-        first, last = _port(low), _port(high or low)
-        return [(protocol, port) for port in range(first, last + 1)]
-    if protocol in (1, 58):
-        return [(protocol, _icmp(rest, ICMP_NAMES if protocol == 1 else ICMPV6_NAMES, text))]
-    if rest != "0":
-        words = f"Syntax error: Protocol {name} can be used with pseudo port value 0 only."
-        raise SetSyntaxError(words, token=text)
-    return [(protocol, 0)]
-
-
-def _icmp(text: str, names: dict[str, int], token: str) -> int:
-    if text in names:
-        return names[text]
-    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)
-    if not found or int(found[1]) > 255 or int(found[2]) > 255:
-        raise SetSyntaxError(f"Syntax error: cannot parse {text} as an (IPv4) ICMP type", token=token)
-    return int(found[1]) << 8 | int(found[2])
-
-
-def element_text(options: SetOptions, element: Element) -> str:
-    """An element as `ipset save` prints it."""
-    values, words = list(element), []
-    bits = 32 if options.family == 4 else 128
-    for part in options.type.parts:
-        if part == "ip":
-            words.append(address_text(values.pop(0), options.family))
-        elif part == "net":
-            network, prefix = values.pop(0), values.pop(0)
-            words.append(address_text(network, options.family) + (f"/{prefix}" if prefix != bits else ""))
-        elif part == "bareport":
-            words.append(str(values.pop(0)))
-        else:
-            words.append(_port_text(values.pop(0), values.pop(0)))
-    return ",".join(words)
-
-
-def _port_text(protocol: int, port: int) -> str:
-    name = PROTOCOL_NAMES.get(protocol, str(protocol))
-    if protocol in (1, 58):
-        names = ICMP_NAMES if protocol == 1 else ICMPV6_NAMES
-        known = next((word for word, value in names.items() if value == port and word not in ("ping", "pong")), "")
-        return f"{'icmp' if protocol == 1 else 'icmpv6'}:{known or f'{port >> 8}/{port & 255}'}"
-    return f"{name}:{port}"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakecluster.errors import RuleSyntaxError, Unsupported
-from fakecluster.rules.ipset import element_text, elements, parse, read
+from fakecluster.rules.ipset import parse, read
+from fakecluster.rules.ipset_elements import element_text, elements
 
 ADDRESSES = st.integers(0x0A000001, 0x0AFFFFFE).map(
     lambda value: ".".join(str(value >> at & 255) for at in (24, 16, 8, 0))

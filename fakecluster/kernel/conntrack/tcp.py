@@ -6,18 +6,40 @@ window check after Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Fi
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
-import attrs
-
 from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn
-from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
+from fakecluster.kernel.conntrack.tcp_segment import (
+    BE_LIBERAL,
+    CLOSE,
+    CLOSE_INIT,
+    CLOSE_WAIT,
+    ESTAB,
+    FIN_WAIT,
+    LAST_ACK,
+    MASK,
+    MAXACK_SET,
+    NONE,
+    SACK_PERM,
+    SYN_RECV,
+    SYN_SENT,
+    SYN_SENT2,
+    TIME_WAIT,
+    UNACKNOWLEDGED,
+    WINDOW_SCALE,
+    Flags,
+    Segment,
+    Side,
+    TcpInfo,
+    before,
+    options_of,
+)
+from fakecluster.kernel.conntrack.tcp_window import in_window
+from fakecluster.kernel.packet import RST, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
 
-NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 INVALID, IGNORE = -1, -2
 STATE_NAMES = (
     "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
@@ -27,17 +49,6 @@ TIMEOUTS = {
     SYN_SENT: "syn_sent", SYN_RECV: "syn_recv", ESTAB: "established", FIN_WAIT: "fin_wait", CLOSE_WAIT: "close_wait",
     LAST_ACK: "last_ack", TIME_WAIT: "time_wait", CLOSE: "close", SYN_SENT2: "syn_sent",
 }  # fmt: skip
-
-
-class Flags(IntEnum):
-    """What kind of segment it is, as the tables are indexed."""
-
-    SYN = 0
-    SYNACK = 1
-    FIN = 2
-    ACK = 3
-    RST = 4
-    NONE = 5
 
 
 _V, _G = INVALID, IGNORE
@@ -62,229 +73,7 @@ NEXT = (
     ),
 )
 
-WINDOW_SCALE, SACK_PERM, CLOSE_INIT, BE_LIBERAL, UNACKNOWLEDGED, MAXACK_SET = 1, 2, 4, 8, 16, 32
 CHALLENGE_ACK, SIMULTANEOUS_OPEN = 64, 128
-MAXACKWINCONST = 66000
-MASK = 0xFFFFFFFF
-
-
-def before(a: int, b: int) -> bool:
-    """Sequence number a comes before b (modulo 2^32)."""
-    return (a - b) & 0x80000000 != 0
-
-
-def after(a: int, b: int) -> bool:
-    return before(b, a)
-
-
-@attrs.define
-class Side:
-    """What one end has sent (`td_end`), may send (`td_maxend`), and the largest window it offered."""
-
-    td_end: int = 0
-    td_maxend: int = 0
-    td_maxwin: int = 0
-    td_maxack: int = 0
-    td_scale: int = 0
-    flags: int = 0
-
-
-@attrs.define
-class TcpInfo:
-    """The protocol part of an entry: both sides and the last segment seen."""
-
-    seen: tuple[Side, Side] = attrs.field(factory=lambda: (Side(), Side()))
-    state: int = NONE
-    last_index: int = Flags.NONE
-    last_dir: int = ORIGINAL
-    last_seq: int = 0
-    last_ack: int = 0
-    last_end: int = 0
-    last_win: int = 0
-    last_wscale: int = 0
-    last_flags: int = 0
-    retrans: int = 0
-
-    def fork(self) -> TcpInfo:
-        return attrs.evolve(self, seen=(attrs.evolve(self.seen[0]), attrs.evolve(self.seen[1])))
-
-
-@attrs.frozen
-class Segment:
-    """The header of one TCP segment as the tracker reads it."""
-
-    index: Flags
-    flags: int
-    seq: int
-    ack: int
-    window: int
-    end: int
-    options: bytes
-
-    @classmethod
-    def read(cls, skb: Skb) -> Segment | None:
-        """None for what tcp_error() calls invalid: short header, bad offset, flag combinations that make no sense."""
-        data, at = skb.data, skb.l4
-        if len(data) < at + 20:
-            return None
-        offset = (data[at + 12] >> 4) * 4
-        flags = data[at + 13]
-        if offset < 20 or at + offset > len(data) or (flags & ~(PSH_ECE_CWR)) not in VALID_FLAGS:
-            return None
-        seq = int.from_bytes(data[at + 4 : at + 8])
-        length = len(data) - at - offset + bool(flags & SYN) + bool(flags & FIN)
-        window = data[at + 14] << 8 | data[at + 15]
-        ack = int.from_bytes(data[at + 8 : at + 12])
-        options = bytes(data[at + 20 : at + offset])
-        return cls(kind_of(flags), flags, seq, ack, window, (seq + length) & MASK, options)
-
-
-PSH_ECE_CWR = 8 | 64 | 128
-#: tcp_valid_flags: combinations without PSH, ECE, CWR
-VALID_FLAGS = frozenset((SYN, SYN | 32, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | 32, ACK, ACK | 32))
-
-
-def kind_of(flags: int) -> Flags:
-    if flags & RST:
-        return Flags.RST
-    if flags & SYN:
-        return Flags.SYNACK if flags & ACK else Flags.SYN
-    if flags & FIN:
-        return Flags.FIN
-    return Flags.ACK if flags & ACK else Flags.NONE
-
-
-def options_of(segment: Segment, side: Side) -> None:
-    """Window scale and SACK-permitted out of a SYN (tcp_options)."""
-    side.td_scale = side.flags = 0
-    options, at = segment.options, 0
-    while at < len(options):
-        kind = options[at]
-        if kind == 0:
-            return
-        if kind == 1:
-            at += 1
-            continue
-        size = options[at + 1] if at + 1 < len(options) else 0
-        if size < 2 or at + size > len(options):
-            return
-        if kind == 4 and size == 2:
-            side.flags |= SACK_PERM
-        elif kind == 3 and size == 3:
-            side.td_scale = min(options[at + 2], 14)
-            side.flags |= WINDOW_SCALE
-        at += size
-
-
-def highest_sack(segment: Segment, sack: int) -> int:
-    """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
-    options, at = segment.options, 0
-    while at < len(options):
-        kind = options[at]
-        if kind == 0:
-            break
-        if kind == 1:
-            at += 1
-            continue
-        size = options[at + 1] if at + 1 < len(options) else 0
-        if size < 2 or at + size > len(options):
-            break
-        if kind == 5 and size >= 10 and (size - 2) % 8 == 0:
-            for block in range(at + 2, at + size, 8):
-                edge = int.from_bytes(options[block + 4 : block + 8])
-                sack = edge if after(edge, sack) else sack
-        at += size
-    return sack
-
-
-def in_window(table: Conntrack, info: TcpInfo, direction: int, segment: Segment) -> str:
-    """tcp_in_window(): "accept", "ignore" (let through, drive no state) or "invalid"."""
-    sender, receiver = info.seen[direction], info.seen[1 - direction]
-    seq, ack, end, flags = segment.seq, segment.ack, segment.end, segment.flags
-    window = segment.window
-    sack = highest_sack(segment, ack) if receiver.flags & SACK_PERM and flags & ACK else ack
-    if sender.td_maxwin == 0:
-        if flags & SYN:
-            _init_sender(sender, receiver, segment, direction)
-            if not flags & ACK:
-                return "accept"
-        else:
-            _pick_up(sender, receiver, segment, sack)
-    elif flags & SYN and after(end, sender.td_end) and info.state in (SYN_SENT, SYN_RECV):
-        _init_sender(sender, receiver, segment, direction)
-        if direction == REPLY and not flags & ACK:
-            return "accept"
-    if not flags & ACK or (flags & RST and ack == 0):
-        ack = sack = receiver.td_end
-    if flags & RST and seq == 0 and info.state == SYN_SENT:
-        seq = end = sender.td_end
-    verdict = _judge(sender, receiver, seq, end, sack)
-    if verdict != "accept":
-        liberal = sender.flags & BE_LIBERAL or table.sysctls.number("net.netfilter.nf_conntrack_tcp_be_liberal")
-        return "accept" if liberal else verdict
-    if not flags & SYN:
-        window <<= sender.td_scale
-    _update(info, direction, segment, ack, sack, end, window)
-    return "accept"
-
-
-def _init_sender(sender: Side, receiver: Side, segment: Segment, direction: int) -> None:
-    sender.td_end = sender.td_maxend = segment.end
-    sender.td_maxwin = segment.window or 1
-    options_of(segment, sender)
-    if direction == REPLY and not (sender.flags & WINDOW_SCALE and receiver.flags & WINDOW_SCALE):
-        sender.td_scale = receiver.td_scale = 0
-
-
-def _pick_up(sender: Side, receiver: Side, segment: Segment, sack: int) -> None:
-    sender.td_end = segment.end
-    sender.td_maxwin = segment.window << sender.td_scale or 1
-    sender.td_maxend = (segment.end + sender.td_maxwin) & MASK
-    if receiver.td_maxwin == 0:
-        receiver.td_end = receiver.td_maxend = sack
-    elif sack == (receiver.td_end + 1) & MASK:
-        receiver.td_end = sack
-
-
-def _judge(sender: Side, receiver: Side, seq: int, end: int, sack: int) -> str:
-    if not before(seq, sender.td_maxend + 1):
-        overshot = (end - sender.td_maxend + 1) & MASK
-        return "invalid" if overshot > receiver.td_maxwin else "ignore"
-    if not before(sack, receiver.td_end + 1):
-        return "invalid"
-    if receiver.td_maxwin and not after(end, sender.td_end - receiver.td_maxwin - 1):
-        return "ignore"
-    if not after(sack, receiver.td_end - max(sender.td_maxwin, MAXACKWINCONST) - 1):
-        return "ignore"
-    return "accept"
-
-
-def _update(info: TcpInfo, direction: int, segment: Segment, ack: int, sack: int, end: int, window: int) -> None:
-    sender, receiver = info.seen[direction], info.seen[1 - direction]
-    sender.td_maxwin = max(sender.td_maxwin, window + ((sack - ack) & MASK))
-    if after(end, sender.td_end):
-        sender.td_end = end
-        sender.flags |= UNACKNOWLEDGED
-    if segment.flags & ACK:
-        if not sender.flags & MAXACK_SET:
-            sender.td_maxack = ack
-            sender.flags |= MAXACK_SET
-        elif after(ack, sender.td_maxack):
-            sender.td_maxack = ack
-    if receiver.td_maxwin and after(end, sender.td_maxend):
-        receiver.td_maxwin += (end - sender.td_maxend) & MASK
-    if after(sack + window, receiver.td_maxend - 1):
-        receiver.td_maxend = (sack + window + (window == 0)) & MASK
-    if ack == receiver.td_end:
-        receiver.flags &= ~UNACKNOWLEDGED
-    if segment.index == Flags.ACK:
-        last = (info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win)
-        now = (direction, segment.seq, ack, end, segment.window)
-        if last == now:
-            info.retrans += 1
-        else:
-            info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = now
-            info.retrans = 0
 
 
 def new_flow(table: Conntrack, ct: Conn, segment: Segment) -> bool:

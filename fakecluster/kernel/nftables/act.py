@@ -7,7 +7,7 @@ from typing import Any
 from fakecluster.errors import Unsupported
 from fakecluster.kernel import hooks
 from fakecluster.kernel.conntrack.entry import UNTRACKED
-from fakecluster.kernel.nat import NatRange
+from fakecluster.kernel.nat_range import NatRange
 from fakecluster.kernel.nftables import stateful
 from fakecluster.kernel.nftables.compile_expression import data_value, finder, getter
 from fakecluster.kernel.nftables.program import ACCEPT, BREAK, DROP, Answer, Getter, Operation, Packet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -22,6 +22,9 @@ from fakecluster.rules.nft.expressions import (
     Verdict,
 )  # fmt: skip
 from fakecluster.rules.nft.objects import Rule
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.nftables.state import LoadedRule
 from fakecluster.rules.nft.statements import (
     Assign,
     ConnLimit,
@@ -192,3 +195,11 @@ _EXPRESSIONS: dict[type, Callable[[Any, References], None]] = {
     Shift: lambda expression, found: _expression(expression.left, found),
     Hash: lambda expression, found: _expression(expression.of, found),
 }
+
+
+def rule_references(rule: LoadedRule) -> References:
+    """What a loaded rule refers to; looked for once."""
+    found: References | None = rule.references
+    if found is None:
+        found = rule.references = references(rule.rule)
+    return found

@@ -184,10 +184,8 @@ class Nftables:
         statements = [each for each in element.statements if isinstance(each, Counter | Quota | Limit)]
         if values is None:
             values = state.states[key] = [stateful.initial(each, now) for each in statements]
-        for each, numbers in zip(statements, values, strict=True):
-            if not stateful.passes(each, numbers, length, now):
-                return False
-        return True
+        pairs = zip(statements, values, strict=True)
+        return all(stateful.passes(each, numbers, length, now) for each, numbers in pairs)
 
     def update_set(self, packet: Packet, statement: SetUpdate, key: Value, answer: Value) -> bool:
         """``add|update|delete @set { ... }`` for one packet; False when the set is full or a limit says no."""

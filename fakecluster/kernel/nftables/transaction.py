@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 
 from fakecluster.kernel.nftables.elements import add_elements, delete_elements
-from fakecluster.kernel.nftables.references import ALL_HOOKS, References, references
+from fakecluster.kernel.nftables.references import ALL_HOOKS, rule_references
 from fakecluster.kernel.nftables.sets import SetState
-from fakecluster.kernel.nftables.state import Chain, LoadedRule, NamedObject, Table
+from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
+from fakecluster.kernel.nftables.transaction_rules import add_rule, delete_rule, replace_rule
+from fakecluster.kernel.nftables.transaction_sets import (
+    add_object,
+    add_set,
+    delete_object,
+    delete_set,
+    flush_set,
+)
 from fakecluster.kernel.nftables.validate import Validation
 from fakecluster.rules.nft.errors import NftError, Span
 from fakecluster.rules.nft.objects import (
     ChainSpec,
     Command,
-    ObjectSpec,
-    Rule,
-    SetSpec,
     TableName,
     TableSpec,
 )  # fmt: skip
@@ -160,9 +165,9 @@ class Transaction:
 
     def refer_back(self, table: Table, chain: str, rule: LoadedRule) -> None:
         """Undo `unrefer` for one rule (what it refers to is there again by then)."""
-        self._recount(table, chain, rule, +1)
+        self.recount(table, chain, rule, +1)
 
-    def _recount(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
+    def recount(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
         found = rule_references(rule)
         for target in found.chains:
             self.count_user(table, target, ("chain", chain), change)
@@ -336,183 +341,6 @@ class Transaction:
 
         self.undo.append(restore)
 
-    # --- rules
-
-    def add_rule(self, command: Command) -> None:
-        table = self.table(command)
-        chain = self.chain(table, command.name)
-        body = command.body
-        assert isinstance(body, Rule)
-        rule = LoadedRule(body, self.handle(table))
-        at = self._position(chain, command)
-        self.refer(table, command.name, rule, +1)
-        found = rule_references(rule)
-        for name in found.updated_sets:
-            self._make_dynamic(table, name)
-        if at is None:
-            chain.rules.append(rule)
-        else:
-            chain.rules.insert(at, rule)
-        self.undo.append(lambda: self._take_back(table, chain, rule))
-
-    def _take_back(self, table: Table, chain: Chain, rule: LoadedRule) -> None:
-        chain.rules.remove(rule)
-        self._recount(table, chain.spec.name, rule, -1)
-
-    def _make_dynamic(self, table: Table, name: str) -> None:
-        """A set that rules add to is dynamic and has a size, declared or not."""
-        from fakecluster.kernel.nftables.ruleset import DEFAULT_DYNAMIC_SIZE
-
-        state = self.ruleset.own_set(table, name)
-        before = state.spec
-        if "dynamic" in before.flags and before.size:
-            return
-        state.spec = attrs.evolve(before, flags=before.flags | {"dynamic"}, size=before.size or DEFAULT_DYNAMIC_SIZE)
-        self.undo.append(lambda: setattr(state, "spec", before))
-
-    def _position(self, chain: Chain, command: Command) -> int | None:
-        """Where a new rule goes: None for the end."""
-        insert = command.verb == "insert"
-        if command.position:
-            index = self._index_of(chain, command.position, word="position")
-            return index if insert else index + 1
-        if command.index is not None:
-            if command.index >= len(chain.rules):
-                self.fail(errno.ENOENT, word="index")
-            return command.index if insert else command.index + 1
-        return 0 if insert else None
-
-    def _index_of(self, chain: Chain, handle: int, *, word: str) -> int:
-        for index, rule in enumerate(chain.rules):
-            if rule.handle == handle:
-                return index
-        self.fail(errno.ENOENT, word=word)
-
-    def replace_rule(self, command: Command) -> None:
-        table = self.table(command)
-        chain = self.chain(table, command.name)
-        assert isinstance(command.body, Rule)
-        at = self._index_of(chain, command.handle, word=str(command.handle))
-        old = chain.rules[at]
-        rule = LoadedRule(command.body, self.handle(table))
-        self.refer(table, command.name, rule, +1)
-        self.unrefer(table, command.name, [old])
-        chain.rules[at] = rule
-
-        def restore() -> None:
-            chain.rules[at] = old
-            self._recount(table, chain.spec.name, rule, -1)
-
-        self.undo.append(restore)
-
-    def delete_rule(self, command: Command) -> None:
-        table = self.table(command)
-        chain = self.chain(table, command.name)
-        at = self._index_of(chain, command.handle, word=str(command.handle))
-        rule = chain.rules[at]
-        self.unrefer(table, command.name, [rule])
-        del chain.rules[at]
-        self.undo.append(lambda: chain.rules.insert(at, rule))
-
-    # --- sets and objects
-
-    def add_set(self, command: Command) -> None:
-        table, spec = self.table(command), command.body
-        assert isinstance(spec, SetSpec)
-        existing = table.sets.get(spec.name)
-        if existing is not None:
-            same = (existing.spec.key, existing.spec.data, existing.spec.data_kind) == (
-                spec.key,
-                spec.data,
-                spec.data_kind,
-            )
-            if command.verb == "create" or not same:
-                self.fail(errno.EEXIST, word=spec.name)
-            return
-        table.sets[spec.name] = SetState(spec, self.handle(table), self.ruleset.owner)
-        self.undo.append(lambda: table.sets.pop(spec.name))
-
-    def delete_set(self, command: Command) -> None:
-        table = self.table(command)
-        name = command.name
-        if command.handle:
-            name = next((key for key, found in table.sets.items() if found.handle == command.handle), "")
-        state = self.set(table, name or command.name)
-        if table.set_users.get(name):
-            self.fail(errno.EBUSY, word=name)
-        self._forget_targets(table, state)
-        before = table.sets.copy()
-        del table.sets[name]
-
-        def restore() -> None:
-            table.sets.clear()
-            table.sets.update(before)
-
-        self.undo.append(restore)
-
-    def _forget_targets(self, table: Table, state: SetState) -> None:
-        if state.spec.data_kind != "verdict":
-            return
-        for element in list(state.elements.values()):
-            target = getattr(element.data, "chain", "")
-            if target:
-                self.refer_map(table, state.spec.name, target, -1)
-
-    def refer_map(self, table: Table, name: str, target: str, change: int) -> None:
-        """Count a verdict map's reference to a chain, undoably."""
-        self.count_user(table, target, ("map", name), change)
-        self.undo.append(lambda: self.count_user(table, target, ("map", name), -change))
-
-    def flush_set(self, command: Command) -> None:
-        table = self.table(command)
-        state = self.set(table, command.name)
-        self._forget_targets(table, state)
-        before = (state.elements, state.expires, state.states, state.catch_all)
-        state.elements, state.expires, state.states, state.catch_all = {}, {}, {}, None
-        state.lows = state.groups = None
-
-        def restore() -> None:
-            state.elements, state.expires, state.states, state.catch_all = before
-            state.lows = state.groups = None
-
-        self.undo.append(restore)
-
-    def add_object(self, command: Command) -> None:
-        table, spec = self.table(command), command.body
-        assert isinstance(spec, ObjectSpec)
-        key = (spec.kind, spec.name)
-        if key in table.objects:
-            if command.verb == "create":
-                self.fail(errno.EEXIST, word=spec.name)
-            return
-        table.objects[key] = NamedObject(spec, self.handle(table))
-        self.undo.append(lambda: table.objects.pop(key))
-
-    def delete_object(self, command: Command) -> None:
-        table = self.table(command)
-        key = (command.noun, command.name)
-        if key not in table.objects:
-            self.fail(errno.ENOENT, word=command.name)
-        if table.set_users.get(" ".join(key)):
-            self.fail(errno.EBUSY, word=command.name)
-        before = table.objects.copy()
-        del table.objects[key]
-        self.gone.add((table.name, hash(key)))
-
-        def restore() -> None:
-            table.objects.clear()
-            table.objects.update(before)
-
-        self.undo.append(restore)
-
-
-def rule_references(rule: LoadedRule) -> References:
-    """What a loaded rule refers to; looked for once."""
-    found: References | None = rule.references
-    if found is None:
-        found = rule.references = references(rule.rule)
-    return found
-
 
 def _handle_of(place: object) -> int:
     """The rule's handle in the name of a place for state."""
@@ -528,9 +356,9 @@ _BOTH = ("add", "create")
 _HANDLERS: dict[tuple[str, str], Handler] = {
     **{(verb, "table"): Transaction.add_table for verb in _BOTH},
     **{(verb, "chain"): Transaction.add_chain for verb in _BOTH},
-    **{(verb, noun): Transaction.add_set for verb in _BOTH for noun in ("set", "map")},
-    **{(verb, noun): Transaction.add_object for verb in _BOTH for noun in ("counter", "quota", "limit")},
-    **{("delete", noun): Transaction.delete_object for noun in ("counter", "quota", "limit")},
+    **{(verb, noun): add_set for verb in _BOTH for noun in ("set", "map")},
+    **{(verb, noun): add_object for verb in _BOTH for noun in ("counter", "quota", "limit")},
+    **{("delete", noun): delete_object for noun in ("counter", "quota", "limit")},
     **{(verb, "element"): add_elements for verb in _BOTH},
     ("delete", "element"): delete_elements,
     ("delete", "table"): Transaction.delete_table,
@@ -539,13 +367,13 @@ _HANDLERS: dict[tuple[str, str], Handler] = {
     ("delete", "chain"): Transaction.delete_chain,
     ("flush", "chain"): Transaction.flush_chain,
     ("rename", "chain"): Transaction.rename_chain,
-    ("add", "rule"): Transaction.add_rule,
-    ("create", "rule"): Transaction.add_rule,
-    ("insert", "rule"): Transaction.add_rule,
-    ("replace", "rule"): Transaction.replace_rule,
-    ("delete", "rule"): Transaction.delete_rule,
-    ("delete", "set"): Transaction.delete_set,
-    ("delete", "map"): Transaction.delete_set,
-    ("flush", "set"): Transaction.flush_set,
-    ("flush", "map"): Transaction.flush_set,
+    ("add", "rule"): add_rule,
+    ("create", "rule"): add_rule,
+    ("insert", "rule"): add_rule,
+    ("replace", "rule"): replace_rule,
+    ("delete", "rule"): delete_rule,
+    ("delete", "set"): delete_set,
+    ("delete", "map"): delete_set,
+    ("flush", "set"): flush_set,
+    ("flush", "map"): flush_set,
 }

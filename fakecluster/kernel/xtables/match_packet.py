@@ -15,12 +15,10 @@ from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
 from fakecluster.kernel.xtables.code import Building, Test
 from fakecluster.kernel.xtables.headers import in_name, out_name
 from fakecluster.rules.iptables.match_content import StringMatch, U32Match, U32Test
+from fakecluster.rules.iptables.match_header import AddrtypeMatch, DscpMatch, IprangeMatch, TosMatch, TtlMatch
 from fakecluster.rules.iptables.match_packet import (
-    AddrtypeMatch,
     CommentMatch,
     CpuMatch,
-    DscpMatch,
-    IprangeMatch,
     MacMatch,
     OwnerMatch,
     PhysdevMatch,
@@ -28,8 +26,6 @@ from fakecluster.rules.iptables.match_packet import (
     RpfilterMatch,
     SetMatch,
     SocketMatch,
-    TosMatch,
-    TtlMatch,
 )
 
 ETHER_HEADER_HOOKS = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.FORWARD))

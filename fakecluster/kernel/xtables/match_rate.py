@@ -10,7 +10,8 @@ from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import Building, HotDrop, Test
 from fakecluster.kernel.xtables.headers import out_name
 from fakecluster.kernel.xtables.recent import RecentTable
-from fakecluster.rules.iptables.match_flow import (
+from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
+from fakecluster.rules.iptables.match_rate import (
     LIMIT_SCALE,
     ONE,
     LimitMatch,
@@ -20,7 +21,6 @@ from fakecluster.rules.iptables.match_flow import (
     StatisticMatch,
     rate_text,
 )
-from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
 from fakecluster.rules.iptables.numbers import mask_of
 
 NS_PER_S = 1_000_000_000

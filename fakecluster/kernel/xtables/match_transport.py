@@ -10,14 +10,12 @@ from __future__ import annotations
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import Building, HotDrop, Test
+from fakecluster.rules.iptables.match_message import FragMatch, IcmpMatch, RangeMatch
 from fakecluster.rules.iptables.match_transport import (
     EVERY_PORT,
     SCTP_CHUNKS,
-    FragMatch,
-    IcmpMatch,
     MultiportMatch,
     PortsMatch,
-    RangeMatch,
     SctpMatch,
     TcpMatch,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakecluster.rules.iptables.match_flow import RecentMatch
+from fakecluster.rules.iptables.match_rate import RecentMatch
 
 NS_PER_S = 1_000_000_000
 #: ip_list_tot: addresses in a list; ip_pkt_list_tot rounded up: time stamps of an address

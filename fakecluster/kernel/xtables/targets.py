@@ -10,7 +10,7 @@ from typing import Any
 
 from fakecluster.kernel.conntrack import UNTRACKED
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext
-from fakecluster.kernel.nat import NatRange
+from fakecluster.kernel.nat_range import NatRange
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.reject import reject as send_reject
 from fakecluster.kernel.xtables.code import CONTINUE, Act, Building

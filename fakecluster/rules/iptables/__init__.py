@@ -1,8 +1,9 @@
 """iptables' language: iptables-save, iptables-restore and single commands, read and printed; no packets here."""
 
+from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.extensions import MATCHES, REFUSED_MATCHES, REFUSED_TARGETS, TARGETS, VERDICTS
 from fakecluster.rules.iptables.problem import RuleProblem
-from fakecluster.rules.iptables.reading import Command, read
+from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.restore import parse, restore
 from fakecluster.rules.iptables.rule import Rule, RuleParts
 from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table

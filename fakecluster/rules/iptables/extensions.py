@@ -8,7 +8,10 @@ from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.match_content import CONTENT_MATCHES
 from fakecluster.rules.iptables.match_flow import FLOW_MATCHES
 from fakecluster.rules.iptables.match_hashlimit import HASHLIMIT
+from fakecluster.rules.iptables.match_header import HEADER_MATCHES
+from fakecluster.rules.iptables.match_message import MESSAGE_MATCHES
 from fakecluster.rules.iptables.match_packet import PACKET_MATCHES
+from fakecluster.rules.iptables.match_rate import RATE_MATCHES
 from fakecluster.rules.iptables.match_transport import TRANSPORT_MATCHES
 from fakecluster.rules.iptables.option import Extension
 from fakecluster.rules.iptables.problem import RuleProblem
@@ -17,8 +20,12 @@ from fakecluster.rules.iptables.target_nat import NAT_TARGETS
 from fakecluster.rules.iptables.target_packet import PACKET_TARGETS
 
 MATCHES: dict[str, Extension[Any]] = {
-    each.name: each for each in (*TRANSPORT_MATCHES, *FLOW_MATCHES, HASHLIMIT, *PACKET_MATCHES, *CONTENT_MATCHES)
-}
+    each.name: each
+    for each in (
+        *TRANSPORT_MATCHES, *MESSAGE_MATCHES, *FLOW_MATCHES, *RATE_MATCHES, HASHLIMIT, *HEADER_MATCHES, *PACKET_MATCHES,
+        *CONTENT_MATCHES,
+    )
+}  # fmt: skip
 TARGETS: dict[str, Extension[Any]] = {each.name: each for each in (*NAT_TARGETS, *MARK_TARGETS, *PACKET_TARGETS)}
 #: names under which an extension can also be asked for
 MATCH_ALIASES = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6"}

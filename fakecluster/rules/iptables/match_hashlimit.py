@@ -6,7 +6,7 @@ import re
 
 import attrs
 
-from fakecluster.rules.iptables.match_flow import period_of, rate_text
+from fakecluster.rules.iptables.match_rate import period_of, rate_text
 from fakecluster.rules.iptables.numbers import U32, bits, number
 from fakecluster.rules.iptables.option import Extension, Given, Option, Place, integer, string
 from fakecluster.rules.iptables.problem import RuleProblem

@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-
-from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.command import (
+    _LONG,
+    CHAIN_NAME_LIMIT,
+    COMMANDS,
+    INTERFACE_LIMIT,
+    RULES_PER_LINE_LIMIT,
+    Command,
+    _counter,
+    _long_name,
+    _Open,
+    check_chain_name,
+    network,
+)
 from fakecluster.rules.iptables.extensions import (
     MATCH_ALIASES,
     NEEDED_PROTOCOL,
@@ -19,77 +29,14 @@ from fakecluster.rules.iptables.extensions import (
     match_extension,
     target_extension,
 )
-from fakecluster.rules.iptables.numbers import address, bits, mask_of, number, protocol
+from fakecluster.rules.iptables.numbers import number, protocol
 from fakecluster.rules.iptables.option import Extension, Given, Option
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol, RuleParts, Target
 
-CHAIN_NAME_LIMIT = 28
-INTERFACE_LIMIT = 15
-#: rules that one line may make: every source with every destination of its comma lists
-RULES_PER_LINE_LIMIT = 65536
-
-#: long name of a command -> its letter
-COMMANDS = {
-    "append": "A", "delete": "D", "check": "C", "insert": "I", "replace": "R", "list": "L", "list-rules": "S",
-    "flush": "F", "zero": "Z", "new-chain": "N", "delete-chain": "X", "rename-chain": "E", "policy": "P",
-    "version": "V", "help": "h",
-}  # fmt: skip
 #: commands that take a chain always, and those that may do without
 _WITH_CHAIN, _CHAIN_OPTIONAL = frozenset("ADCIREPN"), frozenset("LSFZX")
-_LONG = {
-    "source": "s", "src": "s", "destination": "d", "dst": "d", "protocol": "p", "in-interface": "i", "jump": "j",
-    "table": "t", "match": "m", "out-interface": "o", "goto": "g", "fragments": "f", "numeric": "n", "verbose": "v",
-    "wait": "w", "wait-interval": "W", "exact": "x", "set-counters": "c", "ipv4": "4", "ipv6": "6",
-    "line-numbers": "0", "modprobe": "M",
-}  # fmt: skip
 _VALUELESS = frozenset("fnvx460")
-
-
-@attrs.frozen
-class Command:
-    """One command: its letter, what it is about, and the rules it carries."""
-
-    letter: str
-    chain: str = ""
-    rules: tuple[RuleParts, ...] = ()
-    position: int = 0
-    name: str = ""  # of -P (the policy) and -E (the new name)
-    counters: tuple[int, int] | None = None
-    table: str = ""
-    numeric: bool = False
-    verbose: bool = False
-    line_numbers: bool = False
-    exact: bool = False
-
-
-@attrs.define
-class _Open:
-    """A match or target whose options are still being read."""
-
-    extension: Extension[Any]
-    given: Given
-    name: str
-    options: dict[str, Option]
-
-
-def check_chain_name(name: str) -> None:
-    """Raises `RuleProblem` for a name that no chain may have (assert_valid_chain_name)."""
-    if name[:1] in ("-", "!"):
-        raise RuleProblem(f"chain name not allowed to start with `{name[0]}'\n", token=name)
-    if len(name) > CHAIN_NAME_LIMIT:
-        raise RuleProblem(f"chain name `{name}' too long (must be under {CHAIN_NAME_LIMIT + 1} chars)", token=name)
-    if name in VERDICTS or ("-" not in name and _is_target(name)):
-        raise RuleProblem("chain name may not clash with target name\n", token=name)
-    if name.split() != [name]:
-        raise RuleProblem("Invalid chain name `" + name + "'", token=name)
-
-
-def _is_target(name: str) -> bool:
-    try:
-        return target_extension(name, 4) is not None or target_extension(name, 6) is not None
-    except Unsupported:
-        return True
 
 
 def read(words: Sequence[str], family: int, *, restoring: bool = False) -> Command:
@@ -446,41 +393,3 @@ class _Reader:
             raise RuleProblem(f"Can't use -i with {self.chain}\n", token="-i")
         if self.oif and self.chain in ("PREROUTING", "INPUT") and self.letter in "AICDR":
             raise RuleProblem(f"Can't use -o with {self.chain}\n", token="-o")
-
-
-def _counter(text: str, what: str) -> int:
-    if not text.isdigit() or len(text) > 20:
-        raise RuleProblem(f"-c {what} counter not numeric", token=text)
-    return int(text)
-
-
-def network(text: str, family: int, *, inverted: bool = False) -> Network | None:
-    """`address[/mask]`; None when it is any address."""
-    first, slash, second = text.partition("/")
-    mask = mask_of(bits(family), family)
-    if slash:
-        length = number(second, 0, bits(family))
-        if length is None and second.isdigit():
-            length = int(second) if len(second) < 4 and int(second) <= bits(family) else None
-        given = mask_of(length, family) if length is not None else address(second, family)
-        if given is None:
-            raise RuleProblem(f"invalid mask `{second}' specified", token=text)
-        mask = given
-    value = address(first, family)
-    if value is None and family == 4:
-        value = _short_quad(first)
-    if value is None:
-        raise RuleProblem(f"host/network `{first}' not found", token=text)
-    return Network(value & mask, mask, inverted) if mask or inverted else None
-
-
-def _short_quad(text: str) -> int | None:
-    """`10.1/16` means 10.1.0.0 (xtables_ipparse_any pads networks)."""
-    parts = text.split(".")
-    if not 1 < len(parts) < 4 or not all(part.isdigit() and len(part) < 4 for part in parts):
-        return None
-    return address(".".join(parts + ["0"] * (4 - len(parts))), 4)
-
-
-def _long_name(letter: str) -> str:
-    return next(name for name, short in COMMANDS.items() if short == letter)

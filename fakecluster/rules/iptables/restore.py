@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 
 from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.command import Command, check_chain_name
 from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
-from fakecluster.rules.iptables.reading import Command, check_chain_name, read
+from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.ruleset import BUILT_IN
 from fakecluster.rules.iptables.shapes import glance
 from fakecluster.rules.iptables.tables import Change, Tables

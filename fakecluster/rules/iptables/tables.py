@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.native import as_read_back
 from fakecluster.rules.iptables.problem import (
     BAD_POLICY,
@@ -16,7 +17,6 @@ from fakecluster.rules.iptables.problem import (
     NOT_EMPTY,
     RuleProblem,
 )
-from fakecluster.rules.iptables.reading import Command
 from fakecluster.rules.iptables.rule import Rule, RuleParts, rule_of, target_text
 from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table, Transaction
 from fakecluster.rules.iptables.validate import Fault, Reach, complaint, refused

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import attrs
 
-from fakecluster.rules.iptables.match_packet import dscp_class, tos_mask
+from fakecluster.rules.iptables.match_header import dscp_class, tos_mask
 from fakecluster.rules.iptables.numbers import U16, U32, number
 from fakecluster.rules.iptables.option import (
     Extension,

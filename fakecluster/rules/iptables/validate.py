@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from fakecluster.rules.iptables.match_flow import LimitMatch
-from fakecluster.rules.iptables.match_packet import AddrtypeMatch
+from fakecluster.rules.iptables.match_header import AddrtypeMatch
+from fakecluster.rules.iptables.match_rate import LimitMatch
 from fakecluster.rules.iptables.numbers import U32
 from fakecluster.rules.iptables.problem import INVALID, TOO_MANY_LINKS, RuleProblem
 from fakecluster.rules.iptables.rule import Rule

@@ -1,0 +1,147 @@
+"""What conntrack reads of a TCP segment and remembers of a connection: states, kinds of segments, both sides' windows."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.kernel.conntrack.entry import ORIGINAL
+from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
+
+if TYPE_CHECKING:
+    pass
+
+
+NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
+
+
+class Flags(IntEnum):
+    """What kind of segment it is, as the tables are indexed."""
+
+    SYN = 0
+    SYNACK = 1
+    FIN = 2
+    ACK = 3
+    RST = 4
+    NONE = 5
+
+
+WINDOW_SCALE, SACK_PERM, CLOSE_INIT, BE_LIBERAL, UNACKNOWLEDGED, MAXACK_SET = 1, 2, 4, 8, 16, 32
+
+
+MAXACKWINCONST = 66000
+
+
+MASK = 0xFFFFFFFF
+
+
+def before(a: int, b: int) -> bool:
+    """Sequence number a comes before b (modulo 2^32)."""
+    return (a - b) & 0x80000000 != 0
+
+
+def after(a: int, b: int) -> bool:
+    return before(b, a)
+
+
+@attrs.define
+class Side:
+    """What one end has sent (`td_end`), may send (`td_maxend`), and the largest window it offered."""
+
+    td_end: int = 0
+    td_maxend: int = 0
+    td_maxwin: int = 0
+    td_maxack: int = 0
+    td_scale: int = 0
+    flags: int = 0
+
+
+@attrs.define
+class TcpInfo:
+    """The protocol part of an entry: both sides and the last segment seen."""
+
+    seen: tuple[Side, Side] = attrs.field(factory=lambda: (Side(), Side()))
+    state: int = NONE
+    last_index: int = Flags.NONE
+    last_dir: int = ORIGINAL
+    last_seq: int = 0
+    last_ack: int = 0
+    last_end: int = 0
+    last_win: int = 0
+    last_wscale: int = 0
+    last_flags: int = 0
+    retrans: int = 0
+
+    def fork(self) -> TcpInfo:
+        return attrs.evolve(self, seen=(attrs.evolve(self.seen[0]), attrs.evolve(self.seen[1])))
+
+
+@attrs.frozen
+class Segment:
+    """The header of one TCP segment as the tracker reads it."""
+
+    index: Flags
+    flags: int
+    seq: int
+    ack: int
+    window: int
+    end: int
+    options: bytes
+
+    @classmethod
+    def read(cls, skb: Skb) -> Segment | None:
+        """None for what tcp_error() calls invalid: short header, bad offset, flag combinations that make no sense."""
+        data, at = skb.data, skb.l4
+        if len(data) < at + 20:
+            return None
+        offset = (data[at + 12] >> 4) * 4
+        flags = data[at + 13]
+        if offset < 20 or at + offset > len(data) or (flags & ~(PSH_ECE_CWR)) not in VALID_FLAGS:
+            return None
+        seq = int.from_bytes(data[at + 4 : at + 8])
+        length = len(data) - at - offset + bool(flags & SYN) + bool(flags & FIN)
+        window = data[at + 14] << 8 | data[at + 15]
+        ack = int.from_bytes(data[at + 8 : at + 12])
+        options = bytes(data[at + 20 : at + offset])
+        return cls(kind_of(flags), flags, seq, ack, window, (seq + length) & MASK, options)
+
+
+PSH_ECE_CWR = 8 | 64 | 128
+
+
+#: tcp_valid_flags: combinations without PSH, ECE, CWR
+VALID_FLAGS = frozenset((SYN, SYN | 32, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | 32, ACK, ACK | 32))
+
+
+def kind_of(flags: int) -> Flags:
+    if flags & RST:
+        return Flags.RST
+    if flags & SYN:
+        return Flags.SYNACK if flags & ACK else Flags.SYN
+    if flags & FIN:
+        return Flags.FIN
+    return Flags.ACK if flags & ACK else Flags.NONE
+
+
+def options_of(segment: Segment, side: Side) -> None:
+    """Window scale and SACK-permitted out of a SYN (tcp_options)."""
+    side.td_scale = side.flags = 0
+    options, at = segment.options, 0
+    while at < len(options):
+        kind = options[at]
+        if kind == 0:
+            return
+        if kind == 1:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < len(options) else 0
+        if size < 2 or at + size > len(options):
+            return
+        if kind == 4 and size == 2:
+            side.flags |= SACK_PERM
+        elif kind == 3 and size == 3:
+            side.td_scale = min(options[at + 2], 14)
+            side.flags |= WINDOW_SCALE
+        at += size

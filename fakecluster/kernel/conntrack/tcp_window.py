@@ -1,0 +1,140 @@
+"""Whether a TCP segment lies within the window that both sides have announced (tcp_in_window)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel.conntrack.entry import REPLY
+from fakecluster.kernel.packet import ACK, RST, SYN
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.conntrack.table import Conntrack
+from fakecluster.kernel.conntrack.tcp_segment import (
+    BE_LIBERAL,
+    MASK,
+    MAXACK_SET,
+    MAXACKWINCONST,
+    SACK_PERM,
+    SYN_RECV,
+    SYN_SENT,
+    UNACKNOWLEDGED,
+    WINDOW_SCALE,
+    Flags,
+    Segment,
+    Side,
+    TcpInfo,
+    after,
+    before,
+    options_of,
+)
+
+
+def highest_sack(segment: Segment, sack: int) -> int:
+    """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
+    options, at = segment.options, 0
+    while at < len(options):
+        kind = options[at]
+        if kind == 0:
+            break
+        if kind == 1:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < len(options) else 0
+        if size < 2 or at + size > len(options):
+            break
+        if kind == 5 and size >= 10 and (size - 2) % 8 == 0:
+            for block in range(at + 2, at + size, 8):
+                edge = int.from_bytes(options[block + 4 : block + 8])
+                sack = edge if after(edge, sack) else sack
+        at += size
+    return sack
+
+
+def in_window(table: Conntrack, info: TcpInfo, direction: int, segment: Segment) -> str:
+    """tcp_in_window(): "accept", "ignore" (let through, drive no state) or "invalid"."""
+    sender, receiver = info.seen[direction], info.seen[1 - direction]
+    seq, ack, end, flags = segment.seq, segment.ack, segment.end, segment.flags
+    window = segment.window
+    sack = highest_sack(segment, ack) if receiver.flags & SACK_PERM and flags & ACK else ack
+    if sender.td_maxwin == 0:
+        if flags & SYN:
+            _init_sender(sender, receiver, segment, direction)
+            if not flags & ACK:
+                return "accept"
+        else:
+            _pick_up(sender, receiver, segment, sack)
+    elif flags & SYN and after(end, sender.td_end) and info.state in (SYN_SENT, SYN_RECV):
+        _init_sender(sender, receiver, segment, direction)
+        if direction == REPLY and not flags & ACK:
+            return "accept"
+    if not flags & ACK or (flags & RST and ack == 0):
+        ack = sack = receiver.td_end
+    if flags & RST and seq == 0 and info.state == SYN_SENT:
+        seq = end = sender.td_end
+    verdict = _judge(sender, receiver, seq, end, sack)
+    if verdict != "accept":
+        liberal = sender.flags & BE_LIBERAL or table.sysctls.number("net.netfilter.nf_conntrack_tcp_be_liberal")
+        return "accept" if liberal else verdict
+    if not flags & SYN:
+        window <<= sender.td_scale
+    _update(info, direction, segment, ack, sack, end, window)
+    return "accept"
+
+
+def _init_sender(sender: Side, receiver: Side, segment: Segment, direction: int) -> None:
+    sender.td_end = sender.td_maxend = segment.end
+    sender.td_maxwin = segment.window or 1
+    options_of(segment, sender)
+    if direction == REPLY and not (sender.flags & WINDOW_SCALE and receiver.flags & WINDOW_SCALE):
+        sender.td_scale = receiver.td_scale = 0
+
+
+def _pick_up(sender: Side, receiver: Side, segment: Segment, sack: int) -> None:
+    sender.td_end = segment.end
+    sender.td_maxwin = segment.window << sender.td_scale or 1
+    sender.td_maxend = (segment.end + sender.td_maxwin) & MASK
+    if receiver.td_maxwin == 0:
+        receiver.td_end = receiver.td_maxend = sack
+    elif sack == (receiver.td_end + 1) & MASK:
+        receiver.td_end = sack
+
+
+def _judge(sender: Side, receiver: Side, seq: int, end: int, sack: int) -> str:
+    if not before(seq, sender.td_maxend + 1):
+        overshot = (end - sender.td_maxend + 1) & MASK
+        return "invalid" if overshot > receiver.td_maxwin else "ignore"
+    if not before(sack, receiver.td_end + 1):
+        return "invalid"
+    if receiver.td_maxwin and not after(end, sender.td_end - receiver.td_maxwin - 1):
+        return "ignore"
+    if not after(sack, receiver.td_end - max(sender.td_maxwin, MAXACKWINCONST) - 1):
+        return "ignore"
+    return "accept"
+
+
+def _update(info: TcpInfo, direction: int, segment: Segment, ack: int, sack: int, end: int, window: int) -> None:
+    sender, receiver = info.seen[direction], info.seen[1 - direction]
+    sender.td_maxwin = max(sender.td_maxwin, window + ((sack - ack) & MASK))
+    if after(end, sender.td_end):
+        sender.td_end = end
+        sender.flags |= UNACKNOWLEDGED
+    if segment.flags & ACK:
+        if not sender.flags & MAXACK_SET:
+            sender.td_maxack = ack
+            sender.flags |= MAXACK_SET
+        elif after(ack, sender.td_maxack):
+            sender.td_maxack = ack
+    if receiver.td_maxwin and after(end, sender.td_maxend):
+        receiver.td_maxwin += (end - sender.td_maxend) & MASK
+    if after(sack + window, receiver.td_maxend - 1):
+        receiver.td_maxend = (sack + window + (window == 0)) & MASK
+    if ack == receiver.td_end:
+        receiver.flags &= ~UNACKNOWLEDGED
+    if segment.index == Flags.ACK:
+        last = (info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win)
+        now = (direction, segment.seq, ack, end, segment.window)
+        if last == now:
+            info.retrans += 1
+        else:
+            info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = now
+            info.retrans = 0
