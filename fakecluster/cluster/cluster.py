@@ -14,6 +14,7 @@ import attrs
 from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.components import template
+from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
@@ -32,7 +33,8 @@ class Cluster:
 
     `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
     (iptables, ipvs, nftables, userspace) and `kubernetes` its version; `ip_family` ipv4, ipv6, dual or dual-ipv6;
-    `proxy_config` fields of a KubeProxyConfiguration; `seed` (or a driver, `choices`) decides what chance would.
+    `proxy_config` fields of a KubeProxyConfiguration; `dns` and `node_local_dns` whether there is cluster DNS, and a
+    cache of it on every node; `seed` (or a driver, `choices`) decides what chance would.
     Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
     """
 
@@ -44,6 +46,7 @@ class Cluster:
         ip_family: str = "ipv4",
         proxy_config: Mapping[str, Any] | None = None,
         dns: bool = True,
+        node_local_dns: bool = False,
         kubernetes: str = "1.36",
         seed: int = 0,
         choices: Choices | None = None,
@@ -54,6 +57,7 @@ class Cluster:
             ip_family=ip_family,
             proxy_config=json.dumps(proxy_config, sort_keys=True) if proxy_config else "",
             dns=dns,
+            node_local_dns=node_local_dns,
             kubernetes=kubernetes,
         )
         self.parts = template(spec).fork(choices if choices is not None else Seeded(seed))
@@ -101,6 +105,13 @@ class Cluster:
         http = importlib.import_module("fakecluster.http.served_cluster")
         served: ServedApi = http.ServedCluster(self, port=port, tls=tls, clock=clock)
         return served
+
+    @property
+    def dns(self) -> ClusterDns:
+        """Cluster DNS: the Corefiles that it was given, and its `log`. Raises LookupError with `dns=False`."""
+        if self.parts.dns is None:
+            raise LookupError("this cluster was made without DNS")
+        return self.parts.dns
 
     @property
     def relays(self) -> bool:

@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
-from fakecluster.cluster import dns, dns_objects, proxies, system
+from fakecluster.cluster import dns, dns_objects, node_local_dns, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cni import AddressPlan, Runtime
@@ -84,6 +84,10 @@ class Components:
         self.dns = dns.ClusterDns(self.server, self.clock, self.choices, self.runtime)
         for resource, obj in dns_objects.dns_objects(self.runtime.plan):
             self.client.create(resource, obj)
+        if self.spec.node_local_dns:
+            self.runtime.cluster_dns = (node_local_dns.ADDRESS,)
+            for resource, obj in node_local_dns.objects():
+                self.client.create(resource, obj)
 
     def add_node(self, node: NodeSpec) -> None:
         """One more node, registered and Ready, with its kubelet and kube-proxy."""

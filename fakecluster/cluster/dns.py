@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from fakecluster.cluster import dns_program
-from fakecluster.cluster.dns_objects import CONFIG_MAPS, COREFILE, DNS_IMAGE, DNS_NAMESPACE, config_map_of, dns_address
+from fakecluster.cluster import dns_program, node_local_dns
+from fakecluster.cluster.dns_objects import COREFILE, DNS_IMAGE, DNS_NAMESPACE, config_map_of, dns_address
 from fakecluster.cluster.dns_program import DNS_PORT, DnsProcess, DnsProgram, UpstreamProgram
 from fakecluster.cluster.outside_dns import ZoneProgram
 from fakecluster.cni.nodes import OUTSIDE
@@ -67,7 +67,8 @@ class ClusterDns:
         self._clock, self._choices, self._runtime = clock, choices, runtime
         clock.bind(TARGET, self.handle)
         clock.bind(dns_program.TARGET, self._timed_out)
-        runtime.programs = {**runtime.programs, DNS_IMAGE: self.start}
+        own = {DNS_IMAGE: self.start, node_local_dns.IMAGE: self.start_node_local}
+        runtime.programs = {**runtime.programs, **own}
 
     # --- what the API says
 
@@ -83,14 +84,14 @@ class ClusterDns:
                 continue
             self.index.apply(KINDS[event.resource], event.object, deleted=event.type == "DELETED")
             if event.resource == "pods" and event.type == "DELETED":
-                self.processes.pop(event.object["metadata"]["uid"], None)
+                self._ended(event.object["metadata"]["uid"])
         if refused is not None:
             raise refused
 
     def _configure(self, event: WatchEvent) -> None:
         metadata = event.object["metadata"]
         name = metadata["name"]
-        if metadata.get("namespace") != DNS_NAMESPACE or name not in CONFIG_MAPS:
+        if metadata.get("namespace") != DNS_NAMESPACE:
             return
         text = (event.object.get("data") or {}).get(COREFILE, "")
         if event.type == "DELETED" or text == self.corefiles.get(name):
@@ -103,12 +104,16 @@ class ClusterDns:
     def _reload(self, process: DnsProcess, text: str) -> None:
         """The reload plugin: a Corefile that cannot be read leaves the old one in force."""
         try:
-            check_ports(text)
-            process.server.configure(text)
+            self._load(process, text)
         except RuleSyntaxError as wrong:
             self.log.append(f"{process.namespace}: [ERROR] Corefile changed but reload failed: {wrong}")
             return
         self.log.append(f"{process.namespace}: [INFO] Reloading complete")
+
+    def _ended(self, uid: str) -> None:
+        process = self.processes.pop(uid, None)
+        if process is not None and process.config_map == node_local_dns.NAME:
+            node_local_dns.tear_down(self._runtime.network.namespaces.get(process.namespace))
 
     # --- processes
 
@@ -120,16 +125,28 @@ class ClusterDns:
         process = DnsProcess(
             uid, sandbox.namespace, config_map, self._runtime.resolv_conf(pod), self._server(sandbox.ips)
         )
-        text = self.corefiles.get(config_map, "")
         try:
-            check_ports(text)
-            process.server.configure(text)
+            self._load(process, self.corefiles.get(config_map, ""))
         except RuleSyntaxError as wrong:
             self.log.append(f"{sandbox.namespace}: [ERROR] {wrong}")
             self._clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
         else:
             self.processes[uid] = process
         return DnsProgram(process)
+
+    def start_node_local(self, pod: JsonObject, container: JsonObject) -> Program:
+        """The program of NodeLocal DNS, which listens on an address that it brings along."""
+        program = self.start(pod, container)
+        uid = pod["metadata"]["uid"]
+        if uid in self.processes:
+            netns = self._runtime.network.namespaces[self.processes[uid].namespace]
+            node_local_dns.set_up(netns, program, owner=(uid, container["name"]))
+        return program
+
+    def _load(self, process: DnsProcess, text: str) -> None:
+        text = node_local_dns.filled_in(text, self.index)
+        check_ports(text)
+        process.server.configure(text)
 
     def _server(self, ips: tuple[str, ...]) -> DnsServer:
         return DnsServer(self._clock, self._choices, index=self.index, local_ips=ips)

@@ -1,4 +1,4 @@
-"""The objects of cluster DNS in kube-system, as kubeadm makes them, and those of NodeLocal DNSCache as its docs do.
+"""The objects of cluster DNS in kube-system, as kubeadm makes them.
 
 Left out: the probes of CoreDNS' Pods, which would only spend time, and access rules, which are not enforced.
 """
@@ -18,9 +18,8 @@ DNS_LABELS = {"k8s-app": "kube-dns"}
 #: The DNS Service's place in the Service range, as kubeadm chooses it.
 DNS_INDEX = 10
 REPLICAS = 2
-#: The ConfigMaps that hold Corefiles, and the key in them.
-CORE_DNS, NODE_LOCAL = "coredns", "node-local-dns"
-CONFIG_MAPS, COREFILE = (CORE_DNS, NODE_LOCAL), "Corefile"
+#: The Deployment and its ConfigMap, and the key that the Corefile has in there.
+CORE_DNS, COREFILE = "coredns", "Corefile"
 _PORTS = (
     {"containerPort": 53, "name": "dns", "protocol": "UDP"},
     {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},

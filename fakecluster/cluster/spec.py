@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from fakecluster.cni.addressing import FAMILIES
+from fakecluster.errors import Unsupported
 from fakecluster.proxy.config import MODES
 
 JsonObject = dict[str, Any]
@@ -56,6 +57,7 @@ class ClusterSpec:
     ip_family: str = "ipv4"
     proxy_config: str = ""  # YAML or JSON of a KubeProxyConfiguration's fields, over the cluster's own
     dns: bool = True
+    node_local_dns: bool = False
     kubernetes: str = "1.36"
 
     @classmethod
@@ -69,6 +71,10 @@ class ClusterSpec:
             raise ValueError(f"proxy={spec.proxy!r}: expected one of {', '.join(MODES)}")
         if spec.ip_family not in FAMILIES:
             raise ValueError(f"ip_family={spec.ip_family!r}: expected one of {', '.join(FAMILIES)}")
+        if spec.node_local_dns and not spec.dns:
+            raise ValueError("node_local_dns=True needs dns=True: it is a cache in front of it")
+        if spec.node_local_dns and 4 not in spec.families:
+            raise Unsupported("NodeLocal DNS without IPv4 (its address is 169.254.20.10)")
         return spec
 
     @property
