@@ -142,3 +142,13 @@ def test_a_kubelet_has_a_lease():
     lease = shop.client.get("leases.coordination.k8s.io", "a", "kube-node-lease")
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseDurationSeconds"]) == ("a", 40)
     assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
+
+
+def test_a_kubelet_that_is_closed_does_nothing_any_more():
+    shop = Workshop("a")
+    shop.create(pod("p"))
+    shop.kubelets["a"].close()
+    shop.client.delete("pods", "p", "default")
+    shop.clock.settle()
+    assert shop.runtime.log == ["sandbox p", "start main"]
+    assert "kubelet@a" not in shop.clock.targets

@@ -77,6 +77,12 @@ class Kubelet:
             registration.renew_lease(self._host)
             registration.post_ready(self._host)
 
+    def close(self) -> None:
+        """The node is gone for good: the kubelet watches nothing and does nothing any more."""
+        host = self._host
+        host.client.server.store.unwatch(target(self.node_name))
+        host.clock.unbind(target(self.node_name))
+
     def handle(self, payload: Any) -> None:
         """Take in changed Pods, an answer of the runtime, or a timer of the kubelet's own."""
         if payload == "watch":

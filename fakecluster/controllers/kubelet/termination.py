@@ -14,7 +14,7 @@ from fakecluster.api.client import ApiError
 from fakecluster.controllers.kubelet.containers import SIGKILL_EXIT, SIGTERM_EXIT, ended, fail, finish
 from fakecluster.controllers.kubelet.host import Host
 from fakecluster.controllers.kubelet.probing import KINDS
-from fakecluster.controllers.kubelet.run import APP, SIDECAR, ContainerRun, PodRun
+from fakecluster.controllers.kubelet.run import APP, ContainerRun, PodRun
 
 Json = dict[str, Any]
 #: what a program still gets when its preStop hook used up the grace period
@@ -119,9 +119,7 @@ def progress(host: Host, uid: str) -> None:
         if current is None:
             return
         if current.running:
-            message = f"Stopping container {container.name}"
-            if current.role == SIDECAR or not current.stopping:
-                stop_container(host, uid, container.name, message, _left_s(host, run))
+            stop_container(host, uid, container.name, f"Stopping container {container.name}", _left_s(host, run))
             return
     finish(host, uid)
     host.publish(uid)
