@@ -27,8 +27,8 @@ _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
 def is_family_healthy(proxier: Proxier) -> bool:
-    waited_ns = proxier.node.clock.now_ns - proxier.queued_ns
-    return proxier.synced_ns >= proxier.queued_ns or waited_ns < 2 * proxier.sync_period_s * NS_PER_S
+    since_ns = proxier.waiting_since_ns
+    return since_ns is None or proxier.node.clock.now_ns - since_ns < 2 * proxier.sync_period_s * NS_PER_S
 
 
 def is_healthy(proxiers: Mapping[Family, Proxier]) -> bool:

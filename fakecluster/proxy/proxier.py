@@ -23,7 +23,7 @@ from fakecluster.proxy.runner import SyncRunner
 from fakecluster.proxy.service_health import ServiceHealth
 from fakecluster.proxy.stale import forget_changed_udp, forget_stale_udp
 from fakecluster.proxy.view import ZONE_LABEL, JsonObject, NodeView
-from fakecluster.sim.clock import NS_PER_S
+from fakecluster.sim.clock import NS_PER_S, Event
 
 #: A partial sync may follow a full one for this long (proxyutil.FullSyncPeriod).
 FULL_SYNC_PERIOD_S = 3600.0
@@ -92,10 +92,14 @@ class Proxier:
         self.health = ServiceHealth(node, ports, self.target)
         self.started = False
         self.queued_ns = self.synced_ns = 0
+        #: when the oldest change came that no sync has dealt with
+        self.waiting_since_ns: int | None = None
         #: failed syncs and odd input, in kube-proxy's words: (virtual time in s, text)
         self.log: list[tuple[float, str]] = []
         self._needs_full_sync = True
         self._last_full_ns = 0
+        #: the events besides syncs that are due some time
+        self._later: dict[str, Event] = {}
         min_period_s, self.sync_period_s = node.config.sync_periods_s
         self.runner = SyncRunner(
             node.clock,
@@ -139,7 +143,7 @@ class Proxier:
     def start(self) -> None:
         """The watches have delivered what there is: prepare the node and sync for the first time, now."""
         self.started = True
-        self.queued_ns = self.node.clock.now_ns
+        self._note_request()
         self._log_failure(self.writer.start)
         self._check_later()
         self.runner.request()
@@ -148,14 +152,21 @@ class Proxier:
         """The process ends: its ports close, its rules stay."""
         self.started = False
         self.runner.stop()
+        for event in self._later.values():
+            self.node.clock.cancel(event)
         self.health.stop()
         self.writer.stop()
         self.node.clock.unbind(self.target)
 
     def request_sync(self) -> None:
         if self.started:
-            self.queued_ns = self.node.clock.now_ns
+            self._note_request()
             self.runner.request()
+
+    def _note_request(self) -> None:
+        self.queued_ns = self.node.clock.now_ns
+        if self.waiting_since_ns is None:
+            self.waiting_since_ns = self.queued_ns
 
     def request_full_sync(self) -> None:
         self._needs_full_sync = True
@@ -173,7 +184,7 @@ class Proxier:
             self._log_failure(self._forget_stale_udp)
 
     def _check_later(self) -> None:
-        self.node.clock.schedule(self.target, "check", delay_s=self.writer.check_interval_s)
+        self._later["check"] = self.node.clock.schedule(self.target, "check", delay_s=self.writer.check_interval_s)
 
     # -- the sync itself -------------------------------------------------------------------------------------------
 
@@ -201,7 +212,7 @@ class Proxier:
 
     def _succeeded(self, started_ns: int, changes: Changes, *, full: bool) -> None:
         clock = self.node.clock
-        self.synced_ns = clock.now_ns
+        self.synced_ns, self.waiting_since_ns = clock.now_ns, None
         if full:
             self._last_full_ns = started_ns
         self.metrics.set(
@@ -213,7 +224,8 @@ class Proxier:
         if not self.node.behaviours.conntrack_reconciles:
             self._log_failure(lambda: forget_changed_udp(self.node, self.view, changes))
         elif changes.udp_endpoints and self.writer.stale_flows_delay_s:
-            self.node.clock.schedule(self.target, "stale flows", delay_s=self.writer.stale_flows_delay_s)
+            delay_s = self.writer.stale_flows_delay_s
+            self._later["stale flows"] = self.node.clock.schedule(self.target, "stale flows", delay_s=delay_s)
         elif changes.udp_endpoints:
             self._log_failure(self._forget_stale_udp)
 
@@ -257,7 +269,7 @@ class Proxier:
         copy.tracker = self.tracker.fork(copy.view)
         copy.health = self.health.fork(node, ports)
         copy.runner = self.runner.fork(node.clock)
-        copy.log = self.log.copy()
+        copy.log, copy._later = self.log.copy(), self._later.copy()
         if self.started:
             node.clock.bind(copy.target, copy._on_event)
         return copy

@@ -117,8 +117,8 @@ class NftablesWriter:
         self._publish_lacking()
 
     def _delete_old_chains(self, now_ns: int) -> None:
-        """Delete the chains that were emptied more than a second ago."""
-        old = [chain for chain, since in self._stale.items() if now_ns - since > STALE_CHAIN_AGE_S * NS_PER_S]
+        """Delete the chains that were emptied a second ago or more: where syncs take time it is always more."""
+        old = [chain for chain, since in self._stale.items() if now_ns - since >= STALE_CHAIN_AGE_S * NS_PER_S]
         if not old:
             return
         for chain in old:
