@@ -8,10 +8,15 @@ from fakecluster.api import decoding, status
 from fakecluster.api.diagnose import json_word
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest.go_json import SyntaxProblem, parse_json, parse_yaml
+from fakecluster.api.rest.protobuf import parse_protobuf
 from fakecluster.api.status import JsonObject
 
 ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-READERS = {"application/json": parse_json, "application/yaml": parse_yaml}
+READERS = {
+    "application/json": parse_json,
+    "application/yaml": parse_yaml,
+    "application/vnd.kubernetes.protobuf": parse_protobuf,
+}
 #: Bigger bodies are refused, as the real server does.
 BODY_LIMIT = 3 * 1024 * 1024
 SUMMARY_BYTES = 30
@@ -47,7 +52,7 @@ def object_of(resource: Resource, kind: str, version: str, body: bytes, headers:
         value = value_of(body, headers)
     except SyntaxProblem as problem:
         words = str(problem)
-        if not words.startswith("yaml:"):
+        if media_type(headers) in ("", "application/json"):
             words = f"{NO_KIND}: {words}"
         raise unrecognized(kind, words, body) from problem
     if value is None:
