@@ -166,10 +166,13 @@ def address4(text: str) -> int | None:
         return None
 
 
+_NUMBER_ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}|0")
+
+
 def _parse_address4(text: str, _datatype: Datatype, _bits: int) -> int:
     value = address4(text)
-    if value is None and text.isascii() and text.isdigit() and int(text) >> 32 == 0:
-        value = int(text)
+    if value is None and _NUMBER_ADDRESS.fullmatch(text) and int(text, 0) >> 32 == 0:
+        value = int(text, 0)
     if value is None:
         family = ":" in text
         raise ValueError(
