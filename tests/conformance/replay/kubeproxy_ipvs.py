@@ -17,7 +17,7 @@ from fakecluster.proxy.process import clean_up
 from fakecluster.sim import Choices
 from fakecluster.sim.clock import NS_PER_S
 from replay.kubeproxy import Json, Scenario, is_shell
-from replay.kubeproxy_ipvs_packets import IpvsProbe
+from replay.kubeproxy_ipvs_packets import IpvsProbe, lists_from_packets
 from replay.kubeproxy_ipvs_rules import AfterPackets, rule_differences, server_lists
 from replay.kubeproxy_ipvs_time import Expiries
 from replay.kubeproxy_node import Node
@@ -87,7 +87,8 @@ class IpvsScenario(Scenario):
     def step(self, step: Json) -> Iterator[Difference]:
         starts = "start kube-proxy" in step["operations"]
         self._until(step["t"] - (BEFORE_FIRST_DUMP_S if starts else BEFORE_DUMP_S))
-        self.order.lists = server_lists(step["rules"].get("ipvsadm_Ln", "")) if self.ordered else {}
+        listing = step["rules"].get("ipvsadm_Ln", "")
+        self.order.lists = server_lists(listing) if self.ordered else lists_from_packets(step.get("packets", ()))
         yield from super().step(step)
 
     def _until(self, time_s: float) -> None:

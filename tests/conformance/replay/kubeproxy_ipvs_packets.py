@@ -6,11 +6,13 @@ recorder answered every try, not only the first of its group, the replay makes u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.packet import Skb
+from fakecluster.proxy.view import host_port
 from fakecluster.sim import Seeded
 from replay.kubeproxy_node import Node
 from replay.kubeproxy_packets import (
@@ -29,6 +31,29 @@ Packets = tuple[tuple[str, bytes], ...]
 #: recorded, in the model
 Ports = tuple[int | None, int | None]
 SYN_ACK = 0x12
+
+
+_DESTINATION = re.compile(r"dst=(\S+):(\d+)$")
+
+
+def lists_from_packets(probes: Iterable[Json]) -> dict[str, list[tuple[str, int]]]:
+    """The kernel's list of real servers of each virtual server that is new, where only the packets tell: rr begins at
+    its head."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for probe in probes:
+        if "order" not in probe:
+            continue
+        key = f"{probe['proto']} {host_port(probe['dst'], probe['dport'])}"
+        first = [_destination(probe["groups"][number]) for number in probe["order"]]
+        if key not in found and all(first):
+            found[key] = [(real, 1) for real in dict.fromkeys(first) if real is not None]
+    return found
+
+
+def _destination(group: Json) -> str | None:
+    """Where the packets of a group went, when they went on."""
+    ways = [match for text in group["outcome"] if not text.startswith("local") and (match := _DESTINATION.search(text))]
+    return host_port(ways[0][1], int(ways[0][2])) if len(ways) == 1 else None
 
 
 class IpvsProbe:
