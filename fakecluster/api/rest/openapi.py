@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from fakecluster.api import schema
-from fakecluster.api.resources import Registry
+from fakecluster.api.resources import Registry, Resource
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.health import CHECKS
 from fakecluster.api.rest.openapi_paths import paths_of
@@ -61,13 +61,29 @@ def document(registry: Registry, name: str) -> dict[str, Any]:
     for resource in registry.of_version(group, version):
         paths |= paths_of(resource)
         if resource.custom is not None:
-            wanted = {**wanted, f"{resource.group}.{resource.version}.{resource.kind}": resource.custom.schema}
+            wanted = {**wanted, **_custom_schema(resource)}
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.2"},
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": wanted},
     }
+
+
+def _custom_schema(resource: Resource) -> dict[str, Any]:
+    """The schema of a custom kind under its name, as ``io.example.v1.Widget``, with what its metadata refers to."""
+    name = ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
+    meta = f"{schema.META}ObjectMeta"
+    given = resource.custom.schema
+    properties = {
+        **(given.get("properties") or {}),
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"allOf": [{"$ref": schema.PREFIX + meta}]},
+    }
+    kinds = [{"group": resource.group, "kind": resource.kind, "version": resource.version}]
+    shown = {**given, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": kinds}
+    return {**_reached([meta]), name: shown}
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,6 +97,12 @@ def _closure(group: str, version: str) -> dict[str, Any]:
             for gvk in found.get("x-kubernetes-group-version-kind", ())
         )
     ]
+    return _reached(wanted)
+
+
+def _reached(wanted: list[str]) -> dict[str, Any]:
+    """These definitions and all that they refer to."""
+    definitions = schema.definitions()
     reached: dict[str, Any] = {}
     while wanted:
         name = wanted.pop()

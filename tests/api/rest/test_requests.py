@@ -254,3 +254,37 @@ def test_scale_reads_and_writes_replicas(call: Call) -> None:
     assert call("GET", f"{path}/web").value["spec"]["replicas"] == 3
     negative = call("PATCH", f"{path}/web/scale", {"spec": {"replicas": -1}}, type="application/merge-patch+json")
     assert negative.status == 422
+
+
+def test_custom_kinds_are_served_and_described_at_once(call: Call) -> None:
+    spec = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
+    }
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
+    definition = {
+        "metadata": {"name": "widgets.acme.io"},
+        "spec": {"group": "acme.io", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    assert call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).status == 201
+    widgets = "/apis/acme.io/v1/namespaces/default/widgets"
+    made = call(
+        "POST", widgets, {"kind": "Widget", "apiVersion": "acme.io/v1", "metadata": {"name": "a"}, "spec": {"size": 1}}
+    )
+    assert (made.status, made.value["metadata"]["generation"]) == (201, 1)
+    listed = call("GET", widgets).value
+    assert (listed["kind"], listed["metadata"]["continue"], listed["items"][0]["kind"]) == ("WidgetList", "", "Widget")
+    document = call("GET", "/openapi/v3/apis/acme.io/v1").value
+    described = document["components"]["schemas"]["io.acme.v1.Widget"]
+    assert described["x-kubernetes-group-version-kind"] == [{"group": "acme.io", "kind": "Widget", "version": "v1"}]
+    assert described["properties"]["spec"] == spec
+
+
+def test_paths_in_openapi_say_that_patches_are_validated(call: Call) -> None:
+    paths = call("GET", "/openapi/v3/apis/apps/v1").value["paths"]
+    patch = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+    assert patch["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
+    assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
