@@ -16,7 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 GZIP_FROM_BYTES = 128 * 1024
 GZIP_LEVEL = 1
 #: Documents that clients keep and ask about again with If-None-Match.
-TAGGED = re.compile(r"^/(?:apis?/?|openapi/v[23](?:/.*)?)$")
+TAGGED = re.compile(r"^/openapi/v[23](?:/.*)?$")
 AUDIT_ID = re.compile(r"^[\w.:-]{1,64}$")
 
 

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-from fakecluster.api import status
-from fakecluster.api.rest.response import JSON, Response
+from fakecluster.api.rest.response import Response
 from fakecluster.api.server import ApiServer
-from fakecluster.http import protobuf
 from fakecluster.sim import Clock
 
 #: Methods that change nothing, after which nothing new can be due.
@@ -63,11 +61,6 @@ class Door:
 
     def request(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, user: str) -> Response:
         """Answer one request; what a write makes due at once is done before the answer leaves."""
-        if headers.get("content-type", "").partition(";")[0].strip() == protobuf.MEDIA:
-            try:
-                headers, body = {**headers, "content-type": JSON}, protobuf.to_json(body)
-            except protobuf.Malformed as wrong:
-                return Response(400, status.bad_request(f"the object provided is unrecognized: {wrong}").status)
         with self:
             response = self.server.request(method, path, query, headers, body, user)
             if method not in READING:
