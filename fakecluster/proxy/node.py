@@ -62,3 +62,13 @@ def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:
             if entry.get("type") == kind and family_of(entry["address"]) == family:
                 return canonical_ip(entry["address"])
     return _LOOPBACK[family]
+
+
+def primary_family(node: JsonObject | None, bind_address: str) -> Family:
+    """The family of bindAddress when it is specific, else of the node's first InternalIP (ExternalIP without one)."""
+    if bind_address not in _UNSPECIFIED:
+        return family_of(bind_address)
+    addresses = ((node or {}).get("status") or {}).get("addresses") or ()
+    kinds = ("InternalIP", "ExternalIP")
+    found = (entry["address"] for kind in kinds for entry in addresses if entry.get("type") == kind)
+    return family_of(next(found, _LOOPBACK["IPv4"]))

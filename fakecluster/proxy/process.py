@@ -12,7 +12,7 @@ from fakecluster.proxy import healthz
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.modes import CHECKS, CLEAN_UPS, sysctls_of, writer_of
-from fakecluster.proxy.node import ProxyNode, node_ip
+from fakecluster.proxy.node import ProxyNode, node_ip, primary_family
 from fakecluster.proxy.program import NodeKernel, NodePorts, NodeRelays, NoPorts, NoRelays
 from fakecluster.proxy.proxier import Proxier
 from fakecluster.proxy.service_health import HttpAnswer
@@ -114,11 +114,10 @@ class KubeProxy:
             proxier.start()
 
     def _families(self) -> tuple[Family, ...]:
-        """Both, except in userspace mode, which serves only the family of the node's main address."""
+        """Both, except in userspace mode, which serves only the family of the node's first address."""
         if self.config.mode != "userspace":
             return FAMILIES
-        own = node_ip(self.node, "IPv4", self.config.bind_address)
-        return ("IPv6",) if own == "127.0.0.1" and node_ip(self.node, "IPv6", "::") != "::1" else ("IPv4",)
+        return (primary_family(self.node, self.config.bind_address),)
 
     def _proxy_node(self, family: Family) -> ProxyNode:
         spec = (self.node or {}).get("spec") or {}

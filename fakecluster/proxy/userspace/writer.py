@@ -28,9 +28,10 @@ from fakecluster.proxy.userspace.portals import (
     ensure_rule,
     portal_rules,
 )
-from fakecluster.proxy.view import NodeView, ServiceName, ServicePort, ServicePortName
+from fakecluster.proxy.view import Family, NodeView, ServiceName, ServicePort, ServicePortName
 
 RELAYED_PROTOCOLS = ("TCP", "UDP")
+EVERYWHERE: dict[Family, str] = {"IPv4": "0.0.0.0", "IPv6": "::"}
 
 
 @attrs.frozen
@@ -54,7 +55,10 @@ class UserspaceWriter:
         self.node, self.metrics = node, metrics
         self.check_interval_s = self.longest_interval_s = node.config.sync_periods_s[1]
         self.tool = TOOL[node.family]
-        self.address = ProxyAddress(node.config.bind_address, node.ip)
+        listen_ip = node.config.bind_address
+        if listen_ip in EVERYWHERE.values():
+            listen_ip = EVERYWHERE[node.family]  # Go takes either for all addresses
+        self.address = ProxyAddress(listen_ip, node.ip)
         self.portals: dict[ServicePortName, Portal] = {}
         #: what each relay was told: endpoints in the relay's order
         self._served: dict[ServicePortName, tuple[tuple[str, int], ...]] = {}
@@ -120,7 +124,7 @@ class UserspaceWriter:
         refused: CommandError | None = None
         for number in (*numbers[offset:], *numbers[:offset]):
             try:
-                return relays.open(protocol, config.bind_address, number, idle_s=config.udp_idle_timeout_s)
+                return relays.open(protocol, self.address.listen_ip, number, idle_s=config.udp_idle_timeout_s)
             except CommandError as error:
                 refused = error
         assert refused is not None
@@ -145,7 +149,7 @@ class UserspaceWriter:
         """What is held: the node port, and ports of external IPs that are addresses of this node."""
         own = node_addresses(self.node.kernel, self.node.family) if port.external_ips else ()
         places = [(ip, port.port) for ip in port.external_ips if ip in own]
-        return [*places, (self.node.config.bind_address, port.node_port)] if port.node_port else places
+        return [*places, (self.address.listen_ip, port.node_port)] if port.node_port else places
 
     def _rules(self, portal: Portal) -> Iterable[PortalRule]:
         unheld = [place for place in self._places(portal.port) if place not in portal.claimed]

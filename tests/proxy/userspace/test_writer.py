@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from proxy_node_stub import StubNode
 from proxy_objects import endpoint, endpoint_slice, node, service
 
@@ -167,3 +168,16 @@ def test_a_node_port_that_someone_else_has_gets_no_rules_but_the_cluster_ip_does
     world.clock.advance(31)
     assert world.relays.claimed == [30080]
     assert [line for line in world.commands("KUBE-NODEPORT-HOST") if " -A " in line and "shop/web:http" in line]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "family"), [(["192.168.1.10", "fd00::10"], "IPv4"), (["fd00::10", "192.168.1.10"], "IPv6")]
+)
+def test_the_nodes_first_address_decides_the_family(addresses: list[str], family: str) -> None:
+    known = node()
+    known["status"]["addresses"] = [{"type": "InternalIP", "address": address} for address in addresses]
+    document = {"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": "userspace"}
+    proxy = KubeProxy("node-a", config.parse(document), StubNode(), Clock(), relays=StubRelays())
+    proxy.on_object("nodes", known)
+    proxy.start()
+    assert set(proxy.proxiers) == {family}
