@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import Errors, nonnegative, one_of
+from fakecluster.api.kinds_workload.internal_types import internal, printed_selector
 from fakecluster.api.kinds_workload.template_validation import (
     always_restarted,
     at_most_all,
@@ -54,7 +55,7 @@ def validate_deployment(obj: Json) -> Errors:
 
 def validate_deployment_update(new: Json, old: Json) -> Errors:
     return validate_deployment(new) + immutable(
-        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector")
+        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector"), printed_selector
     )
 
 
@@ -94,7 +95,7 @@ def validate_replicaset(obj: Json) -> Errors:
 
 def validate_replicaset_update(new: Json, old: Json) -> Errors:
     return validate_replicaset(new) + immutable(
-        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector")
+        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector"), printed_selector
     )
 
 
@@ -123,7 +124,11 @@ def _statefulset_strategy(strategy: Json, field: str) -> Errors:
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind == "OnDelete":
         why = "only allowed for updateStrategy 'RollingUpdate'"
-        return [] if rolling is None else [invalid(f"{field}.rollingUpdate", rolling, why)]
+        return (
+            []
+            if rolling is None
+            else [invalid(f"{field}.rollingUpdate", internal(rolling, "RollingUpdateStatefulSetStrategy"), why)]
+        )
     if kind != "RollingUpdate":
         return [invalid(field, {"Type": kind, "RollingUpdate": None}, "must be 'RollingUpdate' or 'OnDelete'")]
     rolling = rolling or {}
@@ -152,7 +157,7 @@ def validate_daemonset(obj: Json) -> Errors:
     if not errors:
         errors += matches_template(from_label_selector(selector), template)
     if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        errors.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
+        errors.append(invalid("spec.selector", printed_selector(selector), "empty selector is invalid for daemonset"))
     errors += validate_template(template, "spec.template") + always_restarted(template, "DaemonSet")
     errors += nonnegative("spec.minReadySeconds", spec.get("minReadySeconds"))
     errors += _daemonset_strategy(spec["updateStrategy"], "spec.updateStrategy")
@@ -181,7 +186,7 @@ def _daemonset_strategy(strategy: Json, field: str) -> Errors:
 
 def validate_daemonset_update(new: Json, old: Json) -> Errors:
     return validate_daemonset(new) + immutable(
-        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector")
+        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector"), printed_selector
     )
 
 

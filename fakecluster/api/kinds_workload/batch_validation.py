@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import Errors, nonnegative, one_of
+from fakecluster.api.kinds_workload.internal_types import by_key, internal, printed_selector
 from fakecluster.api.kinds_workload.template_validation import (
     NO_MATCH,
+    as_it_is,
     immutable,
     validate_template,
 )
@@ -64,7 +67,7 @@ def validate_job(job: Json) -> Errors:
     errors += validate_label_selector(selector, "spec.selector")
     labels = (template.get("metadata") or {}).get("labels")
     if not _matches(selector, labels or {}):
-        errors.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
+        errors.append(invalid("spec.template.metadata.labels", labels and by_key(labels), NO_MATCH))
     return errors
 
 
@@ -87,9 +90,9 @@ def _generated_selector(job: Json) -> Errors:
         if label not in labels:
             errors.append(required("spec.template.metadata.labels", f"must be '{value}'"))
         elif labels[label] != value:
-            errors.append(invalid("spec.template.metadata.labels", labels, f"must be '{value}'"))
+            errors.append(invalid("spec.template.metadata.labels", by_key(labels), f"must be '{value}'"))
     if not _matches(spec["selector"], expected):
-        errors.append(invalid("spec.selector", spec["selector"], "`selector` not auto-generated"))
+        errors.append(invalid("spec.selector", printed_selector(spec["selector"]), "`selector` not auto-generated"))
     return errors
 
 
@@ -116,12 +119,25 @@ def validate_job_spec(spec: Json, field: str) -> Errors:
     return errors
 
 
+#: What of a Job never changes, in the order of the checks, and how its value is printed.
+_IMMUTABLE: dict[str, Callable[[Any], Any]] = {
+    "completions": as_it_is,
+    "selector": printed_selector,
+    "template": lambda template: internal(template, "PodTemplateSpec"),
+    "completionMode": as_it_is,
+    "podFailurePolicy": lambda policy: internal(policy, "PodFailurePolicy"),
+    "backoffLimitPerIndex": as_it_is,
+    "managedBy": as_it_is,
+    "successPolicy": lambda policy: internal(policy, "SuccessPolicy"),
+}
+
+
 def validate_job_update(new: Json, old: Json) -> Errors:
     errors = validate_job(new)
-    for name in ("completions", "selector", "template", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"):
+    for name, printed in _IMMUTABLE.items():
         if name == "completions" and _elastic(new["spec"], old["spec"]):
             continue
-        errors += immutable(f"spec.{name}", new["spec"].get(name), old["spec"].get(name))
+        errors += immutable(f"spec.{name}", new["spec"].get(name), old["spec"].get(name), printed)
     return errors
 
 

@@ -15,7 +15,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     ip_address,
     named,
 )
-from fakecluster.api.kinds_workload.internal_types import difference
+from fakecluster.api.kinds_workload.internal_types import by_key, difference
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_and_spec
 from fakecluster.api.kinds_workload.scheduling_validation import validate_tolerations
@@ -99,7 +99,7 @@ def _gated_changes(munged: Json, was: Json) -> Errors:
     if selector != before:
         if any(selector.get(key) != value for key, value in before.items()):
             why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
-            errors.append(invalid("spec.nodeSelector", selector, why))
+            errors.append(invalid("spec.nodeSelector", by_key(selector), why))
         munged.pop("nodeSelector", None)
         if "nodeSelector" in was:
             munged["nodeSelector"] = was["nodeSelector"]

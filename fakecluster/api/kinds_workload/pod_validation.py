@@ -23,6 +23,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     required_name,
     unique,
 )
+from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.resource_validation import validate_resources
 from fakecluster.api.kinds_workload.scheduling_validation import (
@@ -238,10 +239,10 @@ def _resource_claims(claims: list[Json], field: str) -> Errors:
         given = [key for key in ("resourceClaimName", "resourceClaimTemplateName") if claim.get(key) is not None]
         if len(given) > 1:
             why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(where, claim, why))
+            errors.append(invalid(where, internal(claim, "PodClaim"), why))
         if not given:
             why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(where, claim, why))
+            errors.append(invalid(where, internal(claim, "PodClaim"), why))
         for key in given:
             errors += named(f"{where}.{key}", claim[key], names.dns_subdomain)
     return errors

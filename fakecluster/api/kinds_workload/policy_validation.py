@@ -6,6 +6,7 @@ from typing import Any
 
 from fakecluster.api import names
 from fakecluster.api.kinds_workload.field_checks import NOT_NEGATIVE, Errors, named, one_of
+from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.kinds_workload.template_validation import at_most_all, count_or_percent
 from fakecluster.api.label_rules import validate_label_selector
 from fakecluster.api.strategy import invalid, required
@@ -18,12 +19,7 @@ def validate_disruption_budget(obj: Json) -> Errors:
     spec = obj.get("spec") or {}
     errors: Errors = []
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        value = {
-            "MinAvailable": spec["minAvailable"],
-            "Selector": spec.get("selector"),
-            "MaxUnavailable": spec["maxUnavailable"],
-            "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
-        }
+        value = internal(spec, "DisruptionBudgetSpec")
         errors.append(invalid("spec", value, "minAvailable and maxUnavailable cannot be both set"))
     for name in ("minAvailable", "maxUnavailable"):
         if spec.get(name) is not None:

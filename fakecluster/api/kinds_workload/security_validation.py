@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import MAX_INT32, Errors, between, descending_path, one_of
+from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -52,10 +53,10 @@ def validate_container_security(context: Json, field: str, *, host_users: bool) 
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
             why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errors.append(invalid(field, context, why))
+            errors.append(invalid(field, internal(context, "Security"), why))
         if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
             why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            errors.append(invalid(field, context, why))
+            errors.append(invalid(field, internal(context, "Security"), why))
     return errors
 
 

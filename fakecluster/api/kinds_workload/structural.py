@@ -119,6 +119,13 @@ def _should(path: str, value: Any, words: str) -> FieldError:
     return invalid(path or "<nil>", value, f"{path or '<nil>'} in body should {words}")
 
 
+def _printed(value: Any) -> Any:
+    """A value as an error quotes it: objects by key."""
+    if isinstance(value, dict):
+        return {key: _printed(inner) for key, inner in sorted(value.items())}
+    return [_printed(item) for item in value] if isinstance(value, list) else value
+
+
 def _number(value: Any, schema: Schema, path: str) -> Errors:
     errors: Errors = []
     low, high, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
@@ -184,7 +191,7 @@ def _repeated(value: list[Any], schema: Schema, path: str) -> Errors:
             identity = {key: item[key] for key in keys if key in item}
         text = json.dumps(identity, sort_keys=True)
         if text in seen:
-            errors.append(duplicate(f"{path}[{number}]", identity))
+            errors.append(duplicate(f"{path}[{number}]", _printed(identity)))
         seen.add(text)
     return errors
 
@@ -210,7 +217,9 @@ def _enumeration(value: Any, schema: Schema, path: str) -> Errors:
     allowed = schema.get("enum")
     if allowed is None or value in allowed:
         return []
-    return [not_supported(path, value, [item if isinstance(item, str) else json.dumps(item) for item in allowed])]
+    return [
+        not_supported(path, _printed(value), [item if isinstance(item, str) else json.dumps(item) for item in allowed])
+    ]
 
 
 def _junctors(value: Any, schema: Schema, path: str) -> Errors:
@@ -221,15 +230,15 @@ def _junctors(value: Any, schema: Schema, path: str) -> Errors:
         errors += validate(value, part, path)
     any_of, one_of = schema.get("anyOf"), schema.get("oneOf")
     if any_of and not any(not validate(value, part, path) for part in any_of):
-        errors.append(invalid(where, value, f"{where} in body must validate at least one schema (anyOf)"))
+        errors.append(invalid(where, _printed(value), f"{where} in body must validate at least one schema (anyOf)"))
     if one_of:
         valid = sum(not validate(value, part, path) for part in one_of)
         if valid != 1:
             found = "Found none valid" if not valid else f"Found {valid} valid alternatives"
             words = f"{where} in body must validate one and only one schema (oneOf). {found}"
-            errors.append(invalid(where, value, words))
+            errors.append(invalid(where, _printed(value), words))
     if schema.get("not") is not None and not validate(value, schema["not"], path):
-        errors.append(invalid(where, value, f"{where} in body must not validate the schema (not)"))
+        errors.append(invalid(where, _printed(value), f"{where} in body must not validate the schema (not)"))
     return errors
 
 

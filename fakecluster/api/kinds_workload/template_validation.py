@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import IMMUTABLE, Errors, nonnegative
+from fakecluster.api.kinds_workload.internal_types import by_key, printed_selector
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_spec
 from fakecluster.api.label_rules import validate_label_selector, validate_labels
@@ -44,11 +46,11 @@ def validate_selector(
         return None, [required(field)]
     errors = validate_label_selector(selector, field)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        errors.append(invalid(field, selector, f"empty selector is invalid for {kind}"))
+        errors.append(invalid(field, printed_selector(selector), f"empty selector is invalid for {kind}"))
     try:
         return from_label_selector(selector), errors
     except SelectorError:
-        return None, [*errors, invalid(field, selector, "invalid label selector")]
+        return None, [*errors, invalid(field, printed_selector(selector), "invalid label selector")]
 
 
 def matches_template(selector: Selector | None, template: Json, field: str = "spec.template") -> Errors:
@@ -56,7 +58,7 @@ def matches_template(selector: Selector | None, template: Json, field: str = "sp
     labels = (template.get("metadata") or {}).get("labels")
     if selector is None or not selector.requirements or selector.matches(labels or {}):
         return []
-    return [invalid(f"{field}.metadata.labels", labels, NO_MATCH)]
+    return [invalid(f"{field}.metadata.labels", labels and by_key(labels), NO_MATCH)]
 
 
 def always_restarted(template: Json, kind: str, field: str = "spec.template") -> Errors:
@@ -71,8 +73,13 @@ def always_restarted(template: Json, kind: str, field: str = "spec.template") ->
     return errors
 
 
-def immutable(field: str, new: Any, old: Any) -> Errors:
-    return [] if new == old else [invalid(field, new, IMMUTABLE)]
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+def immutable(field: str, new: Any, old: Any, printed: Callable[[Any], Any] = as_it_is) -> Errors:
+    """The complaint about a value that changed, with the new one as `printed` shows it."""
+    return [] if new == old else [invalid(field, None if new is None else printed(new), IMMUTABLE)]
 
 
 def count_or_percent(field: str, value: int | str | None) -> Errors:

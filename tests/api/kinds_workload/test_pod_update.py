@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from fakecluster.api import schema
+from fakecluster.api.kinds_workload import internal_types
 from fakecluster.api.kinds_workload.internal_types import wire_name
 from fakecluster.api.kinds_workload.pod_defaults import default_pod
 from fakecluster.api.kinds_workload.pod_update import validate_pod_status, validate_pod_update
@@ -126,8 +128,41 @@ def test_a_finished_container_does_not_run_again_where_nothing_restarts_it(pod: 
         ("OS", "os"),
         ("HostIP", "hostIP"),
         ("FSGroupChangePolicy", "fsGroupChangePolicy"),
-        ("CephFS", "cephfs"),
     ],
 )
 def test_wire_names_follow_from_the_go_names(name: str, wanted: str) -> None:
     assert wire_name(name) == wanted
+
+
+def test_every_field_of_a_pod_has_a_place_in_the_difference() -> None:
+    """The host fields move into the security context; serviceAccount is gone inside; metadata is printed inline."""
+    names: set[str] = set()
+    missing: set[str] = set()
+    pending = [("PodSpec", "io.k8s.api.core.v1.PodSpec")]
+    while pending:
+        kind, name = pending.pop()
+        if kind in names:
+            continue
+        names.add(kind)
+        properties = schema.definitions()[name]["properties"]
+        fields = internal_types.COMPILED[kind]
+        missing |= set(properties) - {wire for _, wire, _ in fields}
+        for _, wire, inner in fields:
+            inner = inner.removeprefix("[]").removeprefix("*")
+            if inner in internal_types.COMPILED and wire in properties:
+                prop = properties[wire].get("items", properties[wire])
+                pending.append((inner, schema.reference(prop)))
+    assert missing == {
+        *("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"),
+        *("serviceAccount", "metadata"),
+    }
+    assert len(names) > 80
+
+
+def test_maps_are_printed_by_key(pod: Json) -> None:
+    pod["spec"]["nodeSelector"] = {"z": "1", "a": "2"}
+    changed = copy.deepcopy(pod)
+    changed["spec"]["hostname"] = "other"
+    changed["spec"]["nodeSelector"] = {"z": "1", "m": "3", "a": "2"}
+    (error,) = validate_pod_update(changed, pod)
+    assert '   "a": "2",\n+  "m": "3",\n   "z": "1"\n' in error.message

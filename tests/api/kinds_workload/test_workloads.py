@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -194,3 +195,29 @@ def test_a_missing_service_account_is_forbidden_where_accounts_matter() -> None:
     assert caught.value.message == (
         'pods "p" is forbidden: error looking up service account default/x: serviceaccount "x" not found'
     )
+
+
+def test_an_immutable_selector_is_quoted_in_gos_order(client: Client) -> None:
+    labels = {"z": "1", "a": "2"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"selector": {"matchLabels": {"a": "2"}}, "template": template}
+    made = client.create("deployments.apps", {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+    expression = {"values": ["1"], "operator": "In", "key": "z"}
+    selector = {"matchExpressions": [expression], "matchLabels": labels}
+    with pytest.raises(ApiError) as caught:
+        client.update("deployments.apps", made | {"spec": made["spec"] | {"selector": selector}})
+    wanted = '{"matchLabels":{"a":"2","z":"1"},"matchExpressions":[{"key":"z","operator":"In","values":["1"]}]}'
+    assert f"spec.selector: Invalid value: {wanted}: field is immutable" in caught.value.message
+
+
+def test_an_immutable_template_is_quoted_as_the_server_keeps_it(client: Client) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    made = client.create(
+        "jobs.batch", {"metadata": {"name": "once", "namespace": "default"}, "spec": {"template": template}}
+    )
+    changed = copy.deepcopy(made)
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "j"
+    with pytest.raises(ApiError) as caught:
+        client.update("jobs.batch", changed)
+    assert 'spec.template: Invalid value: {"labels":{"batch.kubernetes.io/controller-uid":' in caught.value.message
+    assert '"Containers":[{"Name":"c","Image":"j","Command":null,' in caught.value.message
