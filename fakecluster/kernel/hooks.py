@@ -57,14 +57,18 @@ class HookContext:
 HookFunction = Callable[["Skb", HookContext], int]
 
 
-@attrs.frozen(order=True)
+@attrs.frozen
 class HookEntry:
     """One function on one hook; of equal priorities the last registered runs first (nf_hook_entries_grow)."""
 
     priority: int
     sequence: int
-    name: str = attrs.field(order=False)
-    function: HookFunction = attrs.field(order=False)
+    name: str
+    function: HookFunction
+
+
+def _order(entry: HookEntry) -> tuple[int, int]:
+    return entry.priority, entry.sequence
 
 
 class Hooks:
@@ -82,7 +86,7 @@ class Hooks:
         self._sequence -= 1
         entries = self.entries[family][hook]
         entries.append(HookEntry(priority, self._sequence, name, function))
-        entries.sort()
+        entries.sort(key=_order)
 
     def unregister(self, family: int, hook: Hook, name: str) -> None:
         """Remove the function called `name`; harmless when it is not there."""

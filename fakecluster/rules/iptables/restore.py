@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.command import Command, check_chain_name
@@ -21,6 +22,8 @@ from fakecluster.rules.iptables.words import split
 
 #: iptables-restore reads lines into a buffer of this size; what is longer would be read as another line.
 LINE_LIMIT = 10239
+#: Lines whose reading is remembered: those of a node with a thousand Services.
+LINES_KEPT = 16384
 _COUNTERS = re.compile(r"\[(\d{1,20}):(\d{1,20})\]")
 
 
@@ -112,10 +115,11 @@ class _Restore:
             if held is None:
                 raise RuleProblem(f"Bad line {number}: need {':' if ':' not in line else ']'}", token=line[:20])
             line = line[held.end() :]
-        words = split(line)
         if held is not None and self.counters:
-            words = ["--set-counters", held[1], held[2], *words]
-        command = read(words, self.tables.family, restoring=True)
+            words = ["--set-counters", held[1], held[2], *split(line)]
+            command = read(words, self.tables.family, restoring=True)
+        else:
+            command = _read_line(line, self.tables.family)
         self._try(number, lambda change: _run(change, command, number))
 
     def _commit(self, number: int) -> None:
@@ -125,6 +129,12 @@ class _Restore:
             raise self.late
         if not self.skipping:
             change.commit()
+
+
+@lru_cache(maxsize=LINES_KEPT)
+def _read_line(line: str, family: int) -> Command:
+    """What a line says; kube-proxies load the same ones on every node and at every sync."""
+    return read(split(line), family, restoring=True)
 
 
 def _early(problem: RuleProblem) -> bool:

@@ -63,9 +63,14 @@ class RuleParts:
     fragment: str = ""
     matches: tuple[Match, ...] = ()
     target: Target | None = None
+    #: its text, once it was asked for: the same rules are printed again and again, by every node that has them
+    _text: str = attrs.field(init=False, default="", eq=False, repr=False)
 
     def __str__(self) -> str:
-        return ("".join(_header(self)) + "".join(map(match_text, self.matches)) + target_text(self.target)).lstrip()
+        if not self._text:
+            text = "".join(_header(self)) + "".join(map(match_text, self.matches)) + target_text(self.target)
+            object.__setattr__(self, "_text", text.lstrip())
+        return self._text
 
 
 def _network_text(option: str, network: Network, family: int) -> str:

@@ -7,12 +7,15 @@ inside the rule. Any other line is read word by word (reading.py). Both ways giv
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from fakecluster.rules.iptables.numbers import ipv6
 from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.rule import Rule, RuleParts
 from fakecluster.rules.iptables.words import split
 
+#: Rules whose parts are remembered: nodes have the same ones, and a sync writes most of them again.
+RULES_KEPT = 16384
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _PORT = r"(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 _COMMENT = r'(?: -m comment --comment (?:"[ !#-\[\]-~]{1,255}"|[A-Za-z0-9_:/.-]{1,255}))?'
@@ -68,6 +71,7 @@ def glance(line: str, family: int) -> tuple[str, Rule] | None:
     return None
 
 
+@lru_cache(maxsize=RULES_KEPT)
 def take_apart(text: str, family: int) -> RuleParts:
     """The parts of a rule whose text glance() accepted."""
     return read(["-A", "-", *split(text)], family).rules[0]
