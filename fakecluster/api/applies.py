@@ -1,8 +1,8 @@
-"""Server-side apply as a write: the configuration is merged (apply.py), then created or updated like anything else."""
+"""Server-side apply as a write: the configuration is merged (apply_merge.py), then created or updated like anything else."""
 
 from __future__ import annotations
 
-from fakecluster.api import apply as applying
+from fakecluster.api import apply_merge as applying
 from fakecluster.api import creates, decoding, ownership, status, updates
 from fakecluster.api.managed import Managed, Writer
 from fakecluster.api.status import JsonObject

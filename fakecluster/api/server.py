@@ -77,4 +77,5 @@ class ApiServer:
         copy.clock, copy.choices = clock, choices
         copy.store = self.store.fork(clock)
         copy.allocators = self.allocators.fork()
+        copy.tokens, copy.users = self.tokens.copy(), self.users.copy()
         return copy
