@@ -67,7 +67,8 @@ class HookEntry:
     function: HookFunction
 
 
-def _order(entry: HookEntry) -> tuple[int, int]:
+def hook_order(entry: HookEntry) -> tuple[int, int]:
+    """The key by which the functions of one hook are sorted."""
     return entry.priority, entry.sequence
 
 
@@ -86,7 +87,7 @@ class Hooks:
         self._sequence -= 1
         entries = self.entries[family][hook]
         entries.append(HookEntry(priority, self._sequence, name, function))
-        entries.sort(key=_order)
+        entries.sort(key=hook_order)
 
     def unregister(self, family: int, hook: Hook, name: str) -> None:
         """Remove the function called `name`; harmless when it is not there."""

@@ -28,7 +28,7 @@ from fakecluster.kernel.conntrack.entry import (
 )  # fmt: skip
 from fakecluster.kernel.conntrack.icmp import inner_packet
 from fakecluster.kernel.conntrack.table import source_key
-from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookEntry, HookFunction, Priority
+from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookEntry, HookFunction, Priority, hook_order
 from fakecluster.kernel.nat_range import (
     NatRange,
     _in_range,
@@ -63,7 +63,9 @@ class Nat:
         """Ask `function` for the first packet of each flow on a hook (tracking is the caller's to `need`)."""
         self._sequence -= 1
         entries = [entry for entry in self.chains.get((family, hook), []) if entry.name != name]
-        self.chains[family, hook] = sorted([*entries, HookEntry(priority, self._sequence, name, function)])
+        self.chains[family, hook] = sorted(
+            [*entries, HookEntry(priority, self._sequence, name, function)], key=hook_order
+        )
         self._install(family)
 
     def _install(self, family: int) -> None:
