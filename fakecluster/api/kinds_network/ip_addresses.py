@@ -56,7 +56,8 @@ def _validate_update(ip_address: JsonObject, old: JsonObject) -> list[FieldError
     parent = (ip_address.get("spec") or {}).get("parentRef")
     if parent == old["spec"]["parentRef"]:
         return []
-    return [invalid("spec.parentRef", parent, "field is immutable")]
+    printed = parent and {key.title(): parent.get(key, "") for key in ("group", "resource", "namespace", "name")}
+    return [invalid("spec.parentRef", printed, "field is immutable")]
 
 
 def _name(text: str, is_prefix: bool) -> list[str]:
