@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from fakecluster.controllers import daemonsets, deployments, disruption, jobs, replicasets, statefulsets
+from fakecluster.controllers import cronjobs, daemonsets, deployments, disruption, jobs, replicasets, statefulsets
 from fakecluster.controllers.endpoints import EndpointsController
 from fakecluster.controllers.endpointslices import EndpointSliceController
 from fakecluster.controllers.garbage import GarbageCollector
@@ -63,6 +63,7 @@ CONTROLLERS: dict[str, Callable[[ApiServer, Clock, Choices, Flags], Controller]]
     "statefulset-controller": _loop(statefulsets.DUTY),
     "daemonset-controller": _loop(daemonsets.DUTY),
     "job-controller": _loop(jobs.DUTY),
+    "cronjob-controller": _loop(cronjobs.DUTY),
     "disruption-controller": _loop(disruption.DUTY),
     "node-ipam-controller": lambda api, clock, choices, flags: Loop(ipam.duty(flags.cluster_cidrs), api, clock),
     "node-lifecycle-controller": _loop(lifecycle.DUTY),
