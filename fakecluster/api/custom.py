@@ -7,7 +7,8 @@ from typing import Any
 
 from fakecluster.api import schema
 from fakecluster.api.resources import Resource
-from fakecluster.api.schema import META, Pass
+from fakecluster.api.scalars import Pass
+from fakecluster.api.schema import META
 from fakecluster.api.status import JsonObject
 from fakecluster.api.type_tree import TypeNode, custom_type
 

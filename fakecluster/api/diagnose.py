@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Any
 
+from fakecluster.api import scalars
 from fakecluster.api import schema as schemas
 from fakecluster.api.go_types import named_string
 from fakecluster.api.schema import META, Schema
@@ -165,7 +166,7 @@ def _quantity(value: Any, struct: str, path: str) -> Iterator[str]:
 def _time(value: Any, struct: str, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield f"json: cannot unmarshal {json_word(value)} into Go value of type string"
-    elif (words := schemas.time_problem(value)) is not None:
+    elif (words := scalars.time_problem(value)) is not None:
         yield words
 
 

@@ -8,39 +8,22 @@ then finds the words.
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import lzma
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib import resources as package_files
-from typing import Any, Final
+from typing import Any
 
-import attrs
-
+from fakecluster.api import scalars
 from fakecluster.api.pointers import BARE_LISTS, PLAIN_TIMES, keeps_zero
+from fakecluster.api.scalars import Decode, Pass
 from fakecluster.api.status import JsonObject
 
 Schema = dict[str, Any]
 PREFIX = "#/components/schemas/"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-
-
-@attrs.define(slots=True)
-class Pass:
-    """What one decoding pass met: `bad` values of a wrong type, `unknown` fields; `known` items need no second look."""
-
-    bad: bool = False
-    unknown: bool = False
-    known: dict[int, Any] | None = None  # id of an item of a list -> the same item, clean already
-
-
-Decode = Callable[[Any, Pass], Any]
-WRONG: Final = object()
 
 
 @functools.cache
@@ -134,7 +117,7 @@ def _compile(schema: Schema, owner: str) -> Decode:
         return _raw_object
     if kind == "array":
         return _list(_compile(schema["items"], owner))
-    return SCALARS.get((kind or "", schema.get("format", "")), SCALARS.get((kind or "", ""), _anything))
+    return scalars.SCALARS.get((kind or "", schema.get("format", "")), scalars.SCALARS.get((kind or "", ""), _anything))
 
 
 def _late(name: str) -> Decode:
@@ -258,39 +241,6 @@ def _list(each: Decode) -> Decode:
     return run
 
 
-def _string(value: Any, found: Pass) -> Any:
-    if value.__class__ is not str:
-        found.bad = True
-        return ""
-    return value
-
-
-def _boolean(value: Any, found: Pass) -> Any:
-    if value.__class__ is not bool:
-        found.bad = True
-        return False
-    return value
-
-
-def _integer(bits: int) -> Decode:
-    limit = 1 << (bits - 1)
-
-    def run(value: Any, found: Pass) -> Any:
-        if value.__class__ is not int or not -limit <= value < limit:
-            found.bad = True
-            return 0
-        return value
-
-    return run
-
-
-def _number(value: Any, found: Pass) -> Any:
-    if value.__class__ is not float and value.__class__ is not int:
-        found.bad = True
-        return 0
-    return value
-
-
 def _schemas(value: Any, found: Pass) -> Any:
     """In a schema: another one, or a list of them where items differ (a JSONSchemaPropsOrArray)."""
     each = decoder(SCHEMA)
@@ -312,68 +262,6 @@ def _raw_object(value: Any, found: Pass) -> Any:
     return copied(value)
 
 
-def _int_or_string(value: Any, found: Pass) -> Any:
-    if value.__class__ is not str and (value.__class__ is not int or not -(1 << 31) <= value < 1 << 31):
-        found.bad = True
-        return 0
-    return value
-
-
-def _quantity(value: Any, found: Pass) -> Any:
-    from fakecluster.api.kinds_workload.quantity import canonical
-
-    try:
-        return canonical(value if value.__class__ is str else repr(value))
-    except ValueError:
-        found.bad = True
-        return "0"
-
-
-def time_problem(text: str) -> str | None:
-    """Go's complaint about an RFC 3339 time; None when it is one."""
-    if _parsed_time(text) is not None:
-        return None
-    layout = "2006-01-02T15:04:05Z07:00"
-    return f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"'
-
-
-def _time(value: Any, found: Pass) -> Any:
-    parsed = _parsed_time(value) if value.__class__ is str else None
-    if parsed is None:
-        found.bad = True
-        return "1970-01-01T00:00:00Z"
-    return parsed.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _micro_time(value: Any, found: Pass) -> Any:
-    parsed = _parsed_time(value) if value.__class__ is str else None
-    if parsed is None:
-        found.bad = True
-        return "1970-01-01T00:00:00.000000Z"
-    return parsed.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@functools.lru_cache(maxsize=4096)
-def _parsed_time(text: str) -> datetime | None:
-    if not TIME.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _byte_string(value: Any, found: Pass) -> Any:
-    if value.__class__ is not str:
-        found.bad = True
-        return ""
-    try:
-        return base64.b64encode(base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)).decode()
-    except ValueError:
-        found.bad = True
-        return ""
-
-
 def _free_form(obj: Any, found: Pass) -> Any:
     """A kind that the schema does not have: only its metadata is checked."""
     if obj.__class__ is not dict:
@@ -393,15 +281,6 @@ def copied(value: Any) -> Any:
     return value
 
 
-SCALARS: dict[tuple[str, str], Decode] = {
-    ("string", ""): _string,
-    ("string", "byte"): _byte_string,
-    ("boolean", ""): _boolean,
-    ("integer", ""): _integer(64),
-    ("integer", "int32"): _integer(32),
-    ("integer", "int64"): _integer(64),
-    ("number", ""): _number,
-}
 #: Definitions that are one value to everybody else, whatever they look like inside.
 OPAQUE = frozenset(
     (
@@ -412,11 +291,11 @@ OPAQUE = frozenset(
     )
 )
 SPECIAL: dict[str, Decode] = {
-    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
-    "io.k8s.apimachinery.pkg.api.resource.Quantity": _quantity,
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": scalars.int_or_string,
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": scalars.quantity,
     SCHEMA + "OrArray": _schemas,
     SCHEMA + "OrBool": _schema_or_boolean,
     META + "FieldsV1": _raw_object,
-    META + "Time": _time,
-    META + "MicroTime": _micro_time,
+    META + "Time": scalars.time,
+    META + "MicroTime": scalars.micro_time,
 }
