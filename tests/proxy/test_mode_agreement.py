@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from fakecluster import Cluster
@@ -14,6 +15,8 @@ from fakecluster import strategies as kube
 from fakecluster.handles import ConnectFailed
 from fakecluster.handles.pod import Pod
 from fakecluster.handles.service import Service
+from fakecluster.proxy.ipvs import writer as ipvs_writer
+from fakecluster.proxy.ipvs.service import Needs
 from fakecluster.strategies.packets import packet
 
 Json = dict[str, Any]
@@ -92,20 +95,57 @@ def _by_talking(cluster: Cluster, service: Service, port: Json, tries: int) -> N
 REACHED = {"iptables": _by_chance, "nftables": _by_chance, "ipvs": _in_turn, "userspace": _by_talking}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(nodes=st.integers(1, 3), objects=kube.manifests())
-@pytest.mark.parametrize("mode", MODES)
-def test_every_mode_reaches_what_the_table_says(mode: str, nodes: int, objects: list[Json]) -> None:
-    cluster = Cluster(nodes=nodes, proxy=mode)
-    cluster.apply(objects)
-    cluster.advance(2)
+def disagreements(mode: str, cluster: Cluster) -> Iterator[str]:
+    """Service ports that lead elsewhere than the table says."""
     for service in cluster.services:
         for port in service.object["spec"]["ports"]:
             wanted = expected(mode, service, cluster.pod("client"))
             reached = REACHED[mode](cluster, service, port, max(1, len(wanted)))
             sticky = service.object["spec"].get("sessionAffinity") == "ClientIP" and mode in ("ipvs", "userspace")
             agrees = reached <= wanted and len(reached) == 1 if sticky else reached == wanted
-            assert agrees, f"{mode}: {service.name}:{port['port']} leads to {set(reached)} instead of {set(wanted)}"
+            if not agrees:
+                yield f"{mode}: {service.name}:{port['port']} leads to {set(reached)} instead of {set(wanted)}"
+
+
+def _cluster(mode: str, nodes: int, objects: list[Json]) -> Cluster:
+    cluster = Cluster(nodes=nodes, proxy=mode)
+    cluster.apply(objects)
+    cluster.advance(2)
+    return cluster
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(nodes=st.integers(1, 3), objects=kube.manifests())
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_reaches_what_the_table_says(mode: str, nodes: int, objects: list[Json]) -> None:
+    assert list(disagreements(mode, _cluster(mode, nodes, objects))) == []
+
+
+def test_a_real_server_that_ipvs_mode_forgets_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ipvs_writer.needs_of
+
+    def forgets_the_last(*arguments: Any) -> Needs:
+        needs = real(*arguments)
+        servers = tuple(
+            (key, attrs.evolve(wanted, real_servers=wanted.real_servers[: max(1, len(wanted.real_servers) - 1)]))
+            for key, wanted in needs.servers
+        )
+        return attrs.evolve(needs, servers=servers)
+
+    monkeypatch.setattr(ipvs_writer, "needs_of", forgets_the_last)
+    search = settings(
+        max_examples=100,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    objects = find(
+        kube.manifests(),
+        lambda objects: bool(list(disagreements("ipvs", _cluster("ipvs", 1, objects)))),
+        settings=search,
+    )
+    assert sorted(obj["kind"] for obj in objects) == ["Pod", "Pod", "Pod", "Service"]  # the client, and two behind it
 
 
 def test_the_table_names_only_modes_and_situations_that_exist() -> None:
