@@ -50,15 +50,18 @@ class Asker:
 
 @attrs.frozen
 class Transaction:
-    """One query that waits for an upstream: what was asked, what is known so far, who is asked now and who is next."""
+    """One query that waits for an upstream: what was asked, what is known so far, since when, and who is asked next."""
 
     query: bytes
     asker: Asker
-    begun_ns: int
     known: Mapping[tuple[str, str, Upstreams], Answer] = attrs.field(factory=dict)
     question: Question | None = None
     upstreams: Upstreams | None = None
     message: bytes = b""
+    waiting_ns: int = 0
+    asked_ns: int = 0
+    #: servers in a row that refused at once
+    refusals: int = 0
     servers: tuple[tuple[str, int], ...] = ()
     #: the socket to the upstream: (family, port) of UDP, a connection's key of TCP
     udp: tuple[int, int] | None = None
@@ -86,7 +89,7 @@ class DnsProcess:
 
     def receive(self, netns: Netns, query: bytes, asker: Asker) -> None:
         """A query has come in."""
-        self._answer(netns, Transaction(query, asker, netns.clock.now_ns))
+        self._answer(netns, Transaction(query, asker))
 
     def _answer(self, netns: Netns, transaction: Transaction) -> None:
         asker = transaction.asker
@@ -110,6 +113,8 @@ class DnsProcess:
             question=question,
             upstreams=waiting.upstreams,
             message=message,
+            waiting_ns=self.server.clock.now_ns,
+            refusals=0,
             servers=self._ordered(waiting.upstreams),
         )
 
@@ -133,15 +138,15 @@ class DnsProcess:
     # --- asking upstreams
 
     def _ask(self, netns: Netns, transaction: Transaction) -> None:
-        """Ask the next server, or give up when there is none or the time is over."""
-        over = netns.clock.now_ns - transaction.begun_ns >= TOTAL_TIMEOUT_S * NS_PER_S
+        """Ask the next server, round and round until the time is over, or until none takes the question at all."""
+        now_ns, servers = netns.clock.now_ns, transaction.servers
+        over = now_ns - transaction.waiting_ns >= TOTAL_TIMEOUT_S * NS_PER_S or transaction.refusals >= len(servers)
         self._last += 1
         number = self._last
-        servers = () if over else transaction.servers
-        while servers:
-            (address, port), *rest = servers
-            servers = tuple(rest)
-            asked = attrs.evolve(transaction, servers=servers, received=b"")
+        for _ in () if over else servers:
+            address, port = servers[0]
+            servers = (*servers[1:], servers[0])
+            asked = attrs.evolve(transaction, servers=servers, asked_ns=now_ns, received=b"")
             self.transactions[number] = asked
             if self._send(netns, number, asked, address, port):
                 netns.clock.schedule(TARGET, (self.uid, number), delay_s=READ_TIMEOUT_S)
@@ -200,7 +205,8 @@ class DnsProcess:
         """An upstream did not answer in time, or refused the connection: the next one is asked."""
         transaction = self._close(netns, number)
         if transaction is not None:
-            self._ask(netns, transaction)
+            at_once = transaction.asked_ns == netns.clock.now_ns
+            self._ask(netns, attrs.evolve(transaction, refusals=transaction.refusals + 1 if at_once else 0))
 
     def _learn(self, netns: Netns, transaction: Transaction, answer: Answer) -> None:
         if transaction.question is not None and transaction.upstreams is not None:

@@ -94,6 +94,8 @@ class KubernetesZone:
         zone = self.zone_of(question.name)
         if not zone:
             return None
+        if question.type in ("AXFR", "IXFR"):
+            return Answer("REFUSED", authoritative=False)
         lookup = Lookup(self, zone, upstream)
         try:
             records, extra = lookup.find(question)

@@ -6,8 +6,9 @@ one); what does not fit loses its additional section first, then answers from th
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import dns.exception
@@ -43,27 +44,33 @@ class Query:
 def parse_query(wire: bytes, *, source: str = "", tcp: bool = False) -> Query | bytes | None:
     """Read a query; the bytes of an error response when it deserves one; None for what is answered with silence.
 
-    CoreDNS (by miekg/dns) ignores responses and messages shorter than a header, and answers FORMERR to the rest that
-    cannot be read, NOTIMP to other operations.
+    CoreDNS (by miekg/dns, acceptfunc.go) ignores responses and messages shorter than a header, answers NOTIMP to other
+    operations than QUERY and NOTIFY, FORMERR to odd numbers of records and to what cannot be read, REFUSED to classes
+    other than IN.
     """
     if len(wire) < 12 or wire[2] & 0x80:
         return None
+    opcode = wire[2] >> 3 & 15
+    if opcode not in (dns.opcode.QUERY, dns.opcode.NOTIFY):
+        return error_response(wire, dns.rcode.NOTIMP)
+    questions, answers, authorities, additional = struct.unpack_from("!HHHH", wire, 4)
+    if questions != 1 or answers > 1 or authorities > 1 or additional > 2:
+        return error_response(wire, dns.rcode.FORMERR)
     try:
-        message = dns.message.from_wire(wire, ignore_trailing=True)
+        message = dns.message.from_wire(wire, keyring=cast(Any, False), ignore_trailing=True)
     except (dns.exception.DNSException, ValueError):
         return error_response(wire, dns.rcode.FORMERR)
-    if message.opcode() != dns.opcode.QUERY:
-        return error_response(wire, dns.rcode.NOTIMP)
-    if len(message.question) != 1 or message.question[0].rdclass != dns.rdataclass.IN:
-        return error_response(wire, dns.rcode.FORMERR if len(message.question) != 1 else dns.rcode.REFUSED)
     asked = message.question[0]
+    if asked.rdclass != dns.rdataclass.IN:
+        return error_response(wire, dns.rcode.REFUSED)
     question = Question(asked.name.to_text(), dns.rdatatype.to_text(asked.rdtype), source, tcp)
     return Query(message, question)
 
 
 def error_response(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
-    """A bare header that refuses: the query's id and opcode, QR, and the code."""
-    flags = 0x8000 | (wire[2] & 0x79) << 8 | int(rcode)
+    """A bare header that refuses: the query's id, QR, the code, and what miekg/dns leaves of the flags."""
+    opcode = wire[2] & 0x78 if rcode != dns.rcode.FORMERR else 0
+    flags = 0x8000 | (opcode | wire[2] & 3) << 8 | wire[3] & 0xB0 | int(rcode)
     return wire[:2] + flags.to_bytes(2) + bytes(8)
 
 
@@ -87,7 +94,8 @@ def response(query: Query, answer: Answer) -> bytes:
         rcode = dns.rcode.BADVERS if asked.edns > 0 else rcode
         opt = _opt((asked.ednsflags & dns.flags.DO) | (int(rcode) >> 4) << 24, asked.payload)
     limit = MAX_UDP_SIZE if query.question.tcp else limit
-    flags = dns.flags.QR | (asked.flags & (dns.flags.RD | dns.flags.CD)) | int(rcode) & 15
+    flags = dns.flags.QR | asked.flags & 0x7800 | int(rcode) & 15
+    flags |= asked.flags & (dns.flags.RD | dns.flags.CD) if asked.opcode() == dns.opcode.QUERY else 0
     flags |= dns.flags.AA if answer.authoritative else 0
     flags |= dns.flags.RA if answer.recursion_available else 0
     flags |= dns.flags.TC if answer.truncated else 0

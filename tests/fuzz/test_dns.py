@@ -140,7 +140,7 @@ def test_no_packet_makes_the_server_fail() -> None:
         ("000100000001000000000000" + "40" + "61" * 64 + "0000010001", "FORMERR"),  # a label of 64
         ("000100000001000000000000" + ("3f" + "61" * 63) * 4 + "0000010001", "FORMERR"),  # a name of 257
         ("000128000001000000000000" + "0000060001", "NOTIMP"),  # UPDATE
-        ("000120000001000000000000" + "0000060001", "NOTIMP"),  # NOTIFY
+        ("000110000001000000000000" + "0000060001", "NOTIMP"),  # STATUS
     ],
 )
 def test_packets_that_are_wrong_are_answered_with_the_code_for_it(packet: str, code: str) -> None:
