@@ -151,8 +151,9 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
         if hook in ("prerouting", "output"):
             plain.append("notrack")
         plain += [f"{word} {'ttl' if family == 4 else 'hoplimit'} set 40", f"{word} dscp set cs1",
-                  "tcp flags syn tcp option maxseg size set 1000", "tcp dport set 8080",
-                  f"{word} daddr set {pod}"]  # fmt: skip
+                  "tcp flags syn tcp option maxseg size set 1000", "tcp dport set 8080"]  # fmt: skip
+        if hook == "prerouting":
+            plain.append(f"{word} daddr set {pod}")
     return draw(_of(*plain))
 
 

@@ -105,6 +105,7 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
     if not special and info.vtag[direction] and vtag != info.vtag[direction]:
         return "invalid"
     old = new = info.state
+    repeated = False
     for kind, flags, at in found:
         verdict = _check_tag(info, direction, kind, flags, vtag)
         if verdict:
@@ -113,14 +114,18 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
         new = NEXT[direction].get(kind, (old,) * 9)[old]
         if new == INVALID:
             return "invalid"
-        if kind in (INIT, INIT_ACK) and at + 8 <= len(skb.data):
-            info.vtag[1 - direction] = int.from_bytes(skb.data[at + 4 : at + 8])
+        if kind in (INIT, INIT_ACK) and not _note_tag(info, direction, kind, skb, at):
+            return "invalid"
+        # an INIT sent again does not renew the time-out
+        repeated = repeated or (kind == INIT and old == new == CLOSED and ct.confirmed)
         if kind == HEARTBEAT and direction == ORIGINAL and not info.vtag[direction]:
             info.vtag[direction] = vtag
         if kind == HEARTBEAT_ACK and not info.vtag[direction]:
             info.vtag[direction] = vtag
         info.state = new
     ct.state = STATE_NAMES[new]
+    if repeated:
+        return "accept"
     table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"), skb)
     if old == COOKIE_ECHOED and direction == REPLY and new == ESTABLISHED:
         ct.status |= ASSURED
@@ -144,6 +149,24 @@ def _open(ct: Conn, skb: Skb, found: list[tuple[int, int, int]], vtag: int) -> b
         else:
             info.vtag[ORIGINAL] = vtag
     ct.proto_info = info
+    return True
+
+
+def _note_tag(info: SctpInfo, direction: int, kind: int, skb: Skb, at: int) -> bool:
+    """Remember the tag that an INIT or INIT ACK announces; False when it clashes with what was announced before."""
+    if at + 8 > len(skb.data):
+        return False
+    tag, other = int.from_bytes(skb.data[at + 4 : at + 8]), 1 - direction
+    if kind == INIT:
+        if info.init[direction] and info.init[other]:
+            info.init[other] = 0
+        info.init[direction] = 1
+    else:
+        known = info.vtag[other]
+        clash = info.init[direction] and info.init[other]
+        if known != tag and (clash or (known and not info.init[other])):
+            return False
+    info.vtag[other] = tag
     return True
 
 

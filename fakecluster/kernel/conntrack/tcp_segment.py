@@ -1,4 +1,4 @@
-"""What conntrack reads of a TCP segment and remembers of a connection: states, kinds of segments, both sides' windows."""
+"""What conntrack reads of a TCP segment and keeps of a connection: states, kinds of segments, both windows."""
 
 from __future__ import annotations
 

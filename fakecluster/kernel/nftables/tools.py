@@ -18,7 +18,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.nftables import listing
 from fakecluster.kernel.nftables.ruleset import Nftables
 from fakecluster.kernel.nftables.state import Table
-from fakecluster.rules.nft import json_text
+from fakecluster.rules.nft import json_listing, json_reading
 from fakecluster.rules.nft.errors import NftError
 from fakecluster.rules.nft.objects import Command
 from fakecluster.rules.nft.parser import parse
@@ -59,7 +59,7 @@ def run(netns: Netns, argv: Sequence[str], stdin: str) -> str:
     ruleset: Nftables = netns.nftables
     try:
         if "j" in call.switches and text.lstrip().startswith("{"):
-            commands = json_text.commands(text, known=ruleset)
+            commands = json_reading.commands(text, known=ruleset)
         else:
             commands = parse(text, known=ruleset, source=source)
         return _carry_out(ruleset, commands, call)
@@ -108,7 +108,7 @@ def _carry_out(ruleset: Nftables, commands: Sequence[Command], call: Invocation)
     asked = [command for command in commands if command.verb in ("list", "reset")]
     if "j" in call.switches:
         views = [view for command in asked for view in views_of(ruleset, command)]
-        return json_text.listing(views, nouns={command.noun for command in asked}) if asked else ""
+        return json_listing.listing(views, nouns=frozenset(command.noun for command in asked)) if asked else ""
     return "".join(_list(ruleset, command, options) for command in asked)
 
 

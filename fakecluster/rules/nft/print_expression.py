@@ -111,16 +111,20 @@ def _exthdr(value: Exthdr) -> str:
     return f"{value.header} {value.field}" if value.field else f"exthdr {value.header}"
 
 
-def _bitwise(value: Bitwise) -> str:
+def operations_of(value: Bitwise) -> list[tuple[str, int, Datatype]]:
     """``(left & mask) ^ xor`` taken apart into &, ^ and | as nft does when it reads it back from the kernel."""
     full = (1 << width(value.left)) - 1
     set_bits = value.xor & ~value.mask & full
     mask, xor = value.mask | set_bits, value.xor & ~set_bits
-    text = expression(value.left)
     datatype = _mask_type(value)
-    for operator, number, shown in (("&", mask, mask != full), ("^", xor, xor), ("|", set_bits, set_bits)):
-        if shown:
-            text += f" {operator} {_mask(number, datatype)}"
+    found = (("&", mask, mask != full), ("^", xor, bool(xor)), ("|", set_bits, bool(set_bits)))
+    return [(operator, number, datatype) for operator, number, is_needed in found if is_needed]
+
+
+def _bitwise(value: Bitwise) -> str:
+    text = expression(value.left)
+    for operator, number, datatype in operations_of(value):
+        text += f" {operator} {_mask(number, datatype)}"
     return text
 
 

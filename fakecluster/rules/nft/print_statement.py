@@ -163,8 +163,15 @@ def _reject(value: Reject, family: str) -> str:
         return "reject with tcp reset"
     if (value.kind, value.code) == _DEFAULT_CODE[family]:
         return "reject"
-    name = next((word for word, number in _CODES[value.kind].items() if number == value.code), str(value.code))
-    return f"reject with {value.kind} {name}"
+    return "reject with {} {}".format(*reject_words(value))
+
+
+def reject_words(value: Reject) -> tuple[str, str]:
+    """("icmp", "host-unreachable"), or ("tcp reset", "")."""
+    if value.kind == "tcp":
+        return "tcp reset", ""
+    codes = _CODES[value.kind]
+    return value.kind, next((word for word, number in codes.items() if number == value.code), str(value.code))
 
 
 def _nat(value: Nat, family: str) -> str:
