@@ -33,6 +33,7 @@ class Cluster:
 
     `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
     (iptables, ipvs, nftables, userspace) and `kubernetes` its version; `ip_family` ipv4, ipv6, dual or dual-ipv6;
+    `cni` what enforces network policies (iptables, nftables);
     `proxy_config` fields of a KubeProxyConfiguration; `dns` and `node_local_dns` whether there is cluster DNS, and a
     cache of it on every node; `seed` (or a driver, `choices`) decides what chance would.
     Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
@@ -48,6 +49,7 @@ class Cluster:
         dns: bool = True,
         node_local_dns: bool = False,
         kubernetes: str = "1.36",
+        cni: str = "iptables",
         seed: int = 0,
         choices: Choices | None = None,
     ) -> None:
@@ -59,6 +61,7 @@ class Cluster:
             dns=dns,
             node_local_dns=node_local_dns,
             kubernetes=kubernetes,
+            cni=cni,
         )
         self.parts = template(spec).fork(choices if choices is not None else Seeded(seed))
         self.traces: list[PacketTrace] = []

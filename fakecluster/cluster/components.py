@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
-from fakecluster.cluster import dns, dns_objects, node_local_dns, proxies, system
+from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cni import AddressPlan, Runtime
@@ -45,6 +45,7 @@ class Components:
     dns: dns.ClusterDns | None = None
     kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
     proxies: dict[str, proxies.ProxyComponent] = attrs.field(factory=dict)
+    policies: dict[str, policies.PolicyAgent] = attrs.field(factory=dict)
 
     @classmethod
     def build(cls, spec: ClusterSpec, choices: Choices) -> Components:
@@ -98,6 +99,10 @@ class Components:
         kubelet.update_status("nodes", {**created, "status": status})
         self.kubelets[node.name] = Kubelet(node.name, self.server, self.clock, self.runtime)
         self.start_proxy(node.name)
+        netns = self.network.namespaces[namespace_of_node(node.name)]
+        self.policies[node.name] = policies.PolicyAgent(
+            node.name, self.server, self.clock, netns, self.spec.cni, self.spec.families
+        )
 
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
@@ -138,6 +143,10 @@ class Components:
             proxies={
                 name: proxy.fork(server, clock, network.namespaces[namespace_of_node(name)])
                 for name, proxy in self.proxies.items()
+            },
+            policies={
+                name: agent.fork(server, clock, network.namespaces[namespace_of_node(name)])
+                for name, agent in self.policies.items()
             },
         )
 

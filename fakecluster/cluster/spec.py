@@ -15,6 +15,8 @@ from fakecluster.proxy.config import MODES
 JsonObject = dict[str, Any]
 #: Nodes that one cluster may have: the Pod range has 256 node ranges of /24.
 MAX_NODES = 256
+#: What a CNI plugin can enforce network policies with.
+CNIS = ("iptables", "nftables")
 
 
 @attrs.frozen
@@ -59,6 +61,7 @@ class ClusterSpec:
     dns: bool = True
     node_local_dns: bool = False
     kubernetes: str = "1.36"
+    cni: str = "iptables"  # the language in which network policies are enforced
 
     @classmethod
     def of(cls, nodes: int | Iterable[str | Mapping[str, Any] | NodeSpec], **options: Any) -> ClusterSpec:
@@ -69,6 +72,8 @@ class ClusterSpec:
             raise ValueError(f"node names must differ: {', '.join(names)}")
         if spec.proxy not in MODES:
             raise ValueError(f"proxy={spec.proxy!r}: expected one of {', '.join(MODES)}")
+        if spec.cni not in CNIS:
+            raise ValueError(f"cni={spec.cni!r}: expected one of {', '.join(CNIS)}")
         if spec.ip_family not in FAMILIES:
             raise ValueError(f"ip_family={spec.ip_family!r}: expected one of {', '.join(FAMILIES)}")
         if spec.node_local_dns and not spec.dns:
