@@ -61,7 +61,7 @@ def forwarding_of(directive: Directive) -> Forwarding:
         if option is None:
             if line.name in _REFUSED:
                 raise Unsupported(f"forward option {line.name}", line=line.line, token=line.name, source="Corefile")
-            raise wrong(directive, f"unknown property '{line.name}'")
+            raise wrong(line, f"unknown property '{line.name}'")
         result = option(result, line)
     return result
 
