@@ -37,9 +37,8 @@ def audit_id(asked: str, number: int) -> str:
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
 
 
-def answer(path: str, asked: dict[str, str], response: Response, audit: str) -> Answer:
+def answer(path: str, asked: dict[str, str], response: Response, audit: str, body: bytes) -> Answer:
     """The whole answer to a request that is no watch."""
-    body = response.body
     headers = head(response, audit)
     if response.status == 200 and TAGGED.match(path):
         tag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
@@ -79,4 +78,5 @@ def broken(audit: str) -> Answer:
     """What a client hears of a defect of ours: that there is one, and no more."""
     words = "an error on the server has prevented the request from succeeding"
     failure = status.failure(500, "InternalError", words, {})
-    return answer("", {}, Response(500, failure.status), audit)
+    response = Response(500, failure.status)
+    return answer("", {}, response, audit, response.body)

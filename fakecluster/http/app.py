@@ -86,7 +86,7 @@ class App:
                 scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, self.user
             )
             if response.stream is None:
-                await _send(send, answer(path, headers, response, audit))
+                await _send(send, answer(path, headers, response, audit, self.door.body(scope["method"], response)))
                 return
         except Exception:
             log.exception("%s %s", scope["method"], path)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fakecluster.api.rest.response import Response
 from fakecluster.api.server import ApiServer
+from fakecluster.http.encoding import Encoder
 from fakecluster.sim import Clock
 
 #: Methods that change nothing, after which nothing new can be due.
@@ -34,6 +35,7 @@ class Door:
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
+        self.encoder = Encoder()
         self.bells: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._depth = 0
@@ -66,6 +68,13 @@ class Door:
             if method not in READING:
                 self.settle()
         return response
+
+    def body(self, method: str, response: Response) -> bytes:
+        """The bytes of an answer that is no watch."""
+        if method != "GET" or response.content is not None:
+            return response.body
+        with self:
+            return self.encoder.body(response.value)
 
     def settle(self) -> None:
         """Run what is due now."""

@@ -99,6 +99,7 @@ def _config(app: App, tls: bool) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="error",
         access_log=False,
         lifespan="on",
         ws="none",

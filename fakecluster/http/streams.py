@@ -77,7 +77,7 @@ class Streaming:
 
     def _take(self) -> bytes:
         with self.door:
-            return b"".join(self.stream.lines())
+            return self.door.encoder.lines(self.stream)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

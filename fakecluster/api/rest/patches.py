@@ -81,12 +81,23 @@ def quoted(resource: Resource, media: str, old: JsonObject, value: Any) -> Calla
 
     def text() -> str:
         if media == STRATEGIC:
-            return go_map_text(value)
+            return go_map_text(without_merged(old, value))
         result = APPLIERS[media](resource, in_go_order(resource.api_version, resource.kind, old), value)
         touched = touched_by_merge if media == MERGE else touched_by_operations
         return go_json(touched(result, value))
 
     return text
+
+
+def without_merged(old: JsonObject, patch: JsonObject) -> JsonObject:
+    """A strategic patch after its use: lists whose order it directs were taken out of it."""
+    word = "$setElementOrder/"
+    gone = {name for key in patch if key.startswith(word) for name in (key, key.removeprefix(word))}
+    return {
+        key: without_merged(old[key], value) if isinstance(value, dict) and isinstance(old.get(key), dict) else value
+        for key, value in patch.items()
+        if key not in gone
+    }
 
 
 def decoded_patch(call: Call, request: Request, result: Any, quote: Callable[[], str], validation: str) -> JsonObject:

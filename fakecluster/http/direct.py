@@ -1,0 +1,73 @@
+"""The API without a socket: what a transport of a Python client hands over, answered in the calling thread."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+import attrs
+
+from fakecluster.api.rest.response import encode
+from fakecluster.api.rest.watching import WatchStream
+from fakecluster.http.answers import Headers, answer, audit_id, head
+from fakecluster.http.door import Door
+from fakecluster.http.streams import BOOKMARK_S, TIMEOUT_S
+
+
+@attrs.define(eq=False)
+class Reply:
+    """An answer; `chunks` gives the body, for a watch line by line as the events happen."""
+
+    status: int
+    headers: Headers
+    chunks: Iterator[bytes]
+
+    def read(self) -> bytes:
+        """The whole body; for a watch only when it has ended."""
+        return b"".join(self.chunks)
+
+
+class Direct:
+    """Answers requests on a simulation; may be called from any thread."""
+
+    def __init__(self, door: Door, *, user: str = "admin") -> None:
+        self.door, self.user = door, user
+        self._numbers = itertools.count(1)
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """Answer one request; `url` may be a path with its query, or a whole URL, whose host does not matter."""
+        parts = urlsplit(url)
+        low = {name.lower(): value for name, value in headers.items()}
+        audit = audit_id(low.get("audit-id", ""), next(self._numbers))
+        response = self.door.request(method, parts.path or "/", parts.query, low, body, self.user)
+        if response.stream is not None:
+            return Reply(response.status, head(response, audit), watched(self.door, response.stream))
+        found = answer(parts.path, low, response, audit, self.door.body(method, response))
+        return Reply(found.status, found.headers, iter((found.body,)))
+
+
+def watched(door: Door, stream: WatchStream) -> Iterator[bytes]:
+    """The lines of a watch; waits for events in real time, until its timeout."""
+    rung = threading.Event()
+    door.bells.append(rung.set)
+    end = time.monotonic() + (TIMEOUT_S if stream.timeout_s is None else stream.timeout_s)
+    bookmark = time.monotonic() + BOOKMARK_S
+    try:
+        while True:
+            rung.clear()
+            with door:
+                lines = door.encoder.lines(stream)
+            yield from lines.splitlines(keepends=True)
+            now = time.monotonic()
+            if not lines and (stream.closed or now >= end):
+                return
+            if stream.bookmarks and now >= bookmark:
+                bookmark = now + BOOKMARK_S
+                yield encode(stream.bookmark())
+            if not lines:
+                rung.wait(max(min(end, bookmark) - now, 0.0))
+    finally:
+        door.bells.remove(rung.set)
