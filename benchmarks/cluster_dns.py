@@ -1,6 +1,6 @@
 """What an answer of cluster DNS costs, wire in and wire out, beside dnspython's parse and build of the same messages.
 
-Run: python benchmarks/dns.py [number of Services ...]
+Run: python benchmarks/cluster_dns.py [number of Services ...]
 """
 
 from __future__ import annotations
