@@ -2,37 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from fakecluster.checks.endpoints import service_ports, words
-from fakecluster.checks.finding import Finding
+from fakecluster.checks.finding import WARNING, Finding
 from fakecluster.checks.probes import with_probes
 from fakecluster.checks.services import FAILURES, RANDOM_MODES, outcomes_of
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
-#: The modes that are compared with the cluster's own.
+JsonObject = dict[str, Any]
+
+#: The modes that are compared with the cluster's own (userspace has been gone since Kubernetes 1.26).
 COMPARED = ("iptables", "nftables", "ipvs")
 
 
-def modes_agree(cluster: Cluster) -> Iterator[Finding]:
+@attrs.frozen
+class KnownDifference:
+    """Where one mode leads elsewhere by design: `applies` to a Service's spec."""
+
+    mode: str
+    words: str
+    applies: Callable[[JsonObject], bool]
+
+
+def _is_internal_local(spec: JsonObject) -> bool:
+    return spec.get("internalTrafficPolicy") == "Local"
+
+
+def _knows_all_endpoints(spec: JsonObject) -> bool:
+    return spec["type"] in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
+
+
+#: Source of the first: pkg/proxy/ipvs/proxier.go syncEndpoint; of the second: the proxier of Kubernetes 1.25.
+KNOWN_DIFFERENCES = (
+    KnownDifference(
+        "ipvs",
+        "ipvs mode uses all endpoints where internalTrafficPolicy Local finds none on the node",
+        lambda spec: _is_internal_local(spec) and _knows_all_endpoints(spec),
+    ),
+    KnownDifference("userspace", "userspace mode knows no internalTrafficPolicy", _is_internal_local),
+)
+
+
+def modes_agree(cluster: Cluster, compared: Iterable[str] = COMPARED) -> Iterator[Finding]:
     """From a Pod on every node, each Service port has the same destinations in every mode.
 
-    A mode that takes turns has one next destination: it must be one of the others' possible ones.
+    A mode that takes turns has one next destination: it must be one of the others' possible ones. `KNOWN_DIFFERENCES`
+    are warnings.
     """
-    seen: dict[str, dict[tuple[str, str], frozenset[str]]] = {}
-    for mode in dict.fromkeys((cluster.spec.proxy, *COMPARED)):
-        seen[mode] = destinations(cluster, mode)
-    own = seen.pop(cluster.spec.proxy)
+    seen = {mode: destinations(cluster, mode) for mode in dict.fromkeys((cluster.spec.proxy, *compared))}
+    specs = {words(service, port): service.object["spec"] for service, port in service_ports(cluster)}
+    mine = cluster.spec.proxy
+    own = seen.pop(mine)
     for mode, theirs in seen.items():
         for (node, subject), ends in own.items():
             other = theirs[node, subject]
-            if not _agree(ends, other, exact=mode in RANDOM_MODES and cluster.spec.proxy in RANDOM_MODES):
-                problem = (
-                    f"from a Pod on node {node}: {_words(ends)} in {cluster.spec.proxy} mode, {_words(other)} in {mode}"
-                )
+            if _agree(ends, other, exact=mode in RANDOM_MODES and mine in RANDOM_MODES):
+                continue
+            known = [one.words for one in KNOWN_DIFFERENCES if one.mode in (mode, mine) and one.applies(specs[subject])]
+            problem = f"from a Pod on node {node}: {_words(ends)} in {mine} mode, {_words(other)} in {mode}"
+            if known:
+                yield Finding("modes-agree", subject, f"{problem} ({known[0]})", WARNING)
+            else:
                 yield Finding("modes-agree", subject, problem)
 
 
