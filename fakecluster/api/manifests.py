@@ -5,6 +5,7 @@ YAML is read as kubectl does (sigs.k8s.io/yaml): timestamps stay strings, keys a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ MAX_TEXT_BYTES = 32 * 1024 * 1024
 #: Nodes that one document may have after its aliases are followed (a YAML bomb has billions).
 MAX_NODES = 2_000_000
 MAX_DEPTH = 200
+#: Where a block that is nested more than MAX_DEPTH levels deep shows.
+_DEEP_BLOCK = re.compile(rf"^[ ?-]{{{MAX_DEPTH}}}", re.MULTILINE)
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -129,6 +132,7 @@ _Loader.yaml_implicit_resolvers = {
 def _documents(text: str, name: str) -> Iterator[yaml.Node]:
     loader = _Loader(text)
     try:
+        _check_depth(text, name)
         while loader.check_node():
             yield loader.get_node()
     except yaml.MarkedYAMLError as problem:
@@ -141,6 +145,21 @@ def _documents(text: str, name: str) -> Iterator[yaml.Node]:
         raise ManifestError("YAML: nested too deeply", place=name) from None
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuse nesting that the stack of the library would not survive; ordinary texts need no second look."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH and not _DEEP_BLOCK.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                place = f"{name}: line {event.start_mark.line + 1}" if event.start_mark else name
+                raise ManifestError(f"YAML: nested more than {MAX_DEPTH} levels deep", place=place)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _check(node: yaml.Node, place: str) -> None:
@@ -202,8 +221,10 @@ def _mapping(node: yaml.MappingNode, place: str) -> JsonObject:
         if not isinstance(key_node, yaml.ScalarNode):
             raise ManifestError("YAML: a key must be a string", place=where)
         if key_node.tag == "tag:yaml.org,2002:merge":
-            for part in [value_node] if isinstance(value_node, yaml.MappingNode) else value_node.value:
-                merged = {**_construct(part, place), **merged}
+            for part in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                if not isinstance(part, yaml.MappingNode):
+                    raise ManifestError("YAML: map merge requires map or sequence of maps as the value", place=where)
+                merged = {**_mapping(part, place), **merged}
             continue
         key = key_node.value
         if key in found:

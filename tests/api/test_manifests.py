@@ -80,3 +80,17 @@ def test_files_that_cannot_be_read_say_so(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ManifestError, match="not UTF-8 text"):
         read(tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: " + "[" * 500_000, "- " * 100_000 + "\n", "{a: " * 100_000, "? " * 100_000 + "\n"]
+)
+def test_nesting_that_no_stack_survives_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match="nested more than 200 levels deep"):
+        list(manifests.read_text(text, "text"))
+
+
+@pytest.mark.parametrize("value", ["5", "[1]", "[[1]]", ""])
+def test_only_maps_are_merged(value: str) -> None:
+    with pytest.raises(ManifestError, match="map merge requires map or sequence of maps as the value"):
+        read(f"a: 1\n<<: {value}\n")
