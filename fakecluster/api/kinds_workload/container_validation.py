@@ -15,13 +15,24 @@ from fakecluster.api.kinds_workload.probe_validation import validate_lifecycle, 
 from fakecluster.api.kinds_workload.resource_validation import validate_resources
 from fakecluster.api.kinds_workload.security_validation import validate_container_security
 from fakecluster.api.kinds_workload.volume_validation import validate_devices, validate_mounts
-from fakecluster.api.strategy import FieldError, duplicate, forbidden, invalid, not_found, not_supported, required
+from fakecluster.api.strategy import (
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    not_found,
+    not_supported,
+    required,
+    too_many,
+)
 
 Json = dict[str, Any]
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 RESTART_POLICIES = ("Always", "Never", "OnFailure")
+MAX_RULES = 20
+MAX_EXIT_CODES = 255
 _ORDINARY_INIT = "may not be set for init containers without restartPolicy=Always"
 _NOT_EPHEMERAL = "cannot be set for an Ephemeral Container"
 #: Fields that an ephemeral container may not have, in the order of the type.
@@ -71,7 +82,7 @@ def validate_init_containers(containers: list[Json], others: list[Json], around:
     for number, container in enumerate(containers):
         where, name = f"{field}[{number}]", container.get("name", "")
         errors += _common(container, around, where)
-        errors += _restart(container, where)
+        errors += _init_restart(container, where)
         if name in seen:
             errors.append(duplicate(f"{where}.name", name))
         elif name:
@@ -82,7 +93,18 @@ def validate_init_containers(containers: list[Json], others: list[Json], around:
         else:
             given = [kind for kind in ("lifecycle", *PROBES) if container.get(kind) is not None]
             errors += [forbidden(f"{where}.{kind}", _ORDINARY_INIT) for kind in given]
+            errors += _never_restarted(container.get("resizePolicy") or [], f"{where}.resizePolicy")
     return errors
+
+
+def _never_restarted(policies: list[Json], field: str) -> Errors:
+    """A resize cannot restart what runs once."""
+    why = "must not be set to 'RestartContainer' for non-sidecar initContainers"
+    return [
+        invalid(f"{field}[{number}].restartPolicy", "RestartContainer", why)
+        for number, policy in enumerate(policies)
+        if policy.get("restartPolicy") == "RestartContainer"
+    ]
 
 
 def validate_ephemeral_containers(containers: list[Json], spec: Json, around: Surroundings, field: str) -> Errors:
@@ -173,14 +195,46 @@ def _restart(container: Json, field: str) -> Errors:
     """A restart policy of one container, and the exit codes that decide (KEP-5307)."""
     policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
     if policy is None:
-        return (
-            [required(f"{field}.restartPolicy", "must specify restartPolicy when restart rules are used")]
-            if rules
-            else []
-        )
-    if policy not in RESTART_POLICIES:
-        return [not_supported(f"{field}.restartPolicy", policy, RESTART_POLICIES)]
-    return []
+        errors = _rules_without_policy(rules, field)
+    else:
+        allowed = policy in RESTART_POLICIES
+        errors = [] if allowed else [not_supported(f"{field}.restartPolicy", policy, RESTART_POLICIES)]
+    if len(rules) > MAX_RULES:
+        errors.append(too_many(f"{field}.restartPolicyRules", len(rules), MAX_RULES))
+    for number, rule in enumerate(rules):
+        errors += _restart_rule(rule, f"{field}.restartPolicyRules[{number}]")
+    return errors
+
+
+def _init_restart(container: Json, field: str) -> Errors:
+    """The same for an init container; one that restarts always has no rules."""
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
+    if policy is None:
+        return _rules_without_policy(rules, field)
+    if policy != "Always":
+        return _restart(container, field)
+    why = "restartPolicyRules are not allowed for init containers with restart policy Always"
+    return [forbidden(f"{field}.restartPolicyRules", why)] if rules else []
+
+
+def _rules_without_policy(rules: list[Json], field: str) -> Errors:
+    why = "must specify restartPolicy when restart rules are used"
+    return [required(f"{field}.restartPolicy", why)] if rules else []
+
+
+def _restart_rule(rule: Json, field: str) -> Errors:
+    errors: Errors = []
+    if rule.get("action") != "Restart":
+        errors.append(not_supported(f"{field}.action", rule.get("action", ""), ("Restart",)))
+    codes = rule.get("exitCodes")
+    if codes is None:
+        return [*errors, required(f"{field}.exitCodes", "must be specified")]
+    if codes.get("operator") not in ("In", "NotIn"):
+        errors.append(not_supported(f"{field}.exitCodes.operator", codes.get("operator", ""), ("In", "NotIn")))
+    values = codes.get("values") or []
+    if len(values) > MAX_EXIT_CODES:
+        errors.append(too_many(f"{field}.exitCodes.values", len(values), MAX_EXIT_CODES))
+    return errors
 
 
 def _resize_policy(policies: list[Json], restart_policy: str, field: str) -> Errors:

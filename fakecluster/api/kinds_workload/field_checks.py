@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fakecluster.api import names
@@ -17,6 +17,13 @@ Check = Callable[[str], list[str]]
 NOT_NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
 MAX_INT32 = 2**31 - 1
+
+
+def every_container(spec: Json, field: str) -> Iterator[tuple[Json, str]]:
+    """Each container of a Pod with its path, in the order in which the server goes through them."""
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for number, container in enumerate(spec.get(kind) or ()):
+            yield container, f"{field}.{kind}[{number}]"
 
 
 def named(field: str, text: str, check: Check) -> Errors:

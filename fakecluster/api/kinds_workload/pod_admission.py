@@ -1,6 +1,6 @@
-"""What the admission plugins of a default server do to Pods: default tolerations, priority, service account, overhead.
+"""What the admission plugins of a default server do to Pods: default tolerations, priority, service account.
 
-Facts from plugin/pkg/admission/{defaulttolerationseconds,priority,serviceaccount,runtimeclass}. The functions here
+Facts from plugin/pkg/admission/{defaulttolerationseconds,priority,serviceaccount}. The functions here
 return a new object and leave the one they are given as it is: what they add has no manager.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from fakecluster.api import status
 from fakecluster.api.kinds_workload.pod_defaults import containers
+from fakecluster.api.kinds_workload.runtime_class import Rejected, apply_runtime_class
 from fakecluster.api.object_meta import SUFFIX_ALPHABET, SUFFIX_LENGTH
 from fakecluster.api.strategy import Request
 
@@ -32,14 +33,16 @@ BUNDLES = (("kube-root-ca.crt", "ca.crt"), ("openshift-service-ca.crt", "service
 def admit_pod(pod: Json, old: Json | None, request: Request) -> Json:
     """The Pod as the plugins leave it; raises a 403 where one of them refuses."""
     spec = dict(pod["spec"])
-    if old is None:
-        if request.server.service_account_admission and MIRROR not in (pod["metadata"].get("annotations") or {}):
-            _service_account(spec, pod, request)
-        if spec.get("overhead"):
-            words = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
-            raise _refused(pod, words)
+    mirror = MIRROR in (pod["metadata"].get("annotations") or {})
+    if old is None and request.server.service_account_admission and not mirror:
+        _service_account(spec, pod, request)
     _priority(spec, pod, old, request)
     _tolerations(spec)
+    if old is None:
+        try:
+            apply_runtime_class(spec, request)
+        except Rejected as problem:
+            raise _refused(pod, str(problem)) from problem
     meta = pod["metadata"]
     if old is None and (places := topology_labels(request, spec.get("nodeName", ""))):
         meta = {**meta, "labels": {**(meta.get("labels") or {}), **places}}

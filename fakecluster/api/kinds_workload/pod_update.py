@@ -15,11 +15,11 @@ from fakecluster.api.kinds_workload.field_checks import (
     ip_address,
     named,
 )
-from fakecluster.api.kinds_workload.internal_types import by_key, difference
+from fakecluster.api.kinds_workload.internal_types import by_key, difference, internal
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_and_spec
 from fakecluster.api.kinds_workload.scheduling_validation import validate_tolerations
-from fakecluster.api.strategy import duplicate, forbidden, invalid, required
+from fakecluster.api.strategy import forbidden, invalid, required
 
 Json = dict[str, Any]
 
@@ -105,6 +105,7 @@ def _gated_changes(munged: Json, was: Json) -> Errors:
             munged["nodeSelector"] = was["nodeSelector"]
     affinity, old_affinity = munged.get("affinity") or {}, was.get("affinity") or {}
     if affinity.get("nodeAffinity") != old_affinity.get("nodeAffinity"):
+        errors += _narrower(affinity.get("nodeAffinity") or {}, old_affinity.get("nodeAffinity") or {})
         kept = {key: value for key, value in affinity.items() if key != "nodeAffinity"}
         if "nodeAffinity" in old_affinity:
             kept["nodeAffinity"] = old_affinity["nodeAffinity"]
@@ -112,6 +113,31 @@ def _gated_changes(munged: Json, was: Json) -> Errors:
         if kept or "affinity" in was:
             munged["affinity"] = kept
     return errors
+
+
+def _narrower(affinity: Json, old: Json) -> Errors:
+    """Required terms keep their number, and each may only gain requirements."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    field = f"spec.affinity.nodeAffinity.{required}.nodeSelectorTerms"
+    terms, before = ((part.get(required) or {}).get("nodeSelectorTerms") or [] for part in (affinity, old))
+    if not before:
+        return []
+    if len(terms) != len(before):
+        why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        return [invalid(field, [internal(term, "NodeTerm") for term in terms] or None, why)]
+    why = "only additions are allowed (no mutations or deletions)"
+    return [
+        invalid(f"{field}[{number}]", internal(term, "NodeTerm"), why)
+        for number, (term, was) in enumerate(zip(terms, before, strict=True))
+        if not _only_added(term, was)
+    ]
+
+
+def _only_added(term: Json, old: Json) -> bool:
+    parts = ("matchExpressions", "matchFields")
+    if not any(old.get(part) for part in parts) and any(term.get(part) for part in parts):
+        return False  # an empty term matches nothing: it would match more
+    return all((term.get(part) or [])[: len(old.get(part) or [])] == (old.get(part) or []) for part in parts)
 
 
 def _added_tolerations(new: list[Json], old: list[Json], field: str) -> Errors:
@@ -151,68 +177,86 @@ def validate_pod_status(new: Json, old: Json) -> Errors:
     errors = _annotation_changes(new, old)
     status, was = new.get("status") or {}, old.get("status") or {}
     for number, condition in enumerate(status.get("conditions") or ()):
+        errors += _observed(condition, f"status.conditions[{number}]")
         if condition.get("type", "") not in _SYSTEM_CONDITIONS:
-            errors += named(f"metadata.conditions[{number}].Type", condition.get("type", ""), names.qualified_name)
+            errors += named(f"status.conditions[{number}].Type", condition.get("type", ""), names.qualified_name)
     errors += _nominated_node(new, status, was)
+    errors += _observed(status, "status")
     if status.get("qosClass") != was.get("qosClass"):
         errors.append(invalid("status.qosClass", status.get("qosClass", ""), IMMUTABLE))
     errors += _restarts(status, was, old["spec"])
-    errors += _addresses(status, "podIPs")
-    return errors + _host_addresses(status)
+    errors += _addresses(status, was, "podIPs")
+    return errors + _host_addresses(status, was)
+
+
+def _observed(part: Json, field: str) -> Errors:
+    generation = part.get("observedGeneration") or 0
+    if generation >= 0:
+        return []
+    return [invalid(f"{field}.observedGeneration", generation, "must be a non-negative integer")]
 
 
 def _nominated_node(new: Json, status: Json, was: Json) -> Errors:
     name = status.get("nominatedNodeName", "")
     if not name or name == was.get("nominatedNodeName"):
         return []
+    errors = named("status.nominatedNodeName", name, names.dns_subdomain)
     if new["spec"].get("nodeName"):
         why = "may not be set on pods that are already bound to a node"
-        return [forbidden("status.nominatedNodeName", why)]
-    return named("status.nominatedNodeName", name, names.dns_subdomain)
+        errors.append(forbidden("status.nominatedNodeName", why))
+    return errors
 
 
-_STATUS_LISTS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+#: Lists of a status, and the list of containers that they are about (None: what never restarts).
+_STATUS_LISTS = {
+    "containerStatuses": "containers",
+    "initContainerStatuses": "initContainers",
+    "ephemeralContainerStatuses": None,
+}
 
 
 def _restarts(status: Json, was: Json, spec: Json) -> Errors:
     """What has ended and will not be restarted does not run again."""
     errors: Errors = []
-    sidecars = {c.get("name") for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"}
-    for kind in _STATUS_LISTS:
-        policy = "Never" if kind.startswith("ephemeral") else spec.get("restartPolicy")
-        if policy == "Always":
-            continue
-        ended_now = {s.get("name"): bool((s.get("state") or {}).get("terminated")) for s in status.get(kind) or ()}
+    for kind, owners in _STATUS_LISTS.items():
+        known = {c.get("name"): c for c in (spec.get(owners) or () if owners else ())}
+        now = {s.get("name"): bool((s.get("state") or {}).get("terminated")) for s in status.get(kind) or ()}
         for number, before in enumerate(was.get(kind) or ()):
             ended, name = (before.get("state") or {}).get("terminated"), before.get("name")
-            if not ended or (ended.get("exitCode", 0) != 0 and policy == "OnFailure"):
+            if not ended or now.get(name, True):
                 continue
-            if ended_now.get(name, True) or (kind.startswith("init") and name in sidecars):
-                continue
-            why = "may not be transitioned to non-terminated state"
-            errors.append(forbidden(f"status.{kind}[{number}].state", why))
+            if name not in known or not _restarted(known[name], spec, ended.get("exitCode", 0)):
+                why = "may not be transitioned to non-terminated state"
+                errors.append(forbidden(f"status.{kind}[{number}].state", why))
     return errors
 
 
-def _addresses(status: Json, kind: str) -> Errors:
-    """One address of each family at most."""
-    field, entries = f"status.{kind}", status.get(kind) or []
-    texts = [entry.get("ip", "") for entry in entries]
+def _restarted(container: Json, spec: Json, code: int) -> bool:
+    """Whether a container that ended with `code` runs again: by its rules, its own policy or the Pod's (KEP-5307)."""
+    policy = container.get("restartPolicy")
+    for rule in container.get("restartPolicyRules") or () if policy else ():
+        codes = rule.get("exitCodes") or {}
+        if (code in (codes.get("values") or ())) == (codes.get("operator") == "In"):
+            return True
+    policy = policy or spec.get("restartPolicy")
+    return policy == "Always" or (policy == "OnFailure" and code != 0)
+
+
+def _addresses(status: Json, was: Json, kind: str) -> Errors:
+    """One address of each family at most; what is not an address may stay but not come."""
+    field, known = f"status.{kind}", {entry.get("ip", "") for entry in was.get(kind) or ()}
+    texts = [entry.get("ip", "") for entry in status.get(kind) or ()]
     errors: Errors = []
     for number, text in enumerate(texts):
-        errors += ip_address(f"{field}[{number}]", text)
-    if len(texts) > 1:
-        families = [family(text) for text in texts]
-        if sorted(families) != [4, 6]:
-            why = "may specify no more than one IP for each IP family"
-            errors.append(invalid(field, [{"IP": text} for text in texts], why))
-        for number, text in enumerate(texts):
-            if text in texts[:number]:
-                errors.append(duplicate(f"{field}[{number}]", {"IP": text}))
+        if text not in known:
+            errors += ip_address(f"{field}[{number}]", text)
+    if len(texts) > 1 and sorted(family(text) for text in texts) != [4, 6]:
+        why = "may specify no more than one IP for each IP family"
+        errors.append(invalid(field, [{"IP": text} for text in texts], why))
     return errors
 
 
-def _host_addresses(status: Json) -> Errors:
+def _host_addresses(status: Json, was: Json) -> Errors:
     entries = status.get("hostIPs")
     if not entries:
         return []
@@ -220,4 +264,4 @@ def _host_addresses(status: Json) -> Errors:
     errors: Errors = []
     if status.get("hostIP", "") != first:
         errors.append(invalid("status.hostIPs[0].ip", first, "must be equal to `hostIP`"))
-    return errors + _addresses(status, "hostIPs")
+    return errors + _addresses(status, was, "hostIPs")

@@ -17,6 +17,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     MAX_INT32,
     Errors,
     between,
+    every_container,
     ip_address,
     named,
     one_of,
@@ -24,6 +25,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     unique,
 )
 from fakecluster.api.kinds_workload.internal_types import internal
+from fakecluster.api.kinds_workload.os_validation import validate_os
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.resource_validation import validate_resources
 from fakecluster.api.kinds_workload.scheduling_validation import (
@@ -34,7 +36,7 @@ from fakecluster.api.kinds_workload.scheduling_validation import (
 from fakecluster.api.kinds_workload.security_validation import validate_host_users, validate_pod_security
 from fakecluster.api.kinds_workload.volume_validation import validate_volumes
 from fakecluster.api.label_rules import validate_labels
-from fakecluster.api.strategy import forbidden, invalid, required
+from fakecluster.api.strategy import forbidden, invalid, not_found, required, too_long
 
 Json = dict[str, Any]
 
@@ -101,8 +103,7 @@ def validate_pod_spec(spec: Json, field: str, *, pod_name: str = "", is_pod: boo
     errors += one_of(f"{field}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES)
     if spec.get("nodeSelector"):
         errors += validate_labels(spec["nodeSelector"], f"{field}.nodeSelector")
-    if spec.get("securityContext"):
-        errors += validate_pod_security(spec["securityContext"], spec, f"{field}.securityContext")
+    errors += validate_pod_security(spec.get("securityContext") or {}, spec, f"{field}.securityContext")
     if spec.get("affinity"):
         errors += validate_affinity(spec["affinity"], f"{field}.affinity")
     errors += _dns_config(spec, f"{field}.dnsConfig")
@@ -111,9 +112,12 @@ def validate_pod_spec(spec: Json, field: str, *, pod_name: str = "", is_pod: boo
         where = f"{field}.topologySpreadConstraints"
         errors += validate_topology_spread(spec["topologySpreadConstraints"], where)
     errors += validate_host_users(spec, field)
+    errors += _hostname_override(spec, f"{field}.hostnameOverride")
     return errors + _names_and_rest(spec, field)
 
 
+#: What sethostname(2) takes.
+HOSTNAME_LENGTH = 64
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 
 
@@ -126,7 +130,6 @@ def _names_and_rest(spec: Json, field: str) -> Errors:
     for key in ("hostname", "subdomain"):
         if spec.get(key):
             errors += named(f"{field}.{key}", spec[key], names.dns_label)
-    errors += _hostname_override(spec, f"{field}.hostnameOverride")
     if spec.get("tolerations"):
         errors += validate_tolerations(spec["tolerations"], f"{field}.tolerations")
     for number, alias in enumerate(spec.get("hostAliases") or ()):
@@ -142,7 +145,7 @@ def _names_and_rest(spec: Json, field: str) -> Errors:
         errors += one_of(f"{field}.preemptionPolicy", spec["preemptionPolicy"], policies)
     if spec.get("overhead"):
         errors += validate_resources({"limits": spec["overhead"]}, f"{field}.overhead")
-    return errors + _operating_system(spec, field)
+    return errors + validate_os(spec, field) + _file_keys(spec, field)
 
 
 def _hostname_override(spec: Json, field: str) -> Errors:
@@ -150,19 +153,30 @@ def _hostname_override(spec: Json, field: str) -> Errors:
     name = spec.get("hostnameOverride")
     if name is None:
         return []
-    errors = named(field, name, names.dns_subdomain)
-    if len(name) > names.LABEL_LENGTH + 1:  # what sethostname(2) takes
-        errors.append(invalid(field, name, "must be no more than 64 characters"))
+    errors: Errors = []
     for key in ("setHostnameAsFQDN", "hostNetwork"):
         if spec.get(key):
             errors.append(forbidden(field, f"may not be specified when {key} is true"))
+    if len(name.encode()) > HOSTNAME_LENGTH:
+        errors.append(too_long(field, HOSTNAME_LENGTH))
+    return errors + named(field, name, names.dns_subdomain)
+
+
+def _file_keys(spec: Json, field: str) -> Errors:
+    """Variables that come from a file need an emptyDir to hold it (KEP-3721)."""
+    volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
+    errors: Errors = []
+    for container, path in every_container(spec, field):
+        for number, variable in enumerate(container.get("env") or ()):
+            reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if reference is None:
+                continue
+            where, name = f"{path}.env[{number}].valueFrom.fileKeyRef.volumeName", reference.get("volumeName", "")
+            if name not in volumes:
+                errors.append(not_found(where, name))
+            elif volumes[name].get("emptyDir") is None:
+                errors.append(invalid(where, name, "referenced volume must be of type emptyDir"))
     return errors
-
-
-def _operating_system(spec: Json, field: str) -> Errors:
-    if spec.get("os") is None:
-        return []
-    return one_of(f"{field}.os.name", spec["os"].get("name"), ("linux", "windows"))
 
 
 def _host_network_ports(containers: list[Json], field: str, *, is_pod: bool) -> Errors:

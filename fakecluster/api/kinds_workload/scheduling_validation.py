@@ -51,7 +51,8 @@ def _toleration(toleration: Json, field: str) -> Errors:
         if value:
             errors.append(invalid(f"{field}.operator", value, "value must be empty when `operator` is 'Exists'"))
     else:
-        errors.append(not_supported(f"{field}.operator", operator, ("Equal", "Exists")))
+        compared = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()  # behind a feature gate (KEP-5471)
+        errors.append(not_supported(f"{field}.operator", operator, ("Equal", "Exists", *compared)))
     if effect and effect not in EFFECTS:
         errors.append(not_supported(f"{field}.effect", effect, EFFECTS))
     return errors

@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fakecluster.api.kinds_workload.field_checks import MAX_INT32, Errors, between, descending_path, one_of
+from fakecluster.api.kinds_workload.field_checks import (
+    MAX_INT32,
+    Errors,
+    between,
+    descending_path,
+    every_container,
+    one_of,
+)
 from fakecluster.api.kinds_workload.internal_types import internal
-from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required
+from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required, too_long
 
 Json = dict[str, Any]
 
@@ -15,6 +22,7 @@ _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
 _SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL = rf"({_SYSCTL_SEGMENT}[\./])*{_SYSCTL_SEGMENT}"
 _SYSCTL_LENGTH = 253
+_PATH_LENGTH = 4095
 _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "fs.mqueue.")
 
 
@@ -27,18 +35,15 @@ def validate_pod_security(context: Json, spec: Json, field: str) -> Errors:
         why = "ShareProcessNamespace and HostPID cannot both be enabled"
         errors.append(invalid(f"{field}.shareProcessNamespace", True, why))
     errors += _sysctls(context.get("sysctls") or [], spec, f"{field}.sysctls")
-    for name, allowed in _POD_WORDS.items():
-        if context.get(name) is not None and context[name] not in allowed:
-            errors.append(not_supported(f"{field}.{name}", context[name], allowed))
+    errors += _word(context, "fsGroupChangePolicy", ("Always", "OnRootMismatch"), field)
     errors += _profiles(context, field)
-    return errors
+    errors += _word(context, "supplementalGroupsPolicy", ("Merge", "Strict"), field)
+    return errors + _word(context, "seLinuxChangePolicy", ("MountOption", "Recursive"), field)
 
 
-_POD_WORDS = {
-    "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
-    "supplementalGroupsPolicy": ("Merge", "Strict"),
-    "seLinuxChangePolicy": ("MountOption", "Recursive"),
-}
+def _word(context: Json, name: str, allowed: tuple[str, ...], field: str) -> Errors:
+    word = context.get(name)
+    return [] if word is None or word in allowed else [not_supported(f"{field}.{name}", word, allowed)]
 
 
 def validate_container_security(context: Json, field: str, *, host_users: bool) -> Errors:
@@ -60,12 +65,19 @@ def validate_container_security(context: Json, field: str, *, host_users: bool) 
     return errors
 
 
+#: As an error names them, and as the wire does.
+_HOST_NAMESPACES = (("hostNetwork", "hostNetwork"), ("HostPID", "hostPID"), ("HostIPC", "hostIPC"))
+
+
 def validate_host_users(spec: Json, field: str) -> Errors:
     """A Pod with a user namespace of its own shares no other namespace with its node (KEP-127)."""
     if spec.get("hostUsers") is not False:
         return []
-    shared = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
-    return [forbidden(f"{field}.{name}", "when `hostUsers` is false") for name in shared]
+    shared = [shown for shown, name in _HOST_NAMESPACES if spec.get(name)]
+    devices = [
+        f"{path[len(field) + 1 :]}.volumeDevices" for c, path in every_container(spec, field) if c.get("volumeDevices")
+    ]
+    return [forbidden(f"{field}.{name}", "when `hostUsers` is false") for name in (*shared, *devices)]
 
 
 def _user_and_groups(context: Json, field: str, ids: tuple[str, ...]) -> Errors:
@@ -96,10 +108,13 @@ def _profile(profile: Json, field: str, name: str, program: str) -> Errors:
             errors.append(required(where, f"must be set when {program} type is Localhost"))
         elif program == "seccomp":
             errors += descending_path(where, path)
-        elif path != path.strip():
-            errors.append(invalid(where, path, "must not be padded with whitespace"))
-    elif path is not None:
-        value = profile if program == "seccomp" else path
+        else:
+            if path != path.strip():
+                errors.append(invalid(where, path, "must not be padded with whitespace"))
+            if len(path.encode()) > _PATH_LENGTH:
+                errors.append(too_long(where, _PATH_LENGTH))
+    elif path is not None and (program == "seccomp" or kind in _PROFILES):
+        value = internal(profile, "Profile") if program == "seccomp" else path
         errors.append(invalid(where, value, f"can only be set when {program} type is Localhost"))
     return errors
 
@@ -119,7 +134,7 @@ def _sysctls(settings: list[Json], spec: Json, field: str) -> Errors:
         dotted = name.replace("/", ".")
         if spec.get("hostNetwork") and dotted.startswith("net."):
             errors.append(invalid(where, name, "may not be specified when 'hostNetwork' is true"))
-        elif spec.get("hostIPC") and dotted.startswith(_IPC_SYSCTLS):
+        elif spec.get("hostIPC") and (dotted.startswith(_IPC_SYSCTLS) or dotted == "kernel.sem"):
             errors.append(invalid(where, name, "may not be specified when 'hostIPC' is true"))
         seen.add(name)
     return errors

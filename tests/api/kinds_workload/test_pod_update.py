@@ -166,3 +166,29 @@ def test_maps_are_printed_by_key(pod: Json) -> None:
     changed["spec"]["nodeSelector"] = {"z": "1", "m": "3", "a": "2"}
     (error,) = validate_pod_update(changed, pod)
     assert '   "a": "2",\n+  "m": "3",\n   "z": "1"\n' in error.message
+
+
+def test_a_container_may_restart_by_its_own_rules(pod: Json) -> None:
+    over = [{"name": "c", "state": {"terminated": {"exitCode": 7}}}]
+    runs = [{"name": "c", "state": {"running": {}}}]
+    rules = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [7]}}]
+    (container,) = pod["spec"]["containers"]
+    ruled = [{**container, "restartPolicy": "Never", "restartPolicyRules": rules}]
+    old = {**changed(pod, containers=ruled), "status": {**pod["status"], "containerStatuses": over}}
+    new = {**old, "status": {**pod["status"], "containerStatuses": runs}}
+    assert validate_pod_status(new, old) == []
+
+
+def test_a_gated_pod_keeps_the_terms_of_its_affinity(pod: Json) -> None:
+    def gated(*terms: Json) -> Json:
+        selector = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}
+        return changed(pod, schedulingGates=[{"name": "g"}], affinity={"nodeAffinity": selector})
+
+    one, two = ({"key": key, "operator": "Exists"} for key in ("a", "b"))
+    old = gated({"matchExpressions": [one]})
+    assert validate_pod_update(gated({"matchExpressions": [one, two]}), old) == []
+    (error,) = validate_pod_update(gated({"matchExpressions": [two]}), old)
+    assert error.field.endswith("nodeSelectorTerms[0]")
+    assert error.message.endswith("only additions are allowed (no mutations or deletions)")
+    (error,) = validate_pod_update(gated({"matchExpressions": [one]}, {"matchExpressions": [two]}), old)
+    assert error.message.endswith("no additions/deletions to non-empty NodeSelectorTerms list are allowed")

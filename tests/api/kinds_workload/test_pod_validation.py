@@ -101,7 +101,7 @@ def test_a_container_is_refused_in_the_servers_words(container: Json, wanted: li
             {"initContainers": [{"name": "c", "image": "i"}]},
             ['spec.initContainers[0].name: Duplicate value: "c"'],
         ),
-        ({"hostUsers": False, "hostPID": True}, ["spec.hostPID: Forbidden: when `hostUsers` is false"]),
+        ({"hostUsers": False, "hostPID": True}, ["spec.HostPID: Forbidden: when `hostUsers` is false"]),
         (
             {"nodeName": "n", "schedulingGates": [{"name": "x.io/g"}]},
             ["spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"],
@@ -135,3 +135,57 @@ def test_a_sidecar_may_have_probes() -> None:
     probe = {"tcpSocket": {"port": 1}}
     sidecar = {"name": "s", "image": "i", "restartPolicy": "Always", "livenessProbe": probe, "readinessProbe": probe}
     assert complaints({"initContainers": [sidecar]}) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        (
+            {"hostnameOverride": "x" * 65, "hostNetwork": True},
+            [
+                "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+                "spec.hostnameOverride: Too long: may not be more than 64 bytes",
+            ],
+        ),
+        ({"os": {"name": "windows"}, "hostPID": True}, ["spec.hostPID: Forbidden: cannot be set for a windows pod"]),
+        (
+            {"os": {"name": "linux"}, "securityContext": {"windowsOptions": {}}},
+            ["spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod"],
+        ),
+        (
+            {"hostPID": True, "shareProcessNamespace": True},
+            [
+                "spec.securityContext.shareProcessNamespace: Invalid value: true: "
+                "ShareProcessNamespace and HostPID cannot both be enabled"
+            ],
+        ),
+        (
+            {"tolerations": [{"key": "a", "operator": "Lt", "value": "1"}]},
+            ['spec.tolerations[0].operator: Unsupported value: "Lt": supported values: "Equal", "Exists", "Lt", "Gt"'],
+        ),
+    ],
+)
+def test_settings_of_pods_may_exclude_each_other(spec: Json, wanted: list[str]) -> None:
+    assert complaints(spec) == wanted
+
+
+def test_restart_rules_are_checked() -> None:
+    rules = [{"action": "Stop", "exitCodes": {"operator": "Of", "values": [1]}}, {"action": "Restart"}]
+    container = {"name": "c", "image": "i", "restartPolicy": "Never", "restartPolicyRules": rules}
+    field = "spec.containers[0].restartPolicyRules"
+    assert complaints({"containers": [container]}) == [
+        f'{field}[0].action: Unsupported value: "Stop": supported values: "Restart"',
+        f'{field}[0].exitCodes.operator: Unsupported value: "Of": supported values: "In", "NotIn"',
+        f"{field}[1].exitCodes: Required value: must be specified",
+    ]
+
+
+def test_a_variable_from_a_file_needs_a_volume() -> None:
+    reference = {"volumeName": "v", "path": "f", "key": "K"}
+    container = {"name": "c", "image": "i", "env": [{"name": "A", "valueFrom": {"fileKeyRef": reference}}]}
+    where = "spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName"
+    assert complaints({"containers": [container]}) == [f'{where}: Not found: "v"']
+    volumes = [{"name": "v", "configMap": {"name": "x"}}]
+    assert complaints({"containers": [container], "volumes": volumes}) == [
+        f'{where}: Invalid value: "v": referenced volume must be of type emptyDir'
+    ]

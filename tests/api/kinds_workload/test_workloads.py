@@ -221,3 +221,18 @@ def test_an_immutable_template_is_quoted_as_the_server_keeps_it(client: Client) 
         client.update("jobs.batch", changed)
     assert 'spec.template: Invalid value: {"labels":{"batch.kubernetes.io/controller-uid":' in caught.value.message
     assert '"Containers":[{"Name":"c","Image":"j","Command":null,' in caught.value.message
+
+
+def test_a_runtime_class_completes_its_pods(client: Client) -> None:
+    scheduling = {"nodeSelector": {"vm": "yes"}, "tolerations": [{"key": "vm", "operator": "Exists"}]}
+    client.create(
+        "runtimeclasses.node.k8s.io",
+        {"metadata": {"name": "vm"}, "handler": "vm", "overhead": {"podFixed": {"cpu": "1"}}, "scheduling": scheduling},
+    )
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {**TEMPLATE["spec"], "runtimeClassName": "vm"}}
+    spec = client.create("pods", pod)["spec"]
+    assert (spec["overhead"], spec["nodeSelector"]) == ({"cpu": "1"}, {"vm": "yes"})
+    assert {"key": "vm", "operator": "Exists"} in spec["tolerations"]
+    missing = {**pod, "spec": {**pod["spec"], "runtimeClassName": "none"}}
+    with pytest.raises(ApiError, match='pods "p" is forbidden: pod rejected: RuntimeClass "none" not found'):
+        client.create("pods", missing)
