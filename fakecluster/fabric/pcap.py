@@ -1,15 +1,21 @@
-"""Writing captures that tcpdump, tshark and Wireshark read: classic pcap with nanoseconds, raw IP packets."""
+"""Classic captures, pcap-savefile(5): reading either byte order and resolution, writing nanoseconds and raw IP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
-#: pcap-savefile(5): the magic number of nanosecond files; LINKTYPE_RAW packets begin with the IP header.
-MAGIC_NS, LINKTYPE_RAW, SNAPLEN = 0xA1B23C4D, 101, 262144
+from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
+
+if TYPE_CHECKING:
+    from fakecluster.fabric.captures import Window
+
+#: The magic number of nanosecond files; LINKTYPE_RAW packets begin with the IP header.
+MAGIC_NS, MAGIC_US, LINKTYPE_RAW, SNAPLEN = 0xA1B23C4D, 0xA1B2C3D4, 101, 262144
 _HEADER, _RECORD = Struct("<IHHiIII"), Struct("<IIII")
-NS_PER_S = 1_000_000_000
+HEADER_SIZE, RECORD_SIZE = 24, 16
 
 
 def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
@@ -22,3 +28,43 @@ def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
             file.write(_RECORD.pack(seconds, ns, len(packet), len(packet)) + packet)
             count += 1
     return count
+
+
+def read_pcap(capture: Capture) -> Iterator[Captured]:
+    """The packets of a pcap file. Raises `CaptureError`."""
+    window = capture.window
+    order, unit_ns = _magic(window)
+    if not window.has(HEADER_SIZE):
+        raise window.error(f"the file header is cut off ({window.left} of {HEADER_SIZE} bytes)")
+    link_type = Struct(f"{order}I").unpack_from(window.data, window.at + 20)[0]
+    link = window.link(link_type)
+    capture.interfaces.append(CaptureInterface("", link_type, link, NS_PER_S // unit_ns))
+    window.at += HEADER_SIZE
+    record = Struct(f"{order}IIII").unpack_from
+    while window.has(RECORD_SIZE):
+        seconds, fraction, size, length = record(window.data, window.at)
+        if size > MAX_PACKET:
+            raise window.error(f"a packet of {size} bytes is not believed (at most {MAX_PACKET}): the file is damaged")
+        if not window.has(RECORD_SIZE + size):
+            raise window.error(f"the file ends inside a packet ({window.left - RECORD_SIZE} of {size} bytes)")
+        start = window.at + RECORD_SIZE
+        frame = window.data[start : start + size]
+        window.at = start + size
+        window.packets += 1
+        at, way = link(frame)
+        time_ns = seconds * NS_PER_S + fraction * unit_ns
+        if at < 0:
+            yield Captured(time_ns, b"", length, 0, way)
+        else:
+            yield Captured(time_ns, frame[at:] if at else frame, max(length, size) - at, 0, way)
+    if window.left:
+        raise window.error(f"the file ends inside a packet header ({window.left} of {RECORD_SIZE} bytes)")
+
+
+def _magic(window: Window) -> tuple[str, int]:
+    """The byte order for struct, and nanoseconds per unit of the fraction."""
+    for order in "<>":
+        magic = Struct(f"{order}I").unpack_from(window.data, window.at)[0]
+        if magic in (MAGIC_NS, MAGIC_US):
+            return order, 1 if magic == MAGIC_NS else 1000
+    raise window.error(f"neither pcap nor pcapng (it begins with {window.data[:4].hex(' ')})")

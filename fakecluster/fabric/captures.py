@@ -1,0 +1,141 @@
+"""Capture files, read as a stream: pcap and pcapng by their first bytes, whatever the link layer, down to IP packets.
+
+Nothing is dissected beyond the link layer, and no more than one chunk of the file is held.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import attrs
+
+from fakecluster.errors import FakeclusterError
+from fakecluster.fabric.link_layer import LinkLayer, link_layer
+
+#: Bytes read from a file at once.
+CHUNK = 1 << 20
+#: The longest packet or block that is believed (libpcap's MAXIMUM_SNAPLEN, with room for a block's options).
+MAX_PACKET, MAX_BLOCK = 262_144, 16 << 20
+NS_PER_S = 1_000_000_000
+
+
+class CaptureError(FakeclusterError):
+    """A capture is damaged or of a kind that is not read: `offset` in bytes, and how many `packets` came before."""
+
+    def __init__(self, reason: str, *, source: str = "", offset: int = 0, packets: int = 0) -> None:
+        self.reason, self.source, self.offset, self.packets = reason, source, offset, packets
+        read = f"; {packets} packets before it were read" if packets else ""
+        super().__init__(f"{source or 'capture'}: offset {offset}: {reason}{read}")
+
+
+class Captured(NamedTuple):
+    """One IP packet of a capture: `packet` are the L3 bytes that the file has, of `length` on the wire.
+
+    `direction` is "in", "out" or "" (not recorded); `interface` indexes `Capture.interfaces`. A frame that is no IP
+    packet has no bytes.
+    """
+
+    time_ns: int
+    packet: bytes
+    length: int
+    interface: int = 0
+    direction: str = ""
+
+
+@attrs.define
+class CaptureInterface:
+    """An interface that packets were captured on; pcap has one, without a name."""
+
+    name: str
+    link_type: int
+    link: LinkLayer
+    units_per_s: int = 1_000_000
+    offset_s: int = 0
+
+
+class Window:
+    """The part of a stream that is being read: `data[at:]` comes next."""
+
+    def __init__(self, file: BinaryIO, source: str) -> None:
+        self.file, self.source = file, source
+        self.data, self.at, self.before = b"", 0, 0
+        self.packets = 0
+
+    @property
+    def offset(self) -> int:
+        """Where `at` is in the file."""
+        return self.before + self.at
+
+    def has(self, count: int) -> bool:
+        """Whether `count` more bytes are there, read as far as needed."""
+        return len(self.data) - self.at >= count or self._refill(count)
+
+    @property
+    def left(self) -> int:
+        return len(self.data) - self.at
+
+    def _refill(self, count: int) -> bool:
+        parts = [self.data[self.at :]]
+        have = len(parts[0])
+        while have < count and (chunk := self.file.read(max(CHUNK, count - have))):
+            parts.append(chunk)
+            have += len(chunk)
+        self.before += self.at
+        self.data, self.at = b"".join(parts), 0
+        return have >= count
+
+    def error(self, reason: str, *, offset: int | None = None) -> CaptureError:
+        where = self.offset if offset is None else offset
+        return CaptureError(reason, source=self.source, offset=where, packets=self.packets)
+
+    def link(self, link_type: int) -> LinkLayer:
+        """How frames of a link type are read. Raises `CaptureError` for one that is not."""
+        found = link_layer(link_type)
+        if found is None:
+            raise self.error(f"link type {link_type} is not read (Ethernet, raw IP, Linux cooked, loopback are)")
+        return found
+
+
+class Capture:
+    """A capture being read, once, from front to back. Iterating gives `Captured`; raises `CaptureError`."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.interfaces: list[CaptureInterface] = []
+
+    @property
+    def source(self) -> str:
+        return self.window.source
+
+    @property
+    def packets(self) -> int:
+        """How many have been read so far."""
+        return self.window.packets
+
+    def __iter__(self) -> Iterator[Captured]:
+        from fakecluster.fabric.pcap import read_pcap
+        from fakecluster.fabric.pcapng import read_pcapng
+
+        if not self.window.has(4):
+            raise self.window.error("the file is empty" if not self.window.left else "too short for a capture")
+        magic = self.window.data[:4]
+        if magic == b"\x0a\x0d\x0d\x0a":
+            return read_pcapng(self)
+        if magic[:2] == b"\x1f\x8b" or magic == b"\x28\xb5\x2f\xfd":
+            raise self.window.error("compressed: unpack it first")
+        return read_pcap(self)
+
+
+def open_capture(source: str | Path | bytes | BinaryIO) -> Capture:
+    """Open a capture by path (or take its bytes, or a binary stream). Raises `CaptureError` when it cannot be opened."""
+    if isinstance(source, bytes):
+        return Capture(Window(io.BytesIO(source), ""))
+    if isinstance(source, str | Path):
+        try:
+            return Capture(Window(Path(source).open("rb", buffering=0), str(source)))
+        except OSError as failed:
+            raise CaptureError(failed.strerror or str(failed), source=str(source)) from None
+    return Capture(Window(source, str(getattr(source, "name", ""))))

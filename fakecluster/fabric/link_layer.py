@@ -1,0 +1,72 @@
+"""Link layers of captures: where the IP packet begins in a frame, and which way the frame went.
+
+Source: https://www.tcpdump.org/linktypes.html, LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+ETHERNET, RAW, COOKED, COOKED_2 = 1, 101, 113, 276
+_IP_TYPES = frozenset((0x0800, 0x86DD))
+_VLAN_TYPES = frozenset((0x8100, 0x88A8, 0x9100))
+#: VLAN tags that one frame may carry before we stop looking.
+MAX_TAGS = 8
+#: sll_pkttype: sent by us; the others arrived (or were somebody else's)
+_OUTGOING = 4
+
+#: Takes a frame; gives the offset of its IP packet (-1: it has none) and "in", "out" or "".
+LinkLayer = Callable[[bytes], tuple[int, str]]
+
+
+def link_layer(link_type: int) -> LinkLayer | None:
+    """How frames of a link type are read, None when they are not. The upper bits (FCS length) mean nothing here."""
+    return _LINK_LAYERS.get(link_type & 0xFFFF)
+
+
+def _ethernet(frame: bytes) -> tuple[int, str]:
+    if frame[12:14] == b"\x08\x00" or frame[12:14] == b"\x86\xdd":
+        return 14, ""
+    return _after_type(frame, 12), ""
+
+
+def _after_type(frame: bytes, at: int) -> int:
+    """The offset after an EtherType at `at`, VLAN tags passed over."""
+    for _ in range(MAX_TAGS):
+        kind = int.from_bytes(frame[at : at + 2])
+        if kind in _IP_TYPES:
+            return at + 2
+        if kind not in _VLAN_TYPES:
+            break
+        at += 4
+    return -1
+
+
+def _raw(frame: bytes) -> tuple[int, str]:
+    return (0 if frame and frame[0] >> 4 in (4, 6) else -1), ""
+
+
+def _loopback(frame: bytes) -> tuple[int, str]:
+    """BSD loopback: an address family of four bytes, in whichever byte order."""
+    return (4 if len(frame) > 4 and frame[4] >> 4 in (4, 6) else -1), ""
+
+
+def _cooked(frame: bytes) -> tuple[int, str]:
+    way = "out" if frame[0:2] == b"\0\x04" else "in"
+    at = _after_type(frame, 14)
+    return at, way
+
+
+def _cooked_2(frame: bytes) -> tuple[int, str]:
+    way = "out" if frame[10:11] == bytes((_OUTGOING,)) else "in"
+    kind = int.from_bytes(frame[0:2])
+    if kind in _IP_TYPES:
+        return 20, way
+    return (_after_type(frame, 22) if kind in _VLAN_TYPES else -1), way
+
+
+#: 12 and 14 are what BSDs wrote for raw IP.
+_LINK_LAYERS: dict[int, LinkLayer] = {
+    0: _loopback, 1: _ethernet, 12: _raw, 14: _raw, 101: _raw, 108: _loopback, 113: _cooked, 228: _raw, 229: _raw,
+    276: _cooked_2,
+}  # fmt: skip

@@ -1,0 +1,200 @@
+"""pcapng captures (draft-ietf-opsawg-pcapng): reading every kind of packet block, writing with comments.
+
+section header | interface description ... | enhanced packet (flags: direction; comment) ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import TYPE_CHECKING, BinaryIO
+
+import attrs
+
+from fakecluster.fabric.captures import MAX_BLOCK, MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
+from fakecluster.fabric.link_layer import RAW
+
+if TYPE_CHECKING:
+    from fakecluster.fabric.captures import Window
+
+SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+BYTE_ORDER = 0x1A2B3C4D
+OPT_COMMENT, OPT_NAME, OPT_FLAGS, OPT_RESOLUTION, OPT_TIME_OFFSET, OPT_APPLICATION = 1, 2, 2, 9, 14, 4
+_WAYS = {1: "in", 2: "out"}
+_FLAGS = {"in": 1, "out": 2}
+
+
+@attrs.define
+class _Section:
+    """What blocks of a section are read with: their byte order and the index of the section's first interface."""
+
+    order: str
+    first: int
+    word: Struct = attrs.field(init=False)
+    head: Struct = attrs.field(init=False)
+    packet: Struct = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.word, self.head = Struct(f"{self.order}I"), Struct(f"{self.order}II")
+        self.packet = Struct(f"{self.order}IIIII")
+
+
+def read_pcapng(capture: Capture) -> Iterator[Captured]:
+    """The packets of a pcapng file. Raises `CaptureError`."""
+    window = capture.window
+    section = _Section("<", 0)
+    while window.has(8):
+        if window.data[window.at : window.at + 4] == b"\x0a\x0d\x0d\x0a":
+            section = _section(capture)
+        kind, size = section.head.unpack_from(window.data, window.at)
+        _check_block(window, section, size)
+        body = window.data[window.at + 8 : window.at + size - 4]
+        reader = _PACKET_BLOCKS.get(kind)
+        if reader is not None:
+            window.packets += 1
+            yield reader(capture, section, body)
+        elif kind == INTERFACE:
+            capture.interfaces.append(_interface(window, section, body))
+        window.at += size
+    if window.left:
+        raise window.error(f"the file ends inside a block header ({window.left} of 8 bytes)")
+
+
+def _check_block(window: Window, section: _Section, size: int) -> None:
+    """The length is possible, the block is there whole, and its length is repeated at its end."""
+    if size < 12 or size % 4 or size > MAX_BLOCK:
+        raise window.error(f"a block of {size} bytes is not believed: the file is damaged")
+    if not window.has(size):
+        raise window.error(f"the file ends inside a block ({window.left} of {size} bytes)")
+    again = section.word.unpack_from(window.data, window.at + size - 4)[0]
+    if again != size:
+        raise window.error(f"a block of {size} bytes ends as one of {again}: the file is damaged")
+
+
+def _section(capture: Capture) -> _Section:
+    window = capture.window
+    if not window.has(12):
+        raise window.error(f"the section header is cut off ({window.left} of 28 bytes)")
+    for order in "<>":
+        if Struct(f"{order}I").unpack_from(window.data, window.at + 8)[0] == BYTE_ORDER:
+            return _Section(order, len(capture.interfaces))
+    raise window.error(f"the section's byte order mark is wrong ({window.data[window.at + 8 : window.at + 12].hex()})")
+
+
+def _interface(window: Window, section: _Section, body: bytes) -> CaptureInterface:
+    if len(body) < 8:
+        raise window.error("an interface description is too short")
+    link_type = Struct(f"{section.order}H").unpack_from(body)[0]
+    found = CaptureInterface("", link_type, window.link(link_type))
+    for code, value in _options(section, body[8:]):
+        if code == OPT_NAME:
+            found.name = value.rstrip(b"\0").decode("utf-8", "replace")
+        elif code == OPT_RESOLUTION and value:
+            exponent = value[0] & 0x7F
+            if exponent > (64 if value[0] & 0x80 else 19):
+                raise window.error(f"a time resolution of {value[0]:#x} is not believed")
+            found.units_per_s = 2**exponent if value[0] & 0x80 else 10**exponent
+        elif code == OPT_TIME_OFFSET and len(value) == 8:
+            found.offset_s = Struct(f"{section.order}q").unpack(value)[0]
+    return found
+
+
+def _options(section: _Section, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(code, value) of a block's options; what is left after a damaged one is not looked at."""
+    at, head = 0, Struct(f"{section.order}HH")
+    while at + 4 <= len(data):
+        code, size = head.unpack_from(data, at)
+        if code == 0 or at + 4 + size > len(data):
+            return
+        yield code, data[at + 4 : at + 4 + size]
+        at += 4 + (size + 3 & ~3)
+
+
+def _enhanced(capture: Capture, section: _Section, body: bytes) -> Captured:
+    if len(body) < 20:
+        raise capture.window.error("a packet block is too short")
+    number, high, low, size, length = section.packet.unpack_from(body)
+    padded = size + 3 & ~3
+    way = ""
+    if len(body) > 20 + padded:
+        flags = next((value for code, value in _options(section, body[20 + padded :]) if code == OPT_FLAGS), b"")
+        if len(flags) == 4:
+            way = _WAYS.get(section.word.unpack(flags)[0] & 3, "")
+    return _captured(capture, section.first + number, high << 32 | low, body[20:], size, length, way)
+
+
+def _old(capture: Capture, section: _Section, body: bytes) -> Captured:
+    """The obsolete Packet Block: as the enhanced one, with a drop count beside the interface's number."""
+    if len(body) < 20:
+        raise capture.window.error("a packet block is too short")
+    number = Struct(f"{section.order}H").unpack_from(body)[0]
+    _, high, low, size, length = section.packet.unpack_from(body)
+    return _captured(capture, section.first + number, high << 32 | low, body[20:], size, length, "")
+
+
+def _simple(capture: Capture, section: _Section, body: bytes) -> Captured:
+    """A Simple Packet Block: no time, on the first interface."""
+    if len(body) < 4:
+        raise capture.window.error("a packet block is too short")
+    length = section.word.unpack_from(body)[0]
+    return _captured(capture, section.first, 0, body[4:], min(length, len(body) - 4), length, "")
+
+
+def _captured(capture: Capture, number: int, units: int, data: bytes, size: int, length: int, way: str) -> Captured:
+    if number >= len(capture.interfaces):
+        raise capture.window.error(f"a packet names interface {number}, which was not described")
+    if size > len(data) or size > MAX_PACKET:
+        raise capture.window.error(f"a packet of {size} bytes in a block of {len(data)}: the file is damaged")
+    interface = capture.interfaces[number]
+    time_ns = units * NS_PER_S // interface.units_per_s + interface.offset_s * NS_PER_S
+    frame = data[:size]
+    at, seen = interface.link(frame)
+    if at < 0:
+        return Captured(time_ns, b"", length, number, way or seen)
+    return Captured(time_ns, frame[at:], max(length, size) - at, number, way or seen)
+
+
+_PACKET_BLOCKS: dict[int, Callable[[Capture, _Section, bytes], Captured]] = {
+    PACKET: _enhanced, OLD_PACKET: _old, SIMPLE_PACKET: _simple,
+}  # fmt: skip
+
+
+class PcapngWriter:
+    """Writes raw IP packets with nanosecond times to a binary stream, one interface description for each name."""
+
+    def __init__(self, file: BinaryIO, *, application: str = "fakecluster") -> None:
+        self.file = file
+        self._numbers: dict[str, int] = {}
+        options = _option(OPT_APPLICATION, application.encode()) + bytes(4)
+        self._block(SECTION, Struct("<IHHq").pack(BYTE_ORDER, 1, 0, -1) + options)
+
+    def interface(self, name: str) -> int:
+        """The number of an interface, which is described when it is new."""
+        found = self._numbers.get(name)
+        if found is None:
+            found = self._numbers[name] = len(self._numbers)
+            options = _option(OPT_NAME, name.encode()) + _option(OPT_RESOLUTION, b"\x09") + bytes(4)
+            self._block(INTERFACE, Struct("<HHI").pack(RAW, 0, MAX_PACKET) + options)
+        return found
+
+    def write(self, interface: str, time_ns: int, packet: bytes, *, direction: str = "", comment: str = "") -> None:
+        """One packet: Unix time in ns, L3 bytes."""
+        number = self.interface(interface)
+        head = _EPB.pack(number, time_ns >> 32, time_ns & 0xFFFFFFFF, len(packet), len(packet))
+        options = b""
+        if comment:
+            options += _option(OPT_COMMENT, comment.encode())
+        if direction:
+            options += _option(OPT_FLAGS, _FLAGS[direction].to_bytes(4, "little"))
+        self._block(PACKET, head + packet + bytes(-len(packet) % 4) + (options + bytes(4) if options else b""))
+
+    def _block(self, kind: int, body: bytes) -> None:
+        size = len(body) + 12
+        self.file.write(_HEAD.pack(kind, size) + body + _WORD.pack(size))
+
+
+_EPB, _HEAD, _WORD = Struct("<IIIII"), Struct("<II"), Struct("<I")
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return Struct("<HH").pack(code, len(value)) + value + bytes(-len(value) % 4)
