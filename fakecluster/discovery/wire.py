@@ -115,7 +115,7 @@ def _opt(flags: int, payload: int) -> dns.rrset.RRset:
 def _render(
     query: Query, answer: Answer, flags: int, opt: dns.rrset.RRset | None, limit: int, *, cut: bool = False
 ) -> bytes:
-    """The message within `limit` bytes; `cut` leaves out additional records and the answers that do not fit."""
+    """The message within `limit` bytes, its records in order (dnspython would shuffle them); `cut` leaves out additional records and the answers that do not fit."""
     renderer: Any = dns.renderer.Renderer(query.message.id, flags, limit)
     renderer.compress = CaseSensitive()
     asked = query.message.question[0]
@@ -123,7 +123,7 @@ def _render(
     renderer.reserve(EDNS_SIZE if opt is not None else 0)
     try:
         for rrset in rrsets(answer.answer, single=cut):
-            renderer.add_rrset(dns.renderer.ANSWER, rrset)
+            renderer.add_rrset(dns.renderer.ANSWER, rrset, want_shuffle=False)
     except dns.exception.TooBig:
         if not cut:
             raise
@@ -133,7 +133,7 @@ def _render(
             (dns.renderer.ADDITIONAL, answer.additional),
         ):
             for rrset in rrsets(records):
-                renderer.add_rrset(section, rrset)
+                renderer.add_rrset(section, rrset, want_shuffle=False)
     renderer.release_reserved()
     if opt is not None:
         renderer.add_opt(opt)
