@@ -117,6 +117,11 @@ class Cluster:
         return self.parts.dns
 
     @property
+    def clients(self) -> Any:
+        """Python clients connected without a socket: `kubernetes()`, `httpx()`, `lightkube()`..."""
+        return importlib.import_module("fakecluster.http.clients").Clients(self)
+
+    @property
     def relays(self) -> bool:
         return self.spec.proxy == "userspace"
 

@@ -1,8 +1,6 @@
-"""A whole Cluster served: while it is, its own methods and the server's threads take turns."""
+"""A whole Cluster behind a door: its own methods, the server's threads and in-process clients take turns."""
 
 from __future__ import annotations
-
-from contextlib import nullcontext
 
 from fakecluster.cluster import Cluster
 from fakecluster.http.door import Door
@@ -10,15 +8,15 @@ from fakecluster.http.pace import Pace
 from fakecluster.http.serving import Served
 
 
+def door_of(cluster: Cluster) -> Door:
+    """The cluster's door, which is its `guard` from the first time on."""
+    if not isinstance(cluster.guard, Door):
+        cluster.guard = Door(cluster.parts)
+    return cluster.guard
+
+
 class ServedCluster(Served):
-    """A running server of a cluster, whose `guard` is the server's door until it stops."""
+    """A running server of a cluster."""
 
     def __init__(self, cluster: Cluster, *, port: int, tls: bool, clock: str) -> None:
-        self._cluster = cluster
-        door = Door(cluster.parts)
-        super().__init__(door, port=port, tls=tls, pace=Pace.of(clock))
-        cluster.guard = door
-
-    def stop(self) -> None:
-        super().stop()
-        self._cluster.guard = nullcontext()
+        super().__init__(door_of(cluster), port=port, tls=tls, pace=Pace.of(clock))
