@@ -36,9 +36,9 @@ def first_connection() -> list[bytes]:
     cluster = Cluster(nodes=2)
     cluster.apply(EXAMPLE)
     port = Port("pod/client", "eth0")
-    cluster.network.taps[port] = []
+    cluster.network.taps[port] = seen = []
     cluster.pod("client").connect(TARGET).request(b"hi")
-    return [packet for _, packet in cluster.network.taps[port]]
+    return [packet for _, _, packet in seen]
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ when it is settled or stepped instead, moves one packet an event.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -41,6 +41,16 @@ class InFlight:
     journey: int = 0
 
 
+class Tap(Protocol):
+    """What takes the packets of a port: (time in ns, "in" or "out", packet). A list does."""
+
+    def append(self, seen: tuple[int, str, bytes], /) -> None: ...
+
+    def copy(self) -> Tap:
+        """What takes a fork's packets."""
+        ...
+
+
 class Network:
     """The namespaces, the segments between them, and the packets in flight."""
 
@@ -54,8 +64,10 @@ class Network:
         self.journeys: dict[int, list[Hop]] = {}
         self._last_journey = 0
         self._journey = 0
-        #: ports whose packets are kept: port -> [(time in ns, packet)]
-        self.taps: dict[Port, list[tuple[int, bytes]]] = {}
+        #: ports whose packets are kept
+        self.taps: dict[Port, Tap] = {}
+        #: told of every packet that arrives and what came of it (not copied by a fork)
+        self.on_arrival: Callable[[InFlight, list[Effect]], None] | None = None
         clock.bind(TARGET, self._on_clock)
 
     # --- building
@@ -161,10 +173,13 @@ class Network:
         if netns is None or arriving.port.interface not in netns.interfaces:
             return  # unplugged while the packet was on its way
         if arriving.port in self.taps:
-            self.taps[arriving.port].append((self.clock.now_ns, arriving.packet))
+            self.taps[arriving.port].append((self.clock.now_ns, "in", arriving.packet))
         outer, self._journey = self._journey, arriving.journey
         try:
-            self._take(netns, netns.receive(arriving.packet, arriving.port.interface, trace=arriving.journey != 0))
+            effects = netns.receive(arriving.packet, arriving.port.interface, trace=arriving.journey != 0)
+            if self.on_arrival is not None:
+                self.on_arrival(arriving, effects)
+            self._take(netns, effects)
         finally:
             self._journey = outer
 
@@ -181,7 +196,7 @@ class Network:
     def _carry(self, netns: Netns, sent: Transmit, hops: list[Hop] | None) -> None:
         port = Port(netns.name, sent.iface)
         if port in self.taps:
-            self.taps[port].append((self.clock.now_ns, sent.packet))
+            self.taps[port].append((self.clock.now_ns, "out", sent.packet))
         segment = self.segments.get(self._segment_of.get(port, ""))
         lost = ""
         targets: list[Port] = []
@@ -251,7 +266,7 @@ class Network:
         copy._queue, copy._awake = self._queue.copy(), self._awake
         copy.journeys = {number: hops.copy() for number, hops in self.journeys.items()}
         copy._last_journey = self._last_journey
-        copy.taps = {port: packets.copy() for port, packets in self.taps.items()}
+        copy.taps = {port: tap.copy() for port, tap in self.taps.items()}
         for netns in self.namespaces.values():
             copy._adopt(netns.fork(clock, choices))
         return copy

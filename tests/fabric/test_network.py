@@ -90,9 +90,9 @@ def test_removing_a_namespace_removes_the_other_end_of_its_veth() -> None:
 
 
 def test_taps_keep_what_passes_with_its_time(lan: Network) -> None:
-    lan.taps[Port("h1", "eth0")] = []
+    lan.taps[Port("h1", "eth0")] = seen = []
     connect(lan)
-    flags = [packet[33] for _, packet in lan.taps[Port("h1", "eth0")]]
+    flags = [packet[33] for _, _, packet in seen]
     assert flags == [0x02, 0x12, 0x10]  # SYN, SYN+ACK, ACK
 
 
