@@ -44,7 +44,7 @@ QUERY = {
     "gracePeriodSeconds": ["0", "-3", "x", "9" * 25],
     "propagationPolicy": ["Orphan", "Foreground", "x"],
     "force": ["true", "x"],
-    "includeObject": ["Object", "x"],
+    "includeObject": ["Object", "None"],  # the real server writes first and then refuses others
 }
 TYPES = [
     "application/json",
