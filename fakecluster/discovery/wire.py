@@ -115,7 +115,10 @@ def _opt(flags: int, payload: int) -> dns.rrset.RRset:
 def _render(
     query: Query, answer: Answer, flags: int, opt: dns.rrset.RRset | None, limit: int, *, cut: bool = False
 ) -> bytes:
-    """The message within `limit` bytes, its records in order (dnspython would shuffle them); `cut` leaves out additional records and the answers that do not fit."""
+    """The message within `limit` bytes, its records in order (dnspython would shuffle them).
+
+    `cut` leaves out additional records and the answers that do not fit.
+    """
     renderer: Any = dns.renderer.Renderer(query.message.id, flags, limit)
     renderer.compress = CaseSensitive()
     asked = query.message.question[0]
