@@ -12,9 +12,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-if sys.path and sys.path[0].endswith("benchmarks"):
-    del sys.path[0]  # this file is called dns too
-
 import dns.message
 from rich.console import Console
 from rich.table import Table
