@@ -44,6 +44,18 @@ def _xtables(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     return run(netns, argv, stdin)
 
 
+def _translate(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
+    """iptables-restore-translate(8): the rules on standard input in nft's language; nothing is loaded."""
+    from fakecluster.rules.iptables import RuleProblem, parse
+    from fakecluster.rules.translate import as_nft
+
+    try:
+        tables = parse(stdin, family=6 if argv[0].startswith("ip6") else 4)
+    except RuleProblem as problem:
+        raise CommandError(argv, problem.status, problem.words(argv[0], "nft")) from None
+    return "".join(f"{line}\n" for line in as_nft(tables))
+
+
 def _ipset(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     from fakecluster.kernel.ipset import run
 
@@ -76,6 +88,8 @@ TOOLS: dict[str, Tool] = {
     "sh": shell.run,
     "sleep": shell.sleep,
     "true": shell.true,
+    "iptables-restore-translate": _translate,
+    "ip6tables-restore-translate": _translate,
     "ipset": _ipset,
     "nft": _nft,
     "ipvsadm": _ipvsadm,
