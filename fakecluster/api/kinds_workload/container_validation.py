@@ -10,11 +10,11 @@ import attrs
 from fakecluster.api import names
 from fakecluster.api.kinds_workload.env_validation import validate_env, validate_env_from
 from fakecluster.api.kinds_workload.field_checks import Errors, named, one_of, required_name, unique
+from fakecluster.api.kinds_workload.mount_validation import validate_devices, validate_mounts
 from fakecluster.api.kinds_workload.pod_defaults import PROBES
 from fakecluster.api.kinds_workload.probe_validation import validate_lifecycle, validate_probe
 from fakecluster.api.kinds_workload.resource_validation import validate_resources
 from fakecluster.api.kinds_workload.security_validation import validate_container_security
-from fakecluster.api.kinds_workload.volume_validation import validate_devices, validate_mounts
 from fakecluster.api.strategy import (
     FieldError,
     duplicate,

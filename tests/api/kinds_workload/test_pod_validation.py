@@ -189,3 +189,40 @@ def test_a_variable_from_a_file_needs_a_volume() -> None:
     assert complaints({"containers": [container], "volumes": volumes}) == [
         f'{where}: Invalid value: "v": referenced volume must be of type emptyDir'
     ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "wanted"),
+    [
+        (
+            [{"secret": {"name": "s"}, "configMap": {"name": "c"}}],
+            ["[0]: Forbidden: may not specify more than 1 volume type per source"],
+        ),
+        (
+            [{"clusterTrustBundle": {"path": "p"}}],
+            ["[0].clusterTrustBundle: Required value: either name or signerName must be specified"],
+        ),
+    ],
+)
+def test_a_projected_source_is_refused(sources: list[Json], wanted: list[str]) -> None:
+    found = complaints({"volumes": [{"name": "v", "projected": {"sources": sources}}]})
+    assert found == [f"spec.volumes[0].projected.sources{text}" for text in wanted]
+
+
+def test_two_projected_files_may_not_meet() -> None:
+    item = {"key": "k", "path": "f"}
+    sources = [{"secret": {"name": "s", "items": [item]}}, {"configMap": {"name": "c", "items": [item]}}]
+    assert complaints({"volumes": [{"name": "v", "projected": {"sources": sources}}]}) == [
+        'spec.volumes[0].projected: Invalid value: "c": conflicting duplicate paths'
+    ]
+
+
+def test_a_recursive_mount_is_read_only() -> None:
+    mount = {"name": "v", "mountPath": "/v", "recursiveReadOnly": "Enabled"}
+    pod = {
+        "containers": [{"name": "c", "image": "i", "volumeMounts": [mount]}],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+    }
+    assert complaints(pod) == [
+        "spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when readOnly is true"
+    ]
