@@ -10,7 +10,7 @@ import attrs
 from fakecluster.checks.endpoints import service_ports, words
 from fakecluster.checks.finding import WARNING, Finding
 from fakecluster.checks.probes import with_probes
-from fakecluster.checks.services import FAILURES, RANDOM_MODES, outcomes_of
+from fakecluster.checks.services import FAILURES, outcomes_of
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
@@ -52,8 +52,8 @@ KNOWN_DIFFERENCES = (
 def modes_agree(cluster: Cluster, compared: Iterable[str] = COMPARED) -> Iterator[Finding]:
     """From a Pod on every node, each Service port has the same destinations in every mode.
 
-    A mode that takes turns has one next destination: it must be one of the others' possible ones. `KNOWN_DIFFERENCES`
-    are warnings.
+    With session affinity, a mode in which endpoints take turns has one destination: it must be one of the others'.
+    `KNOWN_DIFFERENCES` are warnings.
     """
     seen = {mode: destinations(cluster, mode) for mode in dict.fromkeys((cluster.spec.proxy, *compared))}
     specs = {words(service, port): service.object["spec"] for service, port in service_ports(cluster)}
@@ -62,7 +62,8 @@ def modes_agree(cluster: Cluster, compared: Iterable[str] = COMPARED) -> Iterato
     for mode, theirs in seen.items():
         for (node, subject), ends in own.items():
             other = theirs[node, subject]
-            if _agree(ends, other, exact=mode in RANDOM_MODES and mine in RANDOM_MODES):
+            tied = specs[subject].get("sessionAffinity") == "ClientIP"
+            if _agree(ends, other, exact=not tied):
                 continue
             known = [one.words for one in KNOWN_DIFFERENCES if one.mode in (mode, mine) and one.applies(specs[subject])]
             problem = f"from a Pod on node {node}: {_words(ends)} in {mine} mode, {_words(other)} in {mode}"

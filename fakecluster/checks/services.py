@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
 JsonObject = dict[str, Any]
-#: The modes whose choice is random and uniform; the others take turns.
-RANDOM_MODES = ("iptables", "nftables")
 #: iptables writes probabilities as k / 2**31, rounded (net/netfilter/xt_statistic.c).
 PROBABILITY_STEP = Fraction(1, 2**31)
 
@@ -63,6 +61,11 @@ def _from_outside(cluster: Cluster, service: Service, port: JsonObject) -> Itera
             yield from _compare(cluster, "reachable", service, port, cluster.outside, name, place, wanted)
 
 
+def is_tied(cluster: Cluster, service: Service) -> bool:
+    """Whether one client has one endpoint to begin with: affinity where endpoints take turns."""
+    return cluster.takes_turns and service.object["spec"].get("sessionAffinity") == "ClientIP"
+
+
 def expected_in(cluster: Cluster, service: Service, port: JsonObject, family: int, local_to: str) -> Expectation:
     """As `expected`, in the cluster's mode: ipvs falls back to all endpoints where a Local policy finds none.
 
@@ -100,8 +103,7 @@ def _compare(
         problem = f"from {name}: {', '.join(sorted(failed))} with probability {share}"
         yield Finding(check, words(service, port), problem, evidence=str(seen))
     missing = wanted.names - answered
-    takes_turns = cluster.spec.proxy not in RANDOM_MODES or service.object["spec"].get("sessionAffinity") == "ClientIP"
-    if missing and not failed and not wanted.chooses and not (takes_turns and answered):
+    if missing and not failed and not wanted.chooses and not (answered and is_tied(cluster, service)):
         problem = f"from {name}: {', '.join(sorted(missing))} is ready and never answers"
         yield Finding(check, words(service, port), problem, evidence=str(seen))
 
@@ -151,13 +153,12 @@ def hairpin(cluster: Cluster) -> Iterator[Finding]:
 
 def balanced(cluster: Cluster) -> Iterator[Finding]:
     """Each of n endpoints answers with probability 1/n, to the rounding of the kernel's numbers."""
-    if cluster.spec.proxy not in RANDOM_MODES:
-        return
     copy, pods = with_probes(cluster)
     host = next(iter(pods.values()), None)
     for service, port in service_ports(copy):
         spec = service.object["spec"]
-        if host is None or spec.get("internalTrafficPolicy") == "Local" or spec.get("trafficDistribution"):
+        chooses = spec.get("internalTrafficPolicy") == "Local" or spec.get("trafficDistribution")
+        if host is None or chooses or is_tied(copy, service):
             continue
         for address in service.cluster_ips:
             names = expected(service, port, family=ip_address(address).version).names

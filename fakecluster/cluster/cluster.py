@@ -18,7 +18,7 @@ from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
-from fakecluster.cluster.twin import Twin
+from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
 from fakecluster.cni import Runtime
 from fakecluster.errors import ManifestError
 from fakecluster.fabric.network import Network
@@ -123,7 +123,11 @@ class Cluster:
 
     @property
     def relays(self) -> bool:
-        return self.spec.proxy == "userspace"
+        return self.spec.proxy == RELAYING
+
+    @property
+    def takes_turns(self) -> bool:
+        return self.spec.proxy in TAKING_TURNS
 
     # --- manifests
 

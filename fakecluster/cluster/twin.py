@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from fakecluster.handles import Host, PacketTrace
 
 
+#: The mode whose proxy answers connections itself, and those in which endpoints take turns.
+RELAYING, TAKING_TURNS = "userspace", ("ipvs", "userspace")
+
+
 @attrs.define
 class Twin:
     """The part of a `World` that packets need."""
@@ -27,7 +31,7 @@ class Twin:
     clock: Clock
     choices: Choices
     network: Network
-    relays: bool
+    proxy: str
     dns: StandIn | None = None
     traces: list[PacketTrace] = attrs.field(factory=list)
 
@@ -36,7 +40,15 @@ class Twin:
         clock = parts.clock.fork()
         network = parts.network.fork(clock, choices)
         dns = parts.dns.stand_in(network, clock, choices) if parts.dns else None
-        return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy == "userspace", dns)
+        return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy, dns)
+
+    @property
+    def relays(self) -> bool:
+        return self.proxy == RELAYING
+
+    @property
+    def takes_turns(self) -> bool:
+        return self.proxy in TAKING_TURNS
 
     def host_of(self, namespace: str) -> Host:
         return host_of(self, namespace)
@@ -48,4 +60,4 @@ class Twin:
         clock = self.clock.fork()
         network = self.network.fork(clock, choices)
         dns = self.dns.stand_in(network, clock, choices) if self.dns else None
-        return Twin(self.api, self.runtime, clock, choices, network, self.relays, dns)
+        return Twin(self.api, self.runtime, clock, choices, network, self.proxy, dns)

@@ -1,4 +1,8 @@
-"""Exact outcomes: every sequence of choices that a packet or a connection can meet, with its probability."""
+"""Exact outcomes: every sequence of choices that a packet or a connection can meet, with its probability.
+
+Modes in which endpoints take turns (ipvs, userspace) leave nothing to chance but where in the round they stand: earlier
+connections are made in the copies until the first endpoint has its turn again, and each place counts alike.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,17 @@ import attrs
 
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place
+from fakecluster.kernel.packet import Skb
 from fakecluster.sim.choices import Choice, Choices, enumerate_outcomes
 from fakecluster.trace import Trace
 
 if TYPE_CHECKING:
     from fakecluster.handles.host import Host
     from fakecluster.handles.world import World
+
+
+#: Turns that one round may have; a Service with more endpoints is shown by the first of them.
+ROUND_LIMIT = 64
 
 
 @attrs.frozen
@@ -57,28 +66,46 @@ class Outcomes:
 def packet_outcomes(host: Host, packet: bytes, *, explain: bool = False) -> Outcomes:
     """Where one packet can end."""
 
-    def run(twin: Host) -> tuple[str, PacketTrace]:
+    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
+        for number in range(1, earlier + 1):
+            twin.send(_from_another_port(packet, number))
         trace = twin.send(packet)
         return packet_outcome(trace), trace
 
     return _enumerate(host, run, explain=explain)
 
 
+def _from_another_port(packet: bytes, number: int) -> bytes:
+    """The same packet as part of another flow."""
+    skb = Skb(packet)
+    if skb.has_ports:
+        skb.set_sport((skb.sport + number - 1) % 65535 + 1)
+    return bytes(skb.data)
+
+
 def connection_outcomes(host: Host, place: Place, *, explain: bool = False) -> Outcomes:
     """Who can answer a connection."""
-    from fakecluster.handles.talk import ConnectFailed, open_connection
 
-    def run(twin: Host) -> tuple[str, PacketTrace]:
-        try:
-            connection = open_connection(twin, place)
-            answer = connection.request(b"outcomes")
-        except ConnectFailed as failed:
-            return failed.outcome, failed.trace or twin.trace_of(0)
-        target = connection.trace.delivered_to
-        name = outcome_name(target) if target is not None else answer.server
-        return (answer.server or name) if twin.world.relays else name, connection.trace
+    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
+        for _ in range(earlier):
+            _connect(twin, place)
+        return _connect(twin, place)
 
     return _enumerate(host, run, explain=explain)
+
+
+def _connect(host: Host, place: Place) -> tuple[str, PacketTrace]:
+    """Connect and ask: who answered, or what happened instead."""
+    from fakecluster.handles.talk import ConnectFailed, open_connection
+
+    try:
+        connection = open_connection(host, place)
+        answer = connection.request(b"outcomes")
+    except ConnectFailed as failed:
+        return failed.outcome, failed.trace or host.trace_of(0)
+    target = connection.trace.delivered_to
+    name = outcome_name(target) if target is not None else answer.server
+    return (answer.server or name) if host.world.relays else name, connection.trace
 
 
 def packet_outcome(trace: PacketTrace) -> str:
@@ -97,11 +124,29 @@ def outcome_name(host: Host) -> str:
     return host.namespace.removeprefix("pod/")
 
 
-def _enumerate(host: Host, run: Callable[[Host], tuple[str, PacketTrace]], *, explain: bool) -> Outcomes:
+#: Runs host from a state in which `earlier` others had their turn: (outcome, trace).
+Run = Callable[["Host", int], tuple[str, PacketTrace]]
+
+
+def _enumerate(host: Host, run: Run, *, explain: bool) -> Outcomes:
+    """The branches of chance; where endpoints take turns, each place in their round is as likely as the others."""
+    first = _branches(host, run, 0, explain=explain)
+    rounds = [first]
+    while host.world.takes_turns and len(rounds) < ROUND_LIMIT:
+        following = _branches(host, run, len(rounds), explain=explain)
+        if [branch.outcome for branch in following] == [branch.outcome for branch in first]:
+            break  # the round is over: the first one has its turn again
+        rounds.append(following)
+    share = Fraction(1, len(rounds))
+    return Outcomes(
+        tuple(attrs.evolve(branch, probability=branch.probability * share) for turn in rounds for branch in turn)
+    )
+
+
+def _branches(host: Host, run: Run, earlier: int, *, explain: bool) -> list[Branch]:
     def leaf(choices: Choices) -> tuple[str, Trace | None]:
         world: World = host.world.twin(choices)
-        outcome, trace = run(world.host_of(host.namespace))
+        outcome, trace = run(world.host_of(host.namespace), earlier)
         return outcome, trace.trace if explain else None
 
-    found = enumerate_outcomes(leaf)
-    return Outcomes(tuple(Branch(p, outcome, taken, trace) for p, (outcome, trace), taken in found))
+    return [Branch(p, outcome, taken, trace) for p, (outcome, trace), taken in enumerate_outcomes(leaf)]

@@ -38,6 +38,11 @@ class World(Protocol):
     def traces(self) -> list[PacketTrace]: ...
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether the proxy mode leaves nothing to chance: endpoints take turns (ipvs, userspace)."""
+        ...
+
+    @property
     def relays(self) -> bool:
         """Whether kube-proxy itself answers connections and passes them on (userspace mode)."""
         ...
