@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Protocol
 
 from fakecluster.api.rest.response import Response
+from fakecluster.api.rest.users import ADMIN
 from fakecluster.api.server import ApiServer
 from fakecluster.http.encoding import Encoder
+from fakecluster.http.kubeconfig import ADMIN_TOKEN
 from fakecluster.sim import Clock
 
 #: Methods that change nothing, after which nothing new can be due.
@@ -35,6 +37,7 @@ class Door:
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
+        simulation.server.tokens.setdefault(ADMIN_TOKEN, ADMIN)
         self.encoder = Encoder()
         self.bells: list[Callable[[], None]] = []
         self._lock = threading.RLock()

@@ -13,9 +13,10 @@ from types import TracebackType
 import uvicorn
 
 from fakecluster.api.rest.users import ADMIN, ANONYMOUS
-from fakecluster.http import credentials
+from fakecluster.http import certificates
 from fakecluster.http.app import App
 from fakecluster.http.door import Door, Simulation
+from fakecluster.http.kubeconfig import ADMIN_TOKEN, kubeconfig_text
 from fakecluster.http.pace import Pace
 
 LOOPBACK = "127.0.0.1"
@@ -32,17 +33,17 @@ class Served:
     """
 
     def __init__(self, door: Door, *, port: int = 0, tls: bool = True, pace: Pace | None = None) -> None:
-        self.door, self.token = door, credentials.ADMIN_TOKEN
-        door.server.tokens.setdefault(self.token, ADMIN)
+        self.door, self.token = door, ADMIN_TOKEN
         self.app = App(door, pace=pace, user=ANONYMOUS.name if tls else ADMIN.name)
         self._socket = socket.create_server((LOOPBACK, port), backlog=BACKLOG)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{LOOPBACK}:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix="fakecluster-")
         self.kubeconfig = Path(self._folder.name) / "kubeconfig"
-        write_private(self.kubeconfig, credentials.kubeconfig_text(self.url))
+        ca_pem = certificates.ca_pem() if tls else b""
+        write_private(self.kubeconfig, kubeconfig_text(self.url, ca_pem))
         self.ca_file = Path(self._folder.name) / "ca.crt"
-        self.ca_file.write_bytes(credentials.ca_pem() if tls else b"")
+        self.ca_file.write_bytes(ca_pem)
         self._server = uvicorn.Server(_config(self.app, tls))
         self._thread = threading.Thread(target=self._run, name="fakecluster-http", daemon=True)
         self._started = threading.Event()
@@ -108,5 +109,5 @@ def _config(app: App, tls: bool) -> uvicorn.Config:
         timeout_keep_alive=120,
     )
     config.load()
-    config.ssl = credentials.server_context() if tls else None
+    config.ssl = certificates.server_context() if tls else None
     return config

@@ -7,14 +7,6 @@ import pytest
 
 from fakecluster import Cluster
 
-SHOP = "examples/shop.yaml"
-
-
-@pytest.fixture
-def shop(cluster: Cluster) -> Cluster:
-    cluster.apply(SHOP)
-    return cluster
-
 
 def later(work: object) -> threading.Timer:
     timer = threading.Timer(0.1, work)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from typing import Any
 
 from fakecluster.cluster import Cluster
 from fakecluster.http.clients import aiohttp_session, httpx_transport, urllib3_pool
-from fakecluster.http.credentials import kubeconfig
 from fakecluster.http.direct import Direct
+from fakecluster.http.kubeconfig import kubeconfig
 from fakecluster.http.served_cluster import door_of
 
 #: Never resolved: nothing is sent anywhere.

@@ -20,8 +20,9 @@ from pathlib import Path
 import yaml
 
 from fakecluster.api.rest.users import MASTERS, User
-from fakecluster.http import credentials
+from fakecluster.http.certificates import ca_pem
 from fakecluster.http.direct import Direct
+from fakecluster.http.kubeconfig import ADMIN_TOKEN, kubeconfig
 from fakecluster.http.serving import Served
 from replay.kubectl_cluster import NAMESPACE, JsonObject, Recorder, body_of, collapsed, new_cluster
 from replay.placeholders import Bindings
@@ -61,12 +62,12 @@ class ToolReplay:
         self.bindings = Bindings()
         self.cluster = new_cluster(data, self.bindings)
         self.recorder = Recorder.of(self.cluster)
-        self.cluster.server.tokens[credentials.ADMIN_TOKEN] = User("admin", (MASTERS,), "1")
+        self.cluster.server.tokens[ADMIN_TOKEN] = User("admin", (MASTERS,), "1")
 
     def run(self) -> Iterator[Difference]:
         with tempfile.TemporaryDirectory() as home, Served(self.recorder.door) as served:
             folder = Path(home)
-            config = credentials.kubeconfig(served.url, namespace=NAMESPACE)
+            config = kubeconfig(served.url, ca_pem=ca_pem(), namespace=NAMESPACE)
             config["contexts"][0]["name"] = config["current-context"] = "x"
             (folder / "config").write_text(yaml.safe_dump(config))
             for step in self.data["steps"]:
