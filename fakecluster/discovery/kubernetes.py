@@ -8,6 +8,7 @@ of the Kubernetes DNS-Based Service Discovery specification 1.1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
@@ -68,10 +69,16 @@ class Found:
 
     @property
     def type(self) -> str:
-        try:
-            return "A" if ip_address(self.host).version == 4 else "AAAA"
-        except ValueError:
-            return "CNAME"
+        return type_of(self.host)
+
+
+@lru_cache(maxsize=65536)
+def type_of(host: str) -> str:
+    """The type of the record that leads to `host`: A, AAAA, or CNAME for a name."""
+    try:
+        return "A" if ip_address(host).version == 4 else "AAAA"
+    except ValueError:
+        return "CNAME"
 
 
 @attrs.frozen

@@ -63,7 +63,9 @@ def parse_query(wire: bytes, *, source: str = "", tcp: bool = False) -> Query | 
     asked = message.question[0]
     if asked.rdclass != dns.rdataclass.IN:
         return error_response(wire, dns.rcode.REFUSED)
-    question = Question(asked.name.to_text(), dns.rdatatype.to_text(asked.rdtype), source, tcp)
+    text = asked.name.to_text()
+    remember(text, asked.name)  # most answers are about that very name
+    question = Question(text, dns.rdatatype.to_text(asked.rdtype), source, tcp)
     return Query(message, question)
 
 
@@ -165,10 +167,15 @@ def rrsets(records: Sequence[Record], *, single: bool = False) -> list[dns.rrset
 def name_of(text: str) -> dns.name.Name:
     name = _names.get(text)
     if name is None:
-        if len(_names) >= RDATA_CACHE:
-            _names.clear()
-        name = _names[text] = dns.name.from_text(text)
+        name = dns.name.from_text(text)
+        remember(text, name)
     return name
+
+
+def remember(text: str, name: dns.name.Name) -> None:
+    if len(_names) >= RDATA_CACHE:
+        _names.clear()
+    _names[text] = name
 
 
 def rdata_of(rdtype: str, data: str) -> dns.rdata.Rdata:
