@@ -15,6 +15,7 @@ import attrs
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place
 from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.sockets import PROTOCOL_WORDS
 from fakecluster.sim.choices import Choice, Choices, enumerate_outcomes
 from fakecluster.trace import Trace
 
@@ -70,9 +71,23 @@ def packet_outcomes(host: Host, packet: bytes, *, explain: bool = False) -> Outc
         for number in range(1, earlier + 1):
             twin.send(_from_another_port(packet, number))
         trace = twin.send(packet)
+        if trace.end is not None and trace.end.verdict.where.startswith("kube-proxy relay"):
+            return _behind_relay(twin, packet, earlier), trace
         return packet_outcome(trace), trace
 
     return _enumerate(host, run, explain=explain)
+
+
+def _behind_relay(host: Host, packet: bytes, earlier: int) -> str:
+    """Whom kube-proxy's relay passes a packet's connection on to; the packet alone gives nobody a turn."""
+    skb = Skb(packet)
+    place = Place(PROTOCOL_WORDS[skb.proto], skb.family, skb.dst, skb.dport, "")
+    for _ in range(earlier):
+        _connect(host, place)
+    outcome, _ = _connect(host, place)
+    return {"refused": "rejected", "reset": "rejected", "no answer": "dropped", "timed out": "dropped"}.get(
+        outcome, outcome
+    )
 
 
 def _from_another_port(packet: bytes, number: int) -> bytes:
