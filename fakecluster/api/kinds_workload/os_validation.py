@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakecluster.api.kinds_workload.field_checks import Errors, every_container, one_of
-from fakecluster.api.strategy import forbidden
+from fakecluster.api.kinds_workload.field_checks import Errors, every_container
+from fakecluster.api.strategy import forbidden, not_supported, required
 
 Json = dict[str, Any]
 
@@ -31,9 +31,10 @@ def validate_os(spec: Json, field: str) -> Errors:
     if spec.get("os") is None:
         return []
     name = spec["os"].get("name")
-    errors = one_of(f"{field}.os.name", name, ("linux", "windows"))
-    if errors:
-        return errors
+    if not name:
+        return [required(f"{field}.os.name")]
+    if name not in ("linux", "windows"):
+        return [not_supported(f"{field}.os", name, ("linux", "windows"))]
     return _linux(spec, field) if name == "linux" else _windows(spec, field)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api import names
-from fakecluster.api.kinds_workload.field_checks import Errors, named, one_of
+from fakecluster.api.kinds_workload.field_checks import Errors, named
+from fakecluster.api.kinds_workload.match_label_keys import check_label_keys
 from fakecluster.api.label_rules import validate_label_selector
 from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required
 
@@ -143,58 +144,49 @@ def _pod_term(term: Json, field: str) -> Errors:
     errors += validate_label_selector(term.get("namespaceSelector"), f"{field}.namespaceSelector")
     for namespace in term.get("namespaces") or ():
         errors += named(f"{field}.namespace", namespace, names.dns_label)
-    errors += _match_label_keys(term, field)
+    errors += check_label_keys(term, field)
     key = term.get("topologyKey", "")
     if not key:
         errors.append(required(f"{field}.topologyKey", "can not be empty"))
     return errors + named(f"{field}.topologyKey", key, names.qualified_name)
 
 
-def _match_label_keys(owner: Json, field: str) -> Errors:
-    errors: Errors = []
-    for kind in ("matchLabelKeys", "mismatchLabelKeys"):
-        keys = owner.get(kind) or []
-        if keys and owner.get("labelSelector") is None:
-            errors.append(forbidden(f"{field}.{kind}", "must not be specified when labelSelector is not set"))
-        for number, key in enumerate(keys):
-            errors += named(f"{field}.{kind}[{number}]", key, names.qualified_name)
-    return errors
-
-
 def validate_topology_spread(constraints: list[Json], field: str) -> Errors:
     errors: Errors = []
-    pairs: set[tuple[str, str]] = set()
+    pairs = [(c.get("topologyKey", ""), c.get("whenUnsatisfiable", "")) for c in constraints]
     for number, constraint in enumerate(constraints):
-        where = f"{field}[{number}]"
-        errors += _spread_constraint(constraint, where)
-        pair = (constraint.get("topologyKey", ""), constraint.get("whenUnsatisfiable", ""))
-        if pair in pairs:
+        where, pair = f"{field}[{number}]", pairs[number]
+        errors += _spread_basics(constraint, where)
+        if pair in pairs[number + 1 :]:
             errors.append(duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}"))
-        pairs.add(pair)
+        errors += _spread_details(constraint, where)
     return errors
 
 
-def _spread_constraint(constraint: Json, field: str) -> Errors:
+def _spread_basics(constraint: Json, field: str) -> Errors:
     errors: Errors = []
     skew, unsatisfiable = constraint.get("maxSkew", 0), constraint.get("whenUnsatisfiable", "")
     if skew <= 0:
         errors.append(invalid(f"{field}.maxSkew", skew, "must be greater than zero"))
-    key = constraint.get("topologyKey", "")
-    if key:
-        errors += named(f"{field}.topologyKey", key, names.qualified_name)
-    else:
+    if not constraint.get("topologyKey"):
         errors.append(required(f"{field}.topologyKey", "can not be empty"))
     if unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
         words = ("DoNotSchedule", "ScheduleAnyway")
         errors.append(not_supported(f"{field}.whenUnsatisfiable", unsatisfiable, words))
-    domains = constraint.get("minDomains")
+    return errors
+
+
+def _spread_details(constraint: Json, field: str) -> Errors:
+    errors: Errors = []
+    domains, unsatisfiable = constraint.get("minDomains"), constraint.get("whenUnsatisfiable", "")
     if domains is not None and domains <= 0:
         errors.append(invalid(f"{field}.minDomains", domains, "must be greater than zero"))
-    elif domains is not None and unsatisfiable != "DoNotSchedule":
+    if domains is not None and unsatisfiable != "DoNotSchedule":
         why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {unsatisfiable}"
         errors.append(invalid(f"{field}.minDomains", domains, why))
     for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
-        if constraint.get(name) is not None:
-            errors += one_of(f"{field}.{name}", constraint[name], _POLICIES)
-    errors += _match_label_keys(constraint, field)
+        policy = constraint.get(name)
+        if policy is not None and policy not in _POLICIES:
+            errors.append(not_supported(f"{field}.{name}", policy, _POLICIES))
+    errors += check_label_keys(constraint, field)
     return errors + validate_label_selector(constraint.get("labelSelector"), f"{field}.labelSelector")

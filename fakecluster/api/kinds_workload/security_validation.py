@@ -11,7 +11,6 @@ from fakecluster.api.kinds_workload.field_checks import (
     between,
     descending_path,
     every_container,
-    one_of,
 )
 from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.strategy import duplicate, forbidden, invalid, not_supported, required, too_long
@@ -36,7 +35,8 @@ def validate_pod_security(context: Json, spec: Json, field: str) -> Errors:
         errors.append(invalid(f"{field}.shareProcessNamespace", True, why))
     errors += _sysctls(context.get("sysctls") or [], spec, f"{field}.sysctls")
     errors += _word(context, "fsGroupChangePolicy", ("Always", "OnRootMismatch"), field)
-    errors += _profiles(context, field)
+    for name in _PROGRAMS:
+        errors += _profile(context, field, name)
     errors += _word(context, "supplementalGroupsPolicy", ("Merge", "Strict"), field)
     return errors + _word(context, "seLinuxChangePolicy", ("MountOption", "Recursive"), field)
 
@@ -49,12 +49,10 @@ def _word(context: Json, name: str, allowed: tuple[str, ...], field: str) -> Err
 def validate_container_security(context: Json, field: str, *, host_users: bool) -> Errors:
     """`securityContext` of one container."""
     errors = _user_and_groups(context, field, ("runAsUser", "runAsGroup"))
-    mount = context.get("procMount")
-    if mount is not None:
-        errors += one_of(f"{field}.procMount", mount, ("Default", "Unmasked"))
-        if host_users and mount == "Unmasked":
-            errors.append(invalid(f"{field}.procMount", mount, "`hostUsers` must be false to use `Unmasked`"))
-    errors += _profiles(context, field)
+    errors += _word(context, "procMount", ("Default", "Unmasked"), field)
+    if host_users and context.get("procMount") == "Unmasked":
+        errors.append(invalid(f"{field}.procMount", "Unmasked", "`hostUsers` must be false to use `Unmasked`"))
+    errors += _profile(context, field, "seccompProfile")
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
             why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
@@ -62,7 +60,7 @@ def validate_container_security(context: Json, field: str, *, host_users: bool) 
         if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
             why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
             errors.append(invalid(field, internal(context, "Security"), why))
-    return errors
+    return errors + _profile(context, field, "appArmorProfile")
 
 
 #: As an error names them, and as the wire does.
@@ -87,15 +85,13 @@ def _user_and_groups(context: Json, field: str, ids: tuple[str, ...]) -> Errors:
     return errors
 
 
-def _profiles(context: Json, field: str) -> Errors:
-    errors: Errors = []
-    for name, program in (("seccompProfile", "seccomp"), ("appArmorProfile", "AppArmor")):
-        if context.get(name) is not None:
-            errors += _profile(context[name], f"{field}.{name}", name, program)
-    return errors
+_PROGRAMS = {"seccompProfile": "seccomp", "appArmorProfile": "AppArmor"}
 
 
-def _profile(profile: Json, field: str, name: str, program: str) -> Errors:
+def _profile(context: Json, owner: str, name: str) -> Errors:
+    profile, field, program = context.get(name), f"{owner}.{name}", _PROGRAMS[name]
+    if profile is None:
+        return []
     kind, path = profile.get("type", ""), profile.get("localhostProfile")
     errors: Errors = []
     if not kind:

@@ -226,3 +226,25 @@ def test_a_recursive_mount_is_read_only() -> None:
     assert complaints(pod) == [
         "spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when readOnly is true"
     ]
+
+
+def test_repeated_spread_is_named_where_it_comes_first() -> None:
+    constraint = {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 0}
+    field = "spec.topologySpreadConstraints"
+    assert complaints({"topologySpreadConstraints": [constraint, constraint]})[:3] == [
+        f'{field}[0].{{topologyKey, whenUnsatisfiable}}: Duplicate value: "{{z, ScheduleAnyway}}"',
+        f"{field}[0].minDomains: Invalid value: 0: must be greater than zero",
+        f"{field}[0].minDomains: Invalid value: 0: "
+        "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway",
+    ]
+
+
+def test_label_keys_may_not_be_selected_twice() -> None:
+    selector = {"matchExpressions": [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "Exists"}]}
+    term = {"topologyKey": "z", "labelSelector": selector, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]}
+    field = "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    assert complaints({"affinity": affinity}) == [
+        f'{field}[0][0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector',
+        f'{field}[0].matchLabelKeys[0]: Invalid value: "a": exists in both matchLabelKeys and mismatchLabelKeys',
+    ]

@@ -236,3 +236,19 @@ def test_a_runtime_class_completes_its_pods(client: Client) -> None:
     missing = {**pod, "spec": {**pod["spec"], "runtimeClassName": "none"}}
     with pytest.raises(ApiError, match='pods "p" is forbidden: pod rejected: RuntimeClass "none" not found'):
         client.create("pods", missing)
+
+
+def test_label_keys_are_merged_into_the_selectors_of_a_new_pod(client: Client) -> None:
+    constraint: Json = {
+        "maxSkew": 1,
+        "topologyKey": "z",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "x"}},
+        "matchLabelKeys": ["hash", "none"],
+    }
+    meta = {"name": "p", "namespace": "default", "labels": {"app": "x", "hash": "1"}}
+    spec = {**TEMPLATE["spec"], "topologySpreadConstraints": [constraint]}
+    made = client.create("pods", {"metadata": meta, "spec": spec})
+    (stored,) = made["spec"]["topologySpreadConstraints"]
+    assert stored["labelSelector"]["matchExpressions"] == [{"key": "hash", "operator": "In", "values": ["1"]}]
+    assert "matchExpressions" not in constraint["labelSelector"]
