@@ -186,7 +186,7 @@ class Skb:
             return
         old = _U16.unpack_from(self.data, 8)[0]
         self.data[8] = ttl
-        self._fix_checksum(10, old, _U16.unpack_from(self.data, 8)[0])
+        self.fix_checksum(10, checksum_change(old, _U16.unpack_from(self.data, 8)[0]))
 
     def set_tos(self, tos: int) -> None:
         if self.family == 6:
@@ -195,19 +195,18 @@ class Skb:
             return
         old = _U16.unpack_from(self.data, 0)[0]
         self.data[1] = tos
-        self._fix_checksum(10, old, _U16.unpack_from(self.data, 0)[0])
+        self.fix_checksum(10, checksum_change(old, _U16.unpack_from(self.data, 0)[0]))
 
     def _set_address(self, address: int, at: int) -> None:
         size = 4 if self.family == 4 else 16
-        new = address.to_bytes(size)
-        for offset in range(0, size, 2):
-            before = _U16.unpack_from(self.data, at + offset)[0]
-            after = new[offset] << 8 | new[offset + 1]
-            if before != after:
-                if self.family == 4:
-                    self._fix_checksum(10, before, after)
-                self._fix_l4_checksum(before, after)
-        self.data[at : at + size] = new
+        data = self.data
+        change = checksum_change(int.from_bytes(data[at : at + size]), address)
+        if not change:
+            return
+        data[at : at + size] = address.to_bytes(size)
+        if self.family == 4:
+            self.fix_checksum(10, change)
+        self.fix_l4_checksum(change)
 
     def _set_l4_word(self, offset: int, value: int) -> None:
         at = self.l4 + offset
@@ -216,28 +215,32 @@ class Skb:
         if self.proto == SCTP:
             self.refresh_sctp_checksum()
         elif self.proto == ICMP:
-            self._fix_checksum(self.l4 + 2, before, value)
+            self.fix_checksum(self.l4 + 2, checksum_change(before, value))
         else:
-            self._fix_l4_checksum(before, value)
+            self.fix_l4_checksum(checksum_change(before, value))
 
-    def _fix_l4_checksum(self, before: int, after: int) -> None:
-        offset = _CHECKSUM_OFFSET.get(self.proto)
-        if offset is None or self.frag_offset or self.l4 + offset + 2 > len(self.data):
+    def fix_l4_checksum(self, change: int) -> None:
+        """Carry a change (see `checksum_change`) into the transport checksum, where there is one."""
+        proto, data = self.proto, self.data
+        offset = _CHECKSUM_OFFSET.get(proto)
+        if offset is None or self.frag_offset or self.l4 + offset + 2 > len(data):
             return
         at = self.l4 + offset
-        if self.proto == UDP and not (self.data[at] or self.data[at + 1]):
-            return  # a UDP checksum of zero means none
-        self._fix_checksum(at, before, after)
-        if self.proto == UDP and not (self.data[at] or self.data[at + 1]):
-            self.data[at : at + 2] = b"\xff\xff"
+        if proto != UDP:
+            self.fix_checksum(at, change)
+        elif data[at] or data[at + 1]:  # a UDP checksum of zero means none
+            self.fix_checksum(at, change)
+            if not (data[at] or data[at + 1]):
+                data[at : at + 2] = b"\xff\xff"
 
-    def _fix_checksum(self, at: int, before: int, after: int) -> None:
-        if at + 2 > len(self.data):
+    def fix_checksum(self, at: int, change: int) -> None:
+        """Carry a change (see `checksum_change`) into the checksum at `at`."""
+        data = self.data
+        if at + 2 > len(data) or not change:
             return
-        total = (~_U16.unpack_from(self.data, at)[0] & 0xFFFF) + (~before & 0xFFFF) + after
-        total = (total & 0xFFFF) + (total >> 16)
-        total = (total & 0xFFFF) + (total >> 16)
-        _U16.pack_into(self.data, at, ~total & 0xFFFF)
+        total = (~(data[at] << 8 | data[at + 1]) & 0xFFFF) + change
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+        data[at], data[at + 1] = total >> 8, total & 0xFF
 
     def set_icmp_id(self, identifier: int) -> None:
         """Change the id of an ICMP query or its answer; other ICMP messages have none and stay."""
@@ -300,6 +303,14 @@ class Skb:
             setattr(twin, name, getattr(self, name))
         twin.data = bytearray(self.data)
         return twin
+
+
+def checksum_change(before: int, after: int) -> int:
+    """What a rewritten field adds to the one's complement sum (1 to 0xFFFF), 0 when it stays as it was.
+
+    The sum of a number's 16-bit words is the number modulo 0xFFFF, where zero stands as 0xFFFF (RFC 1624).
+    """
+    return 0 if before == after else (after - before) % 0xFFFF or 0xFFFF
 
 
 def is_group(family: int, address: int) -> bool:

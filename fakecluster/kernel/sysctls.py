@@ -93,11 +93,12 @@ class Sysctls:
     Reading is on every packet's path, so that integers are kept parsed.
     """
 
-    __slots__ = ("_numbers", "_values", "generation")
+    __slots__ = ("_interfaces", "_numbers", "_values", "generation")
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
         self._numbers: dict[str, int] = {}
+        self._interfaces: dict[tuple[str, str], int] = {}
         self.generation = 0
 
     def __getitem__(self, name: str) -> str:
@@ -113,6 +114,7 @@ class Sysctls:
     def __setitem__(self, name: str, value: str | int) -> None:
         self._values[name] = str(value)
         self._numbers.clear()
+        self._interfaces.clear()
         self.generation += 1
 
     def __contains__(self, name: str) -> bool:
@@ -135,7 +137,11 @@ class Sysctls:
 
     def interface(self, name: str, iface: str) -> int:
         """net.ipv4.conf.{iface}.{name}, by the larger of it and `all` (rp_filter, route_localnet, accept_local)."""
-        return max(self.number(f"net.ipv4.conf.all.{name}"), self.number(f"net.ipv4.conf.{iface}.{name}"))
+        found = self._interfaces.get((name, iface))
+        if found is None:
+            found = max(self.number(f"net.ipv4.conf.all.{name}"), self.number(f"net.ipv4.conf.{iface}.{name}"))
+            self._interfaces[name, iface] = found
+        return found
 
     def fork(self) -> Sysctls:
         return Sysctls(self._values)

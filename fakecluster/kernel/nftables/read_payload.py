@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from fakecluster.kernel.nftables.program import Getter, Packet, Value
-from fakecluster.kernel.packet import TCP, Skb
+from fakecluster.kernel.packet import TCP, Skb, checksum_change
 from fakecluster.rules.nft.expressions import Exthdr, Payload, TcpOption
 
 _ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
@@ -103,20 +103,15 @@ def write(field: Payload, skb: Skb, value: int) -> bool:
 
 
 def _replace(skb: Skb, at: int, new: bytes, base: str) -> None:
-    """Change bytes and the checksum that covers them, sixteen bits at a time."""
-    low, high = at & ~1, (at + len(new) + 1) & ~1
-    high = min(high, len(skb.data))
-    before = bytes(skb.data[low:high])
+    """Change bytes and the checksum that covers them; whole 16-bit words count."""
+    low, high = at & ~1, min((at + len(new) + 1) & ~1, len(skb.data) & ~1)
+    before = int.from_bytes(skb.data[low:high])
     skb.data[at : at + len(new)] = new
-    after = bytes(skb.data[low:high])
-    for offset in range(0, len(before) - 1, 2):
-        old, fresh = int.from_bytes(before[offset : offset + 2]), int.from_bytes(after[offset : offset + 2])
-        if old == fresh:
-            continue
-        if base == "network" and skb.family == 4:
-            skb._fix_checksum(10, old, fresh)
-        elif base == "transport":
-            skb._fix_l4_checksum(old, fresh)
+    change = checksum_change(before, int.from_bytes(skb.data[low:high]))
+    if base == "network" and skb.family == 4:
+        skb.fix_checksum(10, change)
+    elif base == "transport":
+        skb.fix_l4_checksum(change)
     skb.parse()
 
 
@@ -211,14 +206,9 @@ def write_option(option: TcpOption, skb: Skb, value: int) -> bool:
             _replace(skb, first, new, "transport")
         else:
             skb.data[first : first + size] = new
-            skb._fix_l4_checksum(old, value) if size == 2 else _replace_words(skb, old, value)
+            skb.fix_l4_checksum(checksum_change(old, value))
         return True
     return True
-
-
-def _replace_words(skb: Skb, old: int, new: int) -> None:
-    skb._fix_l4_checksum(old >> 16, new >> 16)
-    skb._fix_l4_checksum(old & 0xFFFF, new & 0xFFFF)
 
 
 def exthdr(field: Exthdr) -> Getter:
