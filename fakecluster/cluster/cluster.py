@@ -13,6 +13,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
+from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import template
 from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.hosts import host_of
@@ -246,6 +247,20 @@ class Cluster:
         self.parts.spec = attrs.evolve(self.spec, nodes=(*self.spec.nodes, spec))
         self.settle()
         return Node(self, spec.name)
+
+    # --- captures
+
+    def capture(self, *places: str, path: str | Path | None = None) -> Recording:
+        """Record what passes interfaces: `with cluster.capture("a:eth0", "pod/web-1") as pcap:`, then `pcap.packets`.
+
+        With `path`, written as pcapng at the end. Raises LookupError for what does not exist.
+        """
+        return Recording(self, places, path=path)
+
+    def replay(self, source: Any, *, at: str, **options: Any) -> Any:
+        """Replay a capture at an interface (`at="a:eth0"`); see `fakecluster.replay.replay` for options and result."""
+        # by name: what replays stands above the cluster
+        return importlib.import_module("fakecluster.replay").replay(self, source, at=at, **options)
 
     # --- copies and outcomes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 import attrs
 
@@ -23,12 +23,22 @@ NS_PER_S = 1_000_000_000
 
 
 class CaptureError(FakeclusterError):
-    """A capture is damaged or of a kind that is not read: `offset` in bytes, and how many `packets` came before."""
+    """A capture is damaged or of a kind that is not read: `offset` in bytes, and how many `packets` came before.
+
+    `replay` is what a replay found out before it came there.
+    """
 
     def __init__(self, reason: str, *, source: str = "", offset: int = 0, packets: int = 0) -> None:
         self.reason, self.source, self.offset, self.packets = reason, source, offset, packets
+        self.replay: object = None
         read = f"; {packets} packets before it were read" if packets else ""
         super().__init__(f"{source or 'capture'}: offset {offset}: {reason}{read}")
+
+
+class Readable(Protocol):
+    """What a capture is read from: a binary file, or anything that gives bytes."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Captured(NamedTuple):
@@ -59,7 +69,7 @@ class CaptureInterface:
 class Window:
     """The part of a stream that is being read: `data[at:]` comes next."""
 
-    def __init__(self, file: BinaryIO, source: str) -> None:
+    def __init__(self, file: Readable, source: str) -> None:
         self.file, self.source = file, source
         self.data, self.at, self.before = b"", 0, 0
         self.packets = 0
@@ -129,7 +139,7 @@ class Capture:
         return read_pcap(self)
 
 
-def open_capture(source: str | Path | bytes | BinaryIO) -> Capture:
+def open_capture(source: str | Path | bytes | Readable) -> Capture:
     """Open a capture by path (or take its bytes, or a binary stream). Raises `CaptureError` when it cannot be opened."""
     if isinstance(source, bytes):
         return Capture(Window(io.BytesIO(source), ""))

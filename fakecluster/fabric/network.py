@@ -68,6 +68,8 @@ class Network:
         self.taps: dict[Port, Tap] = {}
         #: told of every packet that arrives and what came of it (not copied by a fork)
         self.on_arrival: Callable[[InFlight, list[Effect]], None] | None = None
+        #: asked for packets that leave a port: True takes one off its segment (not copied by a fork)
+        self.diverted: dict[Port, Callable[[bytes], bool]] = {}
         clock.bind(TARGET, self._on_clock)
 
     # --- building
@@ -197,6 +199,9 @@ class Network:
         port = Port(netns.name, sent.iface)
         if port in self.taps:
             self.taps[port].append((self.clock.now_ns, "out", sent.packet))
+        divert = self.diverted.get(port)
+        if divert is not None and divert(sent.packet):
+            return
         segment = self.segments.get(self._segment_of.get(port, ""))
         lost = ""
         targets: list[Port] = []

@@ -1,0 +1,172 @@
+"""`fakecluster replay`: a capture's packets into a cluster made from manifests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cluster import Cluster
+from fakecluster.fabric.captures import CaptureError
+from fakecluster.replay import Replay, replay
+
+DIFFERENT = 1
+#: Flows that the table shows; --output json has them all.
+FLOWS_SHOWN = 40
+
+
+class Output(StrEnum):
+    """How the result is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def replay_command(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifest files or folders, then the capture (- is stdin).")],
+    at: Annotated[str, typer.Option("--at", help="The interface: a:eth0, pod/web-1, outside.")],
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="Readdress: 10.1.2.3=pod/web-1 (repeatable).")
+    ] = None,
+    compare: Annotated[str, typer.Option("--compare", help="A proxy mode, or manifests, to compare with.")] = "",
+    write: Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")] = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help="Nothing leaves the interface.")] = False,
+    mend: Annotated[bool, typer.Option("--mend-checksums", help="Correct checksums (offloading cards).")] = False,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.text,
+    proxy: Proxy = "iptables",
+    nodes: Nodes = 2,
+    ip_family: Family = "ipv4",
+    seed: Seed = 0,
+) -> None:
+    """Replay a capture at an interface: every packet's end, a table of flows, and what is not as recorded.
+
+    Exits 1 when something differs, 2 when the capture is damaged (what came before is printed).
+
+    Example: fakecluster replay shop.yaml node-a.pcap --at a:eth0 --compare nftables
+    """
+    if len(manifests) < 2:
+        raise UsageError("expected manifests, and the capture last")
+    *folders, capture = manifests
+    cluster = cluster_of(folders, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
+    against = _other(compare, cluster, nodes=nodes, family=ip_family, seed=seed)
+    try:
+        result = _run(cluster, capture, at=at, mapping=_mapping(mapping or []), against=against, output=write,
+                      isolate=isolate, mend_checksums=mend)  # fmt: skip
+    except CaptureError as damaged:
+        if isinstance(damaged.replay, Replay) and damaged.replay.packets:
+            _show(damaged.replay, output)
+        raise
+    except LookupError as missing:
+        raise UsageError(f"--at {missing}") from None
+    _show(result, output)
+    if result.difference_count:
+        raise typer.Exit(DIFFERENT)
+
+
+def _other(compare: str, cluster: Cluster, *, nodes: int, family: str, seed: int) -> Cluster | None:
+    """The cluster to compare with: the same one in another mode, or one of other manifests."""
+    if not compare:
+        return None
+    if Path(compare).exists():
+        return cluster_of([Path(compare)], nodes=nodes, proxy=cluster.spec.proxy, family=family, seed=seed)
+    try:
+        return cluster.fork(proxy=compare)
+    except ValueError as wrong:
+        raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({wrong})") from None
+
+
+def _mapping(words: list[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        source, equals, target = word.partition("=")
+        if not equals or not source or not target:
+            raise UsageError(f"--map {word!r}: expected ADDRESS=TARGET")
+        found[source] = target
+    return found
+
+
+def _run(cluster: Cluster, capture: Path, **options: Any) -> Replay:
+    """Replay with a bar on a terminal."""
+    if str(capture) == "-":
+        return replay(cluster, sys.stdin.buffer, **options)
+    try:
+        size, file = capture.stat().st_size, capture.open("rb")
+    except OSError as failed:
+        raise CaptureError(failed.strerror or str(failed), source=str(capture)) from None
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with file, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"replay {capture.name}", total=size)
+        return replay(cluster, _Watched(file, lambda count: progress.advance(task, count)), **options)
+
+
+class _Watched:
+    """A file that says how much was read of it."""
+
+    def __init__(self, file: BinaryIO, told: Any) -> None:
+        self.file, self.told, self.name = file, told, file.name
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.told(len(data))
+        return data
+
+
+def _show(result: Replay, output: Output) -> None:
+    if output is Output.json:
+        print(json.dumps(as_json(result), indent=2))
+    else:
+        _print(result)
+
+
+def as_json(result: Replay) -> dict[str, Any]:
+    """The result as plain data."""
+    return {
+        "at": result.at,
+        "packets": result.packets,
+        "injected": result.injected,
+        "recorded": result.recorded,
+        "fates": [{"end": str(fate), "packets": count} for fate, count in result.fates.most_common()],
+        "flows": [
+            {"flow": str(flow.key), "first": flow.first, "packets": flow.packets, "bytes": flow.octets,
+             "answers": flow.answers, "ends": {str(fate): count for fate, count in flow.fates.items()}}
+            for flow in result.flows
+        ],
+        "differences": [
+            {"packet": one.packet, "what": one.what, "expected": one.expected, "got": one.got}
+            for one in result.differences
+        ],
+        "warnings": result.warnings,
+    }  # fmt: skip
+
+
+def _print(result: Replay) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{result.injected} of {result.packets} packets injected at {result.at}, {result.sent} answers, "
+        f"{result.flow_count} flows"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column, side in (("flow", "left"), ("packets", "right"), ("answers", "right"), ("end", "left")):
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for flow in result.flows[:FLOWS_SHOWN]:
+        ends = "\n".join(f"{fate}" + (f" ({count})" if len(flow.fates) > 1 else "")
+                         for fate, count in flow.fates.most_common())  # fmt: skip
+        good = flow.fate.what in ("delivered", "transmitted")
+        table.add_row(str(flow.key), str(flow.packets), str(flow.answers), Text(ends, style="" if good else "red"))
+    console.print(table)
+    if result.flow_count > FLOWS_SHOWN:
+        console.print(f"... {result.flow_count - FLOWS_SHOWN} more flows")
+    for words, count in result.warnings.items():
+        console.print(Text(f"{count} times: {words}", style="yellow"))
+    for one in result.differences[:FLOWS_SHOWN]:
+        console.print(Text(str(one), style="bold red"))
+    console.print(f"{result.difference_count} differences")

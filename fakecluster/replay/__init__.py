@@ -1,0 +1,10 @@
+"""Captures in, answers out: what would have become of recorded packets in this cluster."""
+
+from fakecluster.replay.cluster import replay
+from fakecluster.replay.fates import Fate
+from fakecluster.replay.flows import Flow, FlowKey
+from fakecluster.replay.matching import Difference
+from fakecluster.replay.preparing import MapError
+from fakecluster.replay.report import Replay
+
+__all__ = ["Difference", "Fate", "Flow", "FlowKey", "MapError", "Replay", "replay"]

@@ -1,0 +1,113 @@
+"""The flows of a capture: who spoke with whom, how much, and what became of it. Finished flows are let go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import attrs
+
+from fakecluster.kernel.packet import FIN, RST, SYN, Skb
+from fakecluster.replay.fates import Fate
+
+#: A flow that was silent for this long has ended, in ns of the capture's time (conntrack's UDP stream and TCP FIN times).
+IDLE_NS = 120_000_000_000
+#: How often, in packets, the idle ones are looked for.
+SWEEP = 16_384
+_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+
+
+class FlowKey(NamedTuple):
+    """One direction of a flow, as it is on the wire at the port."""
+
+    family: int
+    proto: int
+    src: int
+    dst: int
+    sport: int
+    dport: int
+
+    @classmethod
+    def of(cls, skb: Skb) -> FlowKey:
+        return cls(skb.family, skb.proto, skb.src, skb.dst, skb.sport, skb.dport)
+
+    def answer(self) -> FlowKey:
+        return FlowKey(self.family, self.proto, self.dst, self.src, self.dport, self.sport)
+
+    def __str__(self) -> str:
+        name = _NAMES.get(self.proto, f"proto {self.proto}")
+        return f"{name} {self._end(self.src, self.sport)} > {self._end(self.dst, self.dport)}"
+
+    def _end(self, address: int, port: int) -> str:
+        text = ip_text(self.family, address)
+        if not port:
+            return text
+        return f"[{text}]:{port}" if self.family == 6 else f"{text}:{port}"
+
+
+def ip_text(family: int, address: int) -> str:
+    """An address as text."""
+    return str(ip_address(address.to_bytes(4 if family == 4 else 16)))
+
+
+@attrs.define
+class Flow:
+    """What was seen of one flow: injected packets and bytes, answers of the model, and the ends that packets met."""
+
+    key: FlowKey
+    first: int  # the number of its first packet in the capture
+    start_ns: int
+    last_ns: int = 0
+    packets: int = 0
+    octets: int = 0
+    answers: int = 0
+    fates: Counter[Fate] = attrs.field(factory=Counter)
+    #: what must be added to the acknowledgments of the capture, so that they fit the model's sequence numbers
+    ack_shift: int | None = None
+    model_isn: int | None = None
+    closing: int = 0
+
+    @property
+    def fate(self) -> Fate:
+        """The most frequent end of its packets."""
+        return self.fates.most_common(1)[0][0]
+
+    def close_by(self, flags: int) -> None:
+        if flags & RST:
+            self.closing = 2
+        elif flags & FIN:
+            self.closing += 1
+        elif flags & SYN:
+            self.closing = 0
+
+
+class FlowTable:
+    """The live flows; those that end are given to `finished`."""
+
+    def __init__(self, finished: Callable[[Flow], None]) -> None:
+        self.live: dict[FlowKey, Flow] = {}
+        self.finished = finished
+        self.count = 0
+
+    def of(self, key: FlowKey, number: int, time_ns: int) -> Flow:
+        """The flow of an injected packet; a new one when there is none."""
+        flow = self.live.get(key)
+        if flow is None:
+            self.count += 1
+            flow = self.live[key] = Flow(key, number, time_ns)
+        return flow
+
+    def sweep(self, now_ns: int) -> None:
+        """Let go of what is closed or has long been silent."""
+        for key, flow in list(self.live.items()):
+            if now_ns - flow.last_ns > (IDLE_NS if not flow.closing else IDLE_NS // 60):
+                del self.live[key]
+                self.finished(flow)
+
+    def finish(self) -> None:
+        """The capture is over."""
+        for flow in self.live.values():
+            self.finished(flow)
+        self.live.clear()

@@ -1,0 +1,115 @@
+"""What is done to a recorded packet before it is injected: restored when it was snapped, readdressed, checksums mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.errors import FakeclusterError
+from fakecluster.fabric.captures import Captured
+from fakecluster.kernel.packet import PORT_PROTOCOLS, TCP, BadPacket, Skb
+
+if TYPE_CHECKING:
+    from fakecluster.cluster import Cluster
+
+_U16, _U32 = Struct("!H"), Struct("!I")
+#: Bytes of a transport header that must have been captured for a snapped packet to be restored.
+_TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 1: 8, 58: 8}
+
+
+class MapError(FakeclusterError):
+    """An address map cannot be read, or names what does not exist."""
+
+
+@attrs.frozen
+class AddressMap:
+    """Which addresses of the capture stand for which of the cluster, as (family, integer)."""
+
+    addresses: Mapping[tuple[int, int], tuple[int, int]]
+
+    def __bool__(self) -> bool:
+        return bool(self.addresses)
+
+    @classmethod
+    def of(cls, cluster: Cluster, words: Mapping[str, str]) -> AddressMap:
+        """From `{"10.1.2.3": "pod/web-1", "10.1.0.9": "10.96.0.10"}`: an address, pod/, svc/ or node/.
+
+        Raises `MapError`.
+        """
+        found: dict[tuple[int, int], tuple[int, int]] = {}
+        for source, target in words.items():
+            try:
+                before = ip_address(source)
+                after = ip_address(_address(cluster, target, before.version))
+            except (ValueError, LookupError) as wrong:
+                raise MapError(f"--map {source}={target}: {wrong}") from None
+            if before.version != after.version:
+                raise MapError(f"--map {source}={target}: IPv{before.version} cannot become IPv{after.version}")
+            found[before.version, int(before)] = (after.version, int(after))
+        return cls(found)
+
+    def apply(self, skb: Skb) -> bool:
+        """Readdress a packet, checksums included; whether anything changed."""
+        src = self.addresses.get((skb.family, skb.src))
+        dst = self.addresses.get((skb.family, skb.dst))
+        if src is not None:
+            skb.set_src(src[1])
+        if dst is not None:
+            skb.set_dst(dst[1])
+        return src is not None or dst is not None
+
+
+def _address(cluster: Cluster, target: str, family: int) -> str:
+    """The address that a target has in a family. Raises LookupError, ValueError."""
+    kind, slash, name = target.partition("/")
+    if not slash:
+        return str(ip_address(target))
+    namespace, _, own = name.rpartition("/")
+    if kind in ("pod", "node"):
+        host = cluster.pod(own, namespace or "default") if kind == "pod" else cluster.node(own)
+        addresses = host.ips
+    elif kind in ("svc", "service"):
+        spec = cluster.service(own, namespace or "default").object["spec"]
+        addresses = [address for address in spec.get("clusterIPs") or () if address != "None"]
+    else:
+        raise ValueError(f"expected an address, pod/NAME, svc/NAME or node/NAME, not {target!r}")
+    for address in addresses:
+        if ip_address(address).version == family:
+            return address
+    raise LookupError(f"{target} has no IPv{family} address")
+
+
+def restored(captured: Captured) -> bytes:
+    """The whole packet: what the capture cut off (snap length) is put back as zeros, with checksums that fit.
+
+    Raises `BadPacket` when too little was captured.
+    """
+    packet = captured.packet
+    if len(packet) >= captured.length:
+        return packet
+    if len(packet) < 20:
+        raise BadPacket(f"only {len(packet)} bytes were captured")
+    whole = packet + bytes(captured.length - len(packet))
+    skb = Skb(whole)
+    if len(packet) < skb.l4 + _TRANSPORT_HEADER.get(skb.proto, 0):
+        raise BadPacket(f"only {len(packet)} of {captured.length} bytes were captured: the transport header is cut")
+    if not skb.is_fragment:
+        skb.refresh_l4_checksum()
+    return bytes(skb.data)
+
+
+def shift_ack(skb: Skb, shift: int) -> None:
+    """Add to a TCP packet's acknowledgment number (modulo 2^32), checksum included."""
+    at = skb.l4 + 8
+    ack = (_U32.unpack_from(skb.data, at)[0] + shift) & 0xFFFFFFFF
+    skb.data[at : at + 4] = _U32.pack(ack)
+    skb.refresh_l4_checksum()
+
+
+def is_whole_tcp(skb: Skb) -> bool:
+    """Whether a TCP header can be read."""
+    return skb.proto == TCP and skb.proto in PORT_PROTOCOLS and not skb.frag_offset and len(skb.data) >= skb.l4 + 20

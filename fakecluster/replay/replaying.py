@@ -1,0 +1,253 @@
+"""Replaying: a capture's packets arrive at one interface at their recorded times, and the model takes it from there.
+
+    capture ─► prepare (restore, readdress, fit acknowledgments) ─► a:eth0 ─► the node, its Pods, other nodes
+                                                                    a:eth0 ─► answers, taken off the wire and compared
+
+What the capture shows arriving is injected; what it shows leaving is expected of the model. The capture plays whoever
+sent its packets: answers to these addresses do not travel on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from fakecluster.fabric.captures import Captured
+from fakecluster.fabric.links import Port
+from fakecluster.kernel.packet import ACK, SYN, BadPacket, Skb
+from fakecluster.replay.fates import Fate, Follower
+from fakecluster.replay.flows import SWEEP, Flow, FlowKey, FlowTable
+from fakecluster.replay.matching import Balance
+from fakecluster.replay.preparing import AddressMap, is_whole_tcp, restored, shift_ack
+from fakecluster.replay.report import Replay
+from fakecluster.replay.writing import AnnotatedWriter
+from fakecluster.sim.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from fakecluster.cluster import Cluster
+
+#: A longer silence is shortened to this, and said: a damaged time stamp must not run the cluster for years.
+LONGEST_GAP_S = 3600
+#: Source addresses whose side is remembered.
+SIDES_KEPT = 65_536
+UNREADABLE = Fate("unreadable", "")
+
+
+class Replayer:
+    """One cluster that packets are replayed into, at one port. Enter it, then `take` packets in order."""
+
+    def __init__(
+        self, cluster: Cluster, port: Port, *, addresses: AddressMap, isolate: bool = False, mend: bool = False
+    ) -> None:
+        self.cluster, self.port, self.addresses, self.isolate, self.mend = cluster, port, addresses, isolate, mend
+        self.network, self.clock = cluster.network, cluster.clock
+        self.netns = cluster.network.namespaces[port.namespace]
+        self.report = Replay(str(port))
+        self.flows = FlowTable(self.report.finish_flow)
+        self.balance = Balance()
+        self.follower = Follower()
+        self.writer: AnnotatedWriter | None = None
+        self._played: set[tuple[int, int]] = set()
+        self._sides: dict[tuple[int, int], bool] = {}
+        self._base_ns: int | None = None
+        self._now_ns = 0
+        self._number = 0
+
+    @contextmanager
+    def attached(self) -> Iterator[Replayer]:
+        """The network tells of arrivals and gives up answers while this lasts. Raises ValueError for a second replay."""
+        network = self.network
+        if network.on_arrival is not None or self.port in network.diverted:
+            raise ValueError("this cluster is being replayed into already")
+        network.on_arrival = self.follower
+        network.diverted[self.port] = self._leaving
+        try:
+            yield self
+        finally:
+            network.on_arrival = None
+            del network.diverted[self.port]
+
+    # --- one packet
+
+    def take(self, captured: Captured) -> Fate | None:
+        """Replay one packet of the capture; its end, or None when it was not injected."""
+        report = self.report
+        report.packets += 1
+        self._number = report.packets
+        self._pass_time(captured.time_ns)
+        if not captured.packet:
+            report.other += 1
+            return None
+        try:
+            skb = Skb(restored(captured) if len(captured.packet) < captured.length else captured.packet)
+        except BadPacket as bad:
+            report.warn(f"unreadable: {bad}")
+            report.injected += 1
+            report.fates[UNREADABLE] += 1
+            return UNREADABLE
+        if self.addresses:
+            self.addresses.apply(skb)
+        if self.mend:
+            skb.refresh_ip_checksum()
+            if not skb.is_fragment:
+                skb.refresh_l4_checksum()
+        if self._is_leaving(captured, skb):
+            report.recorded += 1
+            self.balance.expect(bytes(skb.data), self._number)
+            return None
+        return self._inject(skb)
+
+    def _inject(self, skb: Skb) -> Fate:
+        report, key = self.report, FlowKey.of(skb)
+        flow = self.flows.of(key, self._number, self._now_ns)
+        self._played.add((key.family, key.src))
+        if is_whole_tcp(skb):
+            self._fit(flow, skb)
+            flow.close_by(skb.tcp_flags)
+        packet = bytes(skb.data)
+        flow.last_ns = self._now_ns
+        flow.packets += 1
+        flow.octets += len(packet)
+        self.follower.follow(packet)
+        writer = self.writer
+        if writer is not None and (flow.packets == 1 or skb.tcp_flags & SYN):
+            with self.network.recorded() as journey:
+                self._run(packet)
+            writer.traced(packet, self.follower.fate, self.network.trace(journey))
+        else:
+            self._run(packet)
+            if writer is not None:
+                writer.plain(packet, self.follower.fate)
+        fate = self.follower.fate
+        flow.fates[fate] += 1
+        report.fates[fate] += 1
+        report.injected += 1
+        if report.injected % SWEEP == 0:
+            self.flows.sweep(self._now_ns)
+            self._played = {(key.family, key.src) for key in self.flows.live}
+        return fate
+
+    def _run(self, packet: bytes) -> None:
+        self.network.inject(self.port, packet)
+        self.network.run()
+
+    def _fit(self, flow: Flow, skb: Skb) -> None:
+        """Acknowledge what the model sent: the first acknowledgment of a handshake tells what the real peer sent."""
+        flags = skb.tcp_flags
+        if flags & SYN:
+            flow.ack_shift = flow.model_isn = None
+            return
+        if flow.model_isn is None or not flags & ACK:
+            return
+        if flow.ack_shift is None:
+            ack = int.from_bytes(skb.data[skb.l4 + 8 : skb.l4 + 12])
+            flow.ack_shift = flow.model_isn + 1 - ack
+        if flow.ack_shift:
+            shift_ack(skb, flow.ack_shift)
+
+    # --- time and sides
+
+    def _pass_time(self, time_ns: int) -> None:
+        if self._base_ns is None:
+            self._base_ns, self._now_ns = time_ns - self.clock.now_ns, time_ns
+            return
+        gap_ns = time_ns - self._now_ns
+        if gap_ns <= 0:
+            if gap_ns:
+                self.report.warn("the capture's clock goes backwards")
+            return
+        if gap_ns > LONGEST_GAP_S * NS_PER_S:
+            self.report.warn(f"a silence of more than {LONGEST_GAP_S} s was shortened")
+            self.clock.advance(LONGEST_GAP_S)
+        else:
+            due_ns = self.clock.next_ns
+            if due_ns is None or due_ns > self.clock.now_ns + gap_ns:
+                self.clock.now_ns += gap_ns  # nothing happens in between
+            else:
+                self.clock.advance(gap_ns / NS_PER_S)
+        self._now_ns = time_ns
+
+    def _is_leaving(self, captured: Captured, skb: Skb) -> bool:
+        """Whether the port's own host sent this packet: by the capture, else by where its source address is."""
+        if captured.direction:
+            return captured.direction == "out"
+        key = (skb.family, skb.src)
+        found = self._sides.get(key)
+        if found is None:
+            if len(self._sides) >= SIDES_KEPT:
+                self._sides.clear()
+            found = self._sides[key] = self._is_behind(*key)
+        return found
+
+    def _is_behind(self, family: int, address: int) -> bool:
+        if self.netns.addresses.is_local(family, address):
+            return True
+        route = self.netns.routes.lookup(family, address)
+        return route is not None and route.kind == "unicast" and route.oif != self.port.interface
+
+    # --- what the model sends
+
+    def _leaving(self, packet: bytes) -> bool:
+        """A packet leaves the port: True takes it off the wire, as the capture plays whom it is for."""
+        try:
+            skb = Skb(packet)
+        except BadPacket:
+            return False
+        if not self.isolate and (skb.family, skb.dst) not in self._played:
+            return False
+        self.report.sent += 1
+        self.balance.got(packet, self._number)
+        key = FlowKey.of(skb)
+        flow = self.flows.live.get(key.answer())
+        if flow is not None:
+            flow.answers += 1
+            if skb.tcp_flags & (SYN | ACK) == SYN | ACK and is_whole_tcp(skb):
+                flow.model_isn = int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8])
+        if self.writer is not None:
+            self.writer.sent(packet)
+        return True
+
+    # --- the end
+
+    def finish(self) -> Replay:
+        """The capture is over: the report, with what was recorded and not sent when the capture shows both ways."""
+        self.flows.finish()
+        if self.balance.recorded:
+            for difference in self.balance.differences():
+                self.report.differ(difference)
+        return self.report
+
+
+def run(
+    packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None
+) -> None:
+    """Replay packets into one cluster, and the same into others, whose ends are compared with the first's."""
+    from fakecluster.replay.matching import Difference
+
+    others = tuple(others)
+    first.writer = writer
+    with ExitStack() as stack:
+        for one in (first, *others):
+            stack.enter_context(one.attached())
+        take = first.take
+        for captured in packets:
+            fate = take(captured)
+            for other in others:
+                theirs = other.take(captured)
+                if theirs != fate and not _same(fate, theirs):
+                    first.report.differ(Difference(first.report.packets, "another end", str(fate), str(theirs)))
+
+
+def _same(one: Fate | None, other: Fate | None) -> bool:
+    """Two ends are the same when the same kind of host got the packet on the same port, or it ended in the same place.
+
+    Which of several endpoints got it is chance, and differs between two clusters.
+    """
+    if one is None or other is None or one.what != "delivered" or other.what != "delivered":
+        return one is other or (one is not None and other is not None and one[:2] == other[:2])
+    return _kind_and_port(one) == _kind_and_port(other)
+
+
+def _kind_and_port(fate: Fate) -> tuple[str, str]:
+    return fate.namespace.partition("/")[0], fate.where.partition(" ")[2]
