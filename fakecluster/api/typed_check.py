@@ -10,6 +10,9 @@ from fakecluster.api.go_values import go_map_text, go_quote
 from fakecluster.api.type_tree import DEDUCED, LIST, SCALAR, STRUCT, TypeNode
 from fakecluster.api.typed import KeyProblem, item_element
 
+#: A struct that takes other fields than its own.
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+
 
 def typed_problems(node: TypeNode, value: Any, place: str) -> Iterator[str]:
     """Everything that does not fit, each with its path: unknown fields, wrong types, repeated keys."""
@@ -29,7 +32,7 @@ def typed_problems(node: TypeNode, value: Any, place: str) -> Iterator[str]:
     else:
         for key, item in value.items():
             below = f"{place}.{key}"
-            if node.kind == STRUCT and not node.declares(key):
+            if node.kind == STRUCT and not node.declares(key) and not node.source.get(PRESERVE):
                 yield f"{below}: field not declared in schema"
             else:
                 yield from typed_problems(node.field(key), item, below)
