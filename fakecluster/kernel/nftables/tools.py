@@ -18,6 +18,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.nftables import listing
 from fakecluster.kernel.nftables.ruleset import Nftables
 from fakecluster.kernel.nftables.state import Table
+from fakecluster.rules.loading import uncollected
 from fakecluster.rules.nft import json_listing, json_reading
 from fakecluster.rules.nft.errors import NftError
 from fakecluster.rules.nft.objects import Command
@@ -57,12 +58,14 @@ def run(netns: Netns, argv: Sequence[str], stdin: str) -> str:
         return VERSION
     text, source = _text(call, stdin)
     ruleset: Nftables = netns.nftables
+    read_json = "j" in call.switches and text.lstrip().startswith("{")
     try:
-        if "j" in call.switches and text.lstrip().startswith("{"):
-            commands = json_reading.commands(text, known=ruleset)
-        else:
-            commands = parse(text, known=ruleset, source=source)
-        return _carry_out(ruleset, commands, call)
+        with uncollected():
+            if read_json:
+                commands = json_reading.commands(text, known=ruleset)
+            else:
+                commands = parse(text, known=ruleset, source=source)
+            return _carry_out(ruleset, commands, call)
     except NftError as error:
         raise CommandError(("nft", *argv[1:]), 1, str(error)) from None
 

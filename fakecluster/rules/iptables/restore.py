@@ -6,7 +6,6 @@ not know is reported before a chain that does not exist.
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,6 +18,7 @@ from fakecluster.rules.iptables.ruleset import BUILT_IN
 from fakecluster.rules.iptables.shapes import glance
 from fakecluster.rules.iptables.tables import Change, Tables
 from fakecluster.rules.iptables.words import split
+from fakecluster.rules.loading import uncollected
 
 #: iptables-restore reads lines into a buffer of this size; what is longer would be read as another line.
 LINE_LIMIT = 10239
@@ -164,13 +164,8 @@ def restore(tables: Tables, text: str, *, flush: bool = True, counters: bool = F
 
     Raises `RuleProblem` with iptables' words and the line; the table at fault keeps its old content.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # a load makes hundreds of thousands of objects, none of them garbage
-    try:
+    with uncollected():
         _Restore(tables, flush=flush, counters=counters, only=only).run(text)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def parse(text: str, *, family: int = 4, backend: str = "nft") -> Tables:
