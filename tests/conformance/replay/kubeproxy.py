@@ -23,9 +23,8 @@ Json = dict[str, Any]
 #: Virtual time that a step waits for its syncs, besides minSyncPeriod.
 SETTLE_S = 0.05
 #: Virtual time between two steps, by mode: the recorder dumped and probed for longer than nftables' emptied chains and
-#: short affinity live. Recordings with conntrack listings tell the time themselves: their steps were short.
+#: short affinity live. Recordings with conntrack listings tell the time themselves.
 BETWEEN_STEPS_S = {"nftables": 2.5}
-SHORT_STEP_S: dict[str, float] = {}
 
 
 def replay(recording: Recording) -> Iterator[Difference]:
@@ -46,7 +45,7 @@ class Scenario:
         self.data = data
         self.clock = Clock()
         tells_time = any("conntrack" in step for step in data["steps"])
-        self.between_steps_s = (SHORT_STEP_S if tells_time else BETWEEN_STEPS_S).get(data["mode"], 0.0)
+        self.between_steps_s = 0.0 if tells_time else BETWEEN_STEPS_S.get(data["mode"], 0.0)
         self.node = Node(data["topology"], self.clock)
         self.objects = Objects()
         self.proxy: KubeProxy | None = None

@@ -21,6 +21,7 @@ from replay.kubeproxy_ipvs_packets import IpvsProbe, lists_from_packets
 from replay.kubeproxy_ipvs_rules import AfterPackets, rule_differences, server_lists
 from replay.kubeproxy_ipvs_time import Expiries
 from replay.kubeproxy_node import Node
+from replay.kubeproxy_state import listing_differences
 from replay.result import Difference, Recording
 
 #: A step's changes were made this long before its dump; kube-proxy was started earlier.
@@ -80,6 +81,7 @@ class IpvsScenario(Scenario):
         self.order = RecordedOrder(self.node)
         self.expiries = Expiries(self.node)
         self.choices = self.order
+        self.failure = ""
         self.ordered = self.data.get("ipvsadmOrder") == "kernel"
         conntrack_max = self.data["steps"][0]["rules"]["sysctls"]["net/netfilter/nf_conntrack_max"]
         self.node.run(["sysctl", "-w", f"net.netfilter.nf_conntrack_max={conntrack_max}"])  # by the machine's memory
@@ -99,7 +101,7 @@ class IpvsScenario(Scenario):
             key, _, value = operation.removeprefix("sysctl ").partition("=")
             self.node.run(["sysctl", "-w", f"net.{key.removeprefix('net/').replace('/', '.')}={value}"])
         elif operation.startswith(_NOT_READY):
-            if self.failure not in operation:
+            if not self.failure or self.failure not in operation:
                 raise AssertionError(f"kube-proxy said {self.failure!r}")
         elif operation.startswith("node process listens on "):
             where, _, protocol = operation.removeprefix("node process listens on ").partition("/")
@@ -148,6 +150,7 @@ class IpvsScenario(Scenario):
         if self.proxy is not None and self.proxy.config.mode != "ipvs":
             yield from super()._packets(step)  # where chance chooses
             return
+        yield from self._named(step, self._conntrack_differences(step, before=True))
         state = AfterPackets(step, self.node, self.expiries, ordered=self.ordered)
         for probe in step.get("packets", ()):
             self._until(probe.get("t", 0.0))
@@ -156,3 +159,10 @@ class IpvsScenario(Scenario):
                 yield Difference(f"{step['step']}: {probe['name']}", text)
             state.look()
         yield from self._named(step, state.differences())
+        yield from self._named(step, self._conntrack_differences(step, before=False))
+
+    def _conntrack_differences(self, step: Json, *, before: bool) -> Iterator[str]:
+        """Listings made right after the sync, or after the packets; the time is known."""
+        for listing in step.get("conntrack", ()):
+            if before == ("after sync" in listing["when"]):
+                yield from listing_differences(listing, self.node)

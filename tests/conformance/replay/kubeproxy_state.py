@@ -195,14 +195,21 @@ class ConntrackListings:
         want = {entry: left for entry, left, _ in map(parse_entry, listing["entries"])}
         now_s = node.clock.now_s
         node.clock.advance(self._time_s(want, now_s) - now_s)
-        text = node.run(["conntrack", "-L", "-o", "extended"])
-        have = {entry: left for entry, left, _ in map(parse_entry, text.splitlines())}
-        for entry, left in want.items():
-            if entry not in have and left > _NEARLY_OVER_S:
-                yield f"conntrack {listing['when']}: missing {_text(entry)}"
-        for entry, left in have.items():
-            if entry not in want and left > _NEARLY_OVER_S:
-                yield f"conntrack {listing['when']}: too much {_text(entry)}"
+        yield from listing_differences(listing, node)
+
+
+def listing_differences(listing: Json, node: Node) -> Iterator[str]:
+    """Entries that only one of the two has, but for those whose time is nearly over."""
+    text = node.run(["conntrack", "-L", "-o", "extended"])
+    want, have = (
+        {entry: left for entry, left, _ in map(parse_entry, lines)} for lines in (listing["entries"], text.splitlines())
+    )
+    for entry, left in want.items():
+        if entry not in have and left > _NEARLY_OVER_S:
+            yield f"conntrack {listing['when']}: missing {_text(entry)}"
+    for entry, left in have.items():
+        if entry not in want and left > _NEARLY_OVER_S:
+            yield f"conntrack {listing['when']}: too much {_text(entry)}"
 
 
 def _text(entry: Entry) -> str:
