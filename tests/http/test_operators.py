@@ -92,7 +92,7 @@ def test_a_kopf_operator_makes_a_deployment_and_a_service_that_answers(
     def login(**options: Any) -> Any:
         return kopf.login_with_kubeconfig(**options)
 
-    @kopf.on.create(GROUP, "v1", PLURAL, registry=registry)  # type: ignore[untyped-decorator]
+    @kopf.on.create(GROUP, "v1", PLURAL, id="create", registry=registry)  # type: ignore[untyped-decorator]
     def create(spec: Any, name: str, namespace: str, **options: Any) -> dict[str, str]:
         api = shop.clients.kubernetes()
         client.AppsV1Api(api).create_namespaced_deployment(namespace, deployment_of(name, spec["replicas"]))
