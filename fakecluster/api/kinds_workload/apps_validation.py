@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-from fakecluster.api.kinds_workload.field_checks import Errors, nonnegative, one_of
+from fakecluster.api import names
+from fakecluster.api.kinds_workload.field_checks import Errors, named, nonnegative
 from fakecluster.api.kinds_workload.internal_types import internal, printed_selector
 from fakecluster.api.kinds_workload.template_validation import (
     always_restarted,
@@ -16,8 +18,9 @@ from fakecluster.api.kinds_workload.template_validation import (
     validate_selector,
     validate_template,
 )
+from fakecluster.api.kinds_workload.volume_validation import claim_spec
 from fakecluster.api.label_rules import validate_label_selector, validate_labels
-from fakecluster.api.selectors import from_label_selector
+from fakecluster.api.selectors import Selector, SelectorError, from_label_selector
 from fakecluster.api.strategy import forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -41,8 +44,7 @@ def validate_deployment(obj: Json) -> Errors:
     spec = obj["spec"]
     errors = nonnegative("spec.replicas", spec.get("replicas"))
     selector, found = validate_selector(spec.get("selector"), "deployment")
-    errors += found + matches_template(selector, spec["template"])
-    errors += validate_template(spec["template"], "spec.template") + always_restarted(spec["template"], "ReplicaSet")
+    errors += found + _replica_template(spec["template"], selector)
     errors += _deployment_strategy(spec["strategy"], "spec.strategy")
     errors += nonnegative("spec.minReadySeconds", spec.get("minReadySeconds"))
     errors += nonnegative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
@@ -87,10 +89,15 @@ def validate_replicaset(obj: Json) -> Errors:
     errors = nonnegative("spec.replicas", spec.get("replicas"))
     errors += nonnegative("spec.minReadySeconds", spec.get("minReadySeconds"))
     selector, found = validate_selector(spec.get("selector"), "deployment")
-    errors += found + matches_template(selector, spec["template"])
-    return (
-        errors + validate_template(spec["template"], "spec.template") + always_restarted(spec["template"], "ReplicaSet")
-    )
+    return errors + found + _replica_template(spec["template"], selector)
+
+
+def _replica_template(template: Json, selector: Selector | None) -> Errors:
+    """Not looked at where the selector cannot be understood."""
+    if selector is None:
+        return []
+    errors = matches_template(selector, template) + validate_template(template, "spec.template")
+    return errors + always_restarted(template, "ReplicaSet")
 
 
 def validate_replicaset_update(new: Json, old: Json) -> Errors:
@@ -100,8 +107,15 @@ def validate_replicaset_update(new: Json, old: Json) -> Errors:
 
 
 def validate_statefulset(obj: Json) -> Errors:
-    """The Pod spec itself is not looked at: its volumes only come to be with the claims (as in the real server)."""
-    spec, template = obj["spec"], obj["spec"]["template"]
+    spec, name = obj["spec"], obj["spec"].get("serviceName")
+    errors = named("spec.serviceName", name, names.dns_label) if name else []
+    claims: Errors = []
+    for number, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        claims += claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{number}].spec")
+    return _statefulset_head(spec) + claims + _statefulset_counts(spec) + errors + _statefulset_template(spec)
+
+
+def _statefulset_head(spec: Json) -> Errors:
     errors: Errors = []
     policy = spec.get("podManagementPolicy")
     if policy not in ("OrderedReady", "Parallel"):
@@ -109,15 +123,37 @@ def validate_statefulset(obj: Json) -> Errors:
         errors.append(invalid("spec.podManagementPolicy", policy, why))
     errors += _statefulset_strategy(spec["updateStrategy"], "spec.updateStrategy")
     for moment in ("whenDeleted", "whenScaled"):
-        field = f"spec.persistentVolumeClaimRetentionPolicy.{moment}"
-        errors += one_of(field, spec["persistentVolumeClaimRetentionPolicy"].get(moment), ("Delete", "Retain"))
-    errors += nonnegative("spec.replicas", spec.get("replicas"))
+        field, policies = f"spec.persistentVolumeClaimRetentionPolicy.{moment}", ("Retain", "Delete")
+        policy = spec["persistentVolumeClaimRetentionPolicy"].get(moment, "")
+        if policy not in policies:
+            errors.append(not_supported(field, policy, policies))
+    return errors
+
+
+def _statefulset_counts(spec: Json) -> Errors:
+    errors = nonnegative("spec.replicas", spec.get("replicas"))
     errors += nonnegative("spec.minReadySeconds", spec.get("minReadySeconds"))
-    errors += nonnegative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
-    selector, found = validate_selector(spec.get("selector"), "statefulset")
-    errors += found + matches_template(selector, template)
-    errors += validate_labels((template.get("metadata") or {}).get("labels"), "spec.template.labels")
+    return errors + nonnegative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
+
+
+def _statefulset_template(spec: Json, *, checked: bool = True) -> Errors:
+    """The template as its Pods will have it (volumes of the claims, names of their own), where it is `checked`."""
+    template = spec["template"]
+    selector, errors = validate_selector(spec.get("selector"), "statefulset", problem="")
+    if selector is not None:
+        errors += matches_template(selector, template)
+        if checked:
+            errors += validate_template(_with_claims(template, spec), "spec.template")
+        errors += validate_labels((template.get("metadata") or {}).get("labels"), "spec.template.labels")
     return errors + always_restarted(template, "StatefulSet")
+
+
+def _with_claims(template: Json, spec: Json) -> Json:
+    claims = [(claim.get("metadata") or {}).get("name", "") for claim in spec.get("volumeClaimTemplates") or ()]
+    kept = [volume for volume in template["spec"].get("volumes") or () if volume.get("name") not in claims]
+    made = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
+    own = {key: value for key, value in template["spec"].items() if key not in ("hostname", "subdomain")}
+    return {**template, "spec": {**own, "volumes": [*made, *kept]}}
 
 
 def _statefulset_strategy(strategy: Json, field: str) -> Errors:
@@ -130,7 +166,8 @@ def _statefulset_strategy(strategy: Json, field: str) -> Errors:
             else [invalid(f"{field}.rollingUpdate", internal(rolling, "RollingUpdateStatefulSetStrategy"), why)]
         )
     if kind != "RollingUpdate":
-        return [invalid(field, {"Type": kind, "RollingUpdate": None}, "must be 'RollingUpdate' or 'OnDelete'")]
+        shown = rolling and internal(rolling, "RollingUpdateStatefulSetStrategy")
+        return [invalid(field, {"Type": kind, "RollingUpdate": shown}, "must be 'RollingUpdate' or 'OnDelete'")]
     rolling = rolling or {}
     errors = nonnegative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
     unavailable = rolling.get("maxUnavailable")
@@ -144,7 +181,12 @@ def _statefulset_strategy(strategy: Json, field: str) -> Errors:
 
 
 def validate_statefulset_update(new: Json, old: Json) -> Errors:
-    errors = validate_statefulset(new)
+    """What was accepted once may stay: names of Services, claims, and a template that was wrong before."""
+    checked = not (
+        _statefulset_head(old["spec"]) + _statefulset_counts(old["spec"]) + _statefulset_template(old["spec"])
+    )
+    errors = _statefulset_head(new["spec"]) + _statefulset_counts(new["spec"])
+    errors += _statefulset_template(new["spec"], checked=checked)
     frozen = [{key: value for key, value in obj["spec"].items() if key not in _STATEFULSET_FREE} for obj in (new, old)]
     if frozen[0] != frozen[1]:
         errors.append(forbidden("spec", _STATEFULSET_FROZEN))
@@ -154,7 +196,7 @@ def validate_statefulset_update(new: Json, old: Json) -> Errors:
 def validate_daemonset(obj: Json) -> Errors:
     spec, template, selector = obj["spec"], obj["spec"]["template"], obj["spec"].get("selector")
     errors = validate_label_selector(selector, "spec.selector")
-    if not errors:
+    with contextlib.suppress(SelectorError):  # what is wrong has been said
         errors += matches_template(from_label_selector(selector), template)
     if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
         errors.append(invalid("spec.selector", printed_selector(selector), "empty selector is invalid for daemonset"))
@@ -169,7 +211,8 @@ def _daemonset_strategy(strategy: Json, field: str) -> Errors:
     if kind == "OnDelete":
         return []
     if kind != "RollingUpdate":
-        return [not_supported(f"{field}.type", kind, ("OnDelete", "RollingUpdate"))]
+        value = {"Type": kind, "RollingUpdate": rolling and _go_rolling(rolling)}
+        return [not_supported(field, value, ("RollingUpdate", "OnDelete"))]
     if rolling is None:
         return [required(f"{field}.rollingUpdate")]
     unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
@@ -185,9 +228,8 @@ def _daemonset_strategy(strategy: Json, field: str) -> Errors:
 
 
 def validate_daemonset_update(new: Json, old: Json) -> Errors:
-    return validate_daemonset(new) + immutable(
-        "spec.selector", new["spec"].get("selector"), old["spec"].get("selector"), printed_selector
-    )
+    errors = immutable("spec.selector", new["spec"].get("selector"), old["spec"].get("selector"), printed_selector)
+    return errors + validate_daemonset(new)
 
 
 _COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")

@@ -11,7 +11,7 @@ from fakecluster.api.kinds_workload.internal_types import by_key, printed_select
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_spec
 from fakecluster.api.label_rules import validate_label_selector, validate_labels
-from fakecluster.api.selectors import Selector, SelectorError, from_label_selector
+from fakecluster.api.selectors import NOTHING, Selector, SelectorError, from_label_selector
 from fakecluster.api.strategy import forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -39,24 +39,27 @@ def validate_template(template: Json, field: str) -> Errors:
 
 
 def validate_selector(
-    selector: Json | None, kind: str, *, field: str = "spec.selector"
+    selector: Json | None, kind: str, *, field: str = "spec.selector", problem: str = "invalid label selector"
 ) -> tuple[Selector | None, Errors]:
-    """The selector of a workload, and what is wrong with it: it must be there and must not select everything."""
+    """The selector of a workload (none: nothing matches), and what is wrong with it: it may not select everything.
+
+    The selector is None where it cannot be understood; `problem` is what the error says then.
+    """
     if selector is None:
-        return None, [required(field)]
+        return NOTHING, [required(field)]
     errors = validate_label_selector(selector, field)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         errors.append(invalid(field, printed_selector(selector), f"empty selector is invalid for {kind}"))
     try:
         return from_label_selector(selector), errors
     except SelectorError:
-        return None, [*errors, invalid(field, printed_selector(selector), "invalid label selector")]
+        return None, [*errors, invalid(field, printed_selector(selector), problem)]
 
 
-def matches_template(selector: Selector | None, template: Json, field: str = "spec.template") -> Errors:
+def matches_template(selector: Selector, template: Json, field: str = "spec.template") -> Errors:
     """A workload whose selector misses its own Pods would make new ones for ever."""
     labels = (template.get("metadata") or {}).get("labels")
-    if selector is None or not selector.requirements or selector.matches(labels or {}):
+    if selector.matches(labels or {}):
         return []
     return [invalid(f"{field}.metadata.labels", labels and by_key(labels), NO_MATCH)]
 

@@ -252,3 +252,24 @@ def test_label_keys_are_merged_into_the_selectors_of_a_new_pod(client: Client) -
     (stored,) = made["spec"]["topologySpreadConstraints"]
     assert stored["labelSelector"]["matchExpressions"] == [{"key": "hash", "operator": "In", "values": ["1"]}]
     assert "matchExpressions" not in constraint["labelSelector"]
+
+
+def test_without_a_selector_nothing_matches(client: Client) -> None:
+    unmatched = 'spec.template.metadata.labels: Invalid value: {"app":"x"}: `selector` does not match template `labels`'
+    assert refused(client, "deployments.apps", workload(selector=None)) == ["spec.selector: Required value", unmatched]
+    assert refused(client, "daemonsets.apps", workload(selector=None)) == [unmatched]
+
+
+def test_the_template_of_a_statefulset_is_checked_with_its_claims(client: Client) -> None:
+    mount = {"name": "data", "mountPath": "/data"}
+    template = {**TEMPLATE, "spec": {"containers": [{"name": "c", "image": "i", "volumeMounts": [mount]}]}}
+    claim_spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"metadata": {"name": "data"}, "spec": claim_spec}
+    missing = 'spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"'
+    assert refused(client, "statefulsets.apps", workload(template=template)) == [missing]
+    made = client.create("statefulsets.apps", workload(template=template, volumeClaimTemplates=[claim]))
+    assert made["spec"]["volumeClaimTemplates"][0]["spec"]["volumeMode"] == "Filesystem"
+    small = {**claim, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    assert refused(client, "statefulsets.apps", workload(template=template, volumeClaimTemplates=[small])) == [
+        "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value"
+    ]
