@@ -52,7 +52,7 @@ def apply(
 def apply_one(client: Client, manifest: Manifest, namespace: str) -> Applied:
     """Create or change one object. Raises `ManifestError`."""
     obj = manifest.object
-    resource = _resource(client, manifest)
+    resource = resource_of(client, manifest)
     meta = obj.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
         if isinstance(meta, dict) and isinstance(meta.get("generateName"), str):
@@ -65,7 +65,7 @@ def apply_one(client: Client, manifest: Manifest, namespace: str) -> Applied:
             resource.key, meta["name"], obj, space, kind="apply", field_manager=FIELD_MANAGER, force=True
         )
     except ApiError as refused:
-        raise _refusal(manifest, refused) from None
+        raise refusal(manifest, refused) from None
     if before is None:
         action = "created"
     else:
@@ -78,11 +78,11 @@ def _create(client: Client, resource: Resource, manifest: Manifest, namespace: s
     try:
         obj = client.create(resource.key, manifest.object, namespace if resource.namespaced else "")
     except ApiError as refused:
-        raise _refusal(manifest, refused) from None
+        raise refusal(manifest, refused) from None
     return Applied(resource.key, namespace, obj["metadata"]["name"], "created", obj, manifest.object)
 
 
-def _resource(client: Client, manifest: Manifest) -> Resource:
+def resource_of(client: Client, manifest: Manifest) -> Resource:
     api_version, kind = manifest.object["apiVersion"], manifest.object["kind"]
     resource = client.server.registry.by_kind(api_version, kind)
     if resource is None:
@@ -90,7 +90,7 @@ def _resource(client: Client, manifest: Manifest) -> Resource:
     return resource
 
 
-def _refusal(manifest: Manifest, refused: ApiError) -> ManifestError:
+def refusal(manifest: Manifest, refused: ApiError) -> ManifestError:
     """The server's words, placed: file, document, and the field when there is just one cause."""
     causes = (refused.status.get("details") or {}).get("causes") or []
     fields = [cause["field"] for cause in causes if cause.get("field")]

@@ -17,6 +17,7 @@ from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import template
 from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.hosts import host_of
+from fakecluster.cluster.loading import load
 from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
@@ -151,6 +152,16 @@ class Cluster:
         finally:
             if settle:
                 self.settle()
+        return done
+
+    def load(self, source: str | Path | Mapping[str, Any] | list[Any], *, namespace: str = "default") -> list[Applied]:
+        """Take in a real cluster's state (`kubectl get ... -o yaml`): status kept, controllers carry on from there.
+
+        Nodes that do not exist are added. Raises `ManifestError` for the first object that is refused.
+        """
+        with self.guard:
+            done = load(self.parts, source, namespace=namespace)
+        self.settle()
         return done
 
     def manifest(self) -> str:

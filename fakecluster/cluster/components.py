@@ -12,7 +12,7 @@ from fakecluster.api.server import ApiServer
 from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
-from fakecluster.cni import AddressPlan, Runtime
+from fakecluster.cni import AddressPlan, NodeAddresses, Runtime
 from fakecluster.cni.nodes import add_outside, namespace_of_node
 from fakecluster.controllers.kubelet import Kubelet
 from fakecluster.controllers.manager import Manager
@@ -90,9 +90,9 @@ class Components:
             for resource, obj in node_local_dns.objects():
                 self.client.create(resource, obj)
 
-    def add_node(self, node: NodeSpec) -> None:
-        """One more node, registered and Ready, with its kubelet and kube-proxy."""
-        own = self.runtime.add_node(node.name)
+    def add_node(self, node: NodeSpec, own: NodeAddresses | None = None) -> None:
+        """One more node, registered and Ready, with its kubelet and kube-proxy; `own` are addresses that it keeps."""
+        own = self.runtime.add_node(node.name, own)
         kubelet = Client(self.server, user=f"system:node:{node.name}", agent="kubelet")
         created = kubelet.create("nodes", system.node_object(node, own))
         status = system.node_status(node, own, self.clock, timestamp(self.clock))

@@ -70,16 +70,24 @@ class Runtime:
 
     # --- nodes
 
-    def add_node(self, name: str) -> NodeAddresses:
-        """A namespace for one more node, joined to the others."""
-        own = self.plan.node(self._next_node)
-        self._next_node += 1
+    def add_node(self, name: str, own: NodeAddresses | None = None) -> NodeAddresses:
+        """A namespace for one more node, joined to the others; `own` are addresses that it has already."""
+        own = own or self._free_addresses()
         nodes.add_node(self.network, self.plan, name, own)
         self.nodes[name] = own
         for family, cidr in zip(self.plan.families, own.pod_cidrs, strict=True):
             self._pools[name, family] = HostLocal(ip_network(cidr))
         nodes.join(self.network, self.nodes, name)
         return own
+
+    def _free_addresses(self) -> NodeAddresses:
+        """The next addresses of the plan that no node has."""
+        taken = {text for node in self.nodes.values() for text in (*node.ips, *node.pod_cidrs)}
+        while True:
+            own = self.plan.node(self._next_node)
+            self._next_node += 1
+            if taken.isdisjoint((*own.ips, *own.pod_cidrs)):
+                return own
 
     def remove_node(self, name: str) -> None:
         """The node is gone, with everything that ran on it."""
@@ -104,7 +112,7 @@ class Runtime:
             self.sandboxes[uid] = Sandbox(namespace_of_node(node), node, ips, host_network=True)
             return list(ips)
         namespace = namespace_of_pod(metadata["namespace"], metadata["name"])
-        addresses = [self._pools[node, family].allocate(uid) for family in self.plan.families]
+        addresses = self._addresses_for(node, pod)
         netns = self.network.add(namespace)
         self._next_veth += 1
         veth = f"veth{self._next_veth:08x}"
@@ -113,6 +121,17 @@ class Runtime:
         self.sandboxes[uid] = Sandbox(namespace, node, tuple(addresses))
         hostports.add(self.network.namespaces[namespace_of_node(node)], pod, addresses)
         return addresses
+
+    def _addresses_for(self, node: str, pod: JsonObject) -> list[str]:
+        """New addresses of the node's ranges; a Pod that comes with some (from a dump) keeps those that are free."""
+        uid = pod["metadata"]["uid"]
+        had = {family_of(entry["ip"]): entry["ip"] for entry in (pod.get("status") or {}).get("podIPs") or ()}
+        found = []
+        for family in self.plan.families:
+            pool = self._pools[node, family]
+            kept = had.get(family, "")
+            found.append(kept if kept and pool.reserve(kept, uid) else pool.allocate(uid))
+        return found
 
     def _address(self, netns: Netns, host: Netns, veth: str, node: str, addresses: list[str]) -> None:
         for family, address in zip(self.plan.families, addresses, strict=True):
