@@ -206,6 +206,18 @@ def test_a_client_port_that_is_used_again_reaches_the_same_server_while_ipvs_kno
     assert len(set(seen)) == 1
 
 
+def test_a_client_port_that_is_used_again_during_a_rollout_is_scheduled_anew() -> None:
+    cluster = _cluster("ipvs")
+    client, address = cluster.pod("client"), cluster.service("web").cluster_ip
+    syn = IP(dst=address) / TCP(sport=40000, dport=80, flags="S")
+    first = client.send(syn).delivered_to
+    assert first is not None
+    cluster.api.patch("pods", first.name, {"metadata": {"labels": {"app": "other"}}}, "default")
+    cluster.advance(3)
+    again = client.send(syn).delivered_to
+    assert {first.name, again.name} == {"web-1", "web-2"}
+
+
 @pytest.mark.parametrize(
     ("proxy", "reaches"), [("iptables", False), ("nftables", False), ("ipvs", True), ("userspace", True)]
 )
