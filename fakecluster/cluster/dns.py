@@ -123,7 +123,7 @@ class ClusterDns:
         config_map = config_map_of(pod, container)
         sandbox = self._runtime.sandboxes[uid]
         process = DnsProcess(
-            uid, sandbox.namespace, config_map, self._runtime.resolv_conf(pod), self._server(sandbox.ips)
+            uid, sandbox.namespace, config_map, self._runtime.resolv_conf(pod), self._server(sandbox.ips), self.log
         )
         try:
             self._load(process, self.corefiles.get(config_map, ""))
@@ -166,20 +166,17 @@ class ClusterDns:
         copy.index, copy.corefiles, copy.log = self.index.fork(), self.corefiles.copy(), self.log.copy()
         copy._inbox = api.inbox(TARGET)
         copy._bind(clock, choices, runtime)
-        copy.processes = self.copied_processes(clock, choices, copy.index)
+        copy.processes = copied(self.processes, clock, choices, copy.index, copy.log)
         adopt(runtime.network, copy.processes)
         for sock in listeners(runtime.network.namespaces[OUTSIDE]):
             if isinstance(sock.program, ZoneProgram):
                 sock.program = ZoneProgram(runtime.outside_dns)
         return copy
 
-    def copied_processes(self, clock: Clock, choices: Choices, index: DnsIndex) -> dict[str, DnsProcess]:
-        return {uid: one.fork(one.server.fork(clock, choices, index)) for uid, one in self.processes.items()}
-
     def stand_in(self, network: Network, clock: Clock, choices: Choices) -> StandIn:
         """The processes for a copy of the network alone, over the index as it is now."""
-        processes = self.copied_processes(clock, choices, self.index)
-        return StandIn.of(processes, network, clock)
+        processes = copied(self.processes, clock, choices, self.index, [])
+        return StandIn.of(processes, network, clock, self.index)
 
 
 @attrs.frozen(eq=False)
@@ -188,25 +185,31 @@ class StandIn:
 
     processes: Mapping[str, DnsProcess]
     network: Network
+    index: DnsIndex
 
     @classmethod
-    def of(cls, processes: Mapping[str, DnsProcess], network: Network, clock: Clock) -> StandIn:
-        made = cls(processes, network)
+    def of(cls, processes: Mapping[str, DnsProcess], network: Network, clock: Clock, index: DnsIndex) -> StandIn:
+        made = cls(processes, network, index)
         adopt(network, processes)
         clock.bind(dns_program.TARGET, made._timed_out)
         return made
 
     def stand_in(self, network: Network, clock: Clock, choices: Choices) -> StandIn:
-        copies = {
-            uid: one.fork(one.server.fork(clock, choices, one.server.index)) for uid, one in self.processes.items()
-        }
-        return StandIn.of(copies, network, clock)
+        copies = copied(self.processes, clock, choices, self.index, [])
+        return StandIn.of(copies, network, clock, self.index)
 
     def _timed_out(self, payload: tuple[str, int]) -> None:
         uid, number = payload
         process = self.processes.get(uid)
         if process is not None and process.namespace in self.network.namespaces:
             process.failed(self.network.namespaces[process.namespace], number)
+
+
+def copied(
+    processes: Mapping[str, DnsProcess], clock: Clock, choices: Choices, index: DnsIndex, log: list[str]
+) -> dict[str, DnsProcess]:
+    """Copies of processes that read `index` and write to `log`."""
+    return {uid: one.fork(one.server.fork(clock, choices, index), log) for uid, one in processes.items()}
 
 
 def check_ports(text: str) -> None:

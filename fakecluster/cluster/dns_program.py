@@ -15,6 +15,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
+import dns.rcode
 
 from fakecluster.apps import echo
 from fakecluster.discovery import wire
@@ -78,12 +79,14 @@ class DnsProcess:
     config_map: str
     resolv_conf: ResolvConf
     server: DnsServer
+    #: what all processes of the cluster write to
+    log: list[str] = attrs.field(factory=list, repr=False)
     transactions: dict[int, Transaction] = attrs.field(factory=dict)
     _last: int = 0
     _rounds: int = 0
 
-    def fork(self, server: DnsServer) -> DnsProcess:
-        return attrs.evolve(self, server=server, transactions=self.transactions.copy())
+    def fork(self, server: DnsServer, log: list[str]) -> DnsProcess:
+        return attrs.evolve(self, server=server, log=log, transactions=self.transactions.copy())
 
     # --- answering
 
@@ -101,6 +104,8 @@ class DnsProcess:
             self._ask(netns, self._waiting(transaction, waiting))
             return
         if response is not None:
+            if self.server.logs:
+                self.log.append(f"{self.namespace}: [INFO] {log_line(transaction, response)}")
             respond(netns, asker, response)
 
     def _waiting(self, transaction: Transaction, waiting: Waiting) -> Transaction:
@@ -212,6 +217,19 @@ class DnsProcess:
         if transaction.question is not None and transaction.upstreams is not None:
             key = Waiting(transaction.question, transaction.upstreams).key
             self._answer(netns, attrs.evolve(transaction, known={**transaction.known, key: answer}))
+
+
+def log_line(transaction: Transaction, response: bytes) -> str:
+    """What the log plugin says of a query: who asked what, and the code and size of the response."""
+    asker = transaction.asker
+    place = f"[{text_of(asker.remote[0])}]" if asker.family == 6 else text_of(asker.remote[0])
+    number = int.from_bytes(transaction.query[:2])
+    asked = wire.parse_query(transaction.query)
+    protocol = "tcp" if asker.tcp else "udp"
+    what = f"{asked.question.type} IN {asked.question.name}" if isinstance(asked, wire.Query) else "- - ."
+    code = dns.rcode.to_text(dns.rcode.Rcode(response[3] & 15))
+    query = f'"{what} {protocol} {len(transaction.query)}"'
+    return f"{place}:{asker.remote[1]} - {number} {query} {code} {len(response)}"
 
 
 def respond(netns: Netns, asker: Asker, response: bytes) -> None:

@@ -74,6 +74,7 @@ class Asked:
 class Lookup:
     """The end of a look-up: `status` NOERROR, NXDOMAIN, NODATA, SERVFAIL or TIMEOUT; `name` the one with answers.
 
+    BADNAME is the status of a name that cannot be asked for: an empty label, one over 63 bytes, over 255 in all.
     `queries` are all that were asked on the way, in order.
     """
 
@@ -135,10 +136,13 @@ def lookup(
 ) -> Steps:
     """Look a name up as getaddrinfo does: each candidate for every type, until one has records.
 
-    `choose` picks the first server under glibc's option rotate. Raises ValueError for an unknown flavour (glibc, musl).
+    `choose` picks the first server under glibc's option rotate. Raises ValueError for an unknown flavour (glibc, musl)
+    or record type.
     """
     if flavour not in FLAVOURS:
         raise ValueError(f"unknown resolver {flavour!r}: glibc or musl")
+    if unknown := [rtype for rtype in types if not wire.is_type(rtype)]:
+        raise ValueError(f"unknown record type {unknown[0]!r}")
     if flavour == "glibc" and "no-aaaa" in conf.options:
         types = tuple(rtype for rtype in types if rtype != "AAAA")
     servers = (conf.nameservers or ("127.0.0.1",))[:MAX_NAMESERVERS]
@@ -209,7 +213,7 @@ def _glibc(walk: Walk, name: str, types: tuple[str, ...]) -> Steps:
     statuses: list[str] = []
     silent = False
     for number, candidate in enumerate(candidates(name, walk.conf)):
-        if silent and candidate != f"{name}.":
+        if (silent and candidate != f"{name}.") or not wire.is_name(candidate):
             continue
         found = yield from _ask_in_turn(walk, candidate, types)
         records = [record for _, some in found for record in some]
@@ -217,12 +221,12 @@ def _glibc(walk: Walk, name: str, types: tuple[str, ...]) -> Steps:
             return walk.end("NOERROR", candidate, records)
         statuses.append(worst([status for status, _ in found]))
         silent = statuses[-1] == "TIMEOUT" and not (first_as_is and number == 0)
-    if first_as_is and statuses:
+    if first_as_is and statuses and wire.is_name(f"{name}."):
         return walk.end(statuses[0], f"{name}.")
     for status in ("NODATA", "SERVFAIL"):
         if status in statuses:
             return walk.end(status)
-    return walk.end(statuses[-1] if statuses else "NXDOMAIN")
+    return walk.end(statuses[-1] if statuses else "BADNAME")
 
 
 def _ask_in_turn(walk: Walk, name: str, types: tuple[str, ...]) -> Question:
@@ -245,6 +249,8 @@ def _ask_in_turn(walk: Walk, name: str, types: tuple[str, ...]) -> Question:
 
 def _musl(walk: Walk, name: str, types: tuple[str, ...]) -> Steps:
     for candidate in candidates(name, walk.conf, "musl"):
+        if not wire.is_name(candidate):
+            continue
         found = yield from _ask_all(walk, candidate, types)
         records = [record for _, some in found for record in some]
         statuses = [status for status, _ in found]
@@ -252,7 +258,7 @@ def _musl(walk: Walk, name: str, types: tuple[str, ...]) -> Steps:
             return walk.end("NOERROR", candidate, records)
         if "NXDOMAIN" not in statuses or {"SERVFAIL", "TIMEOUT"} & set(statuses):
             return walk.end(worst(statuses), candidate)
-    return walk.end("NXDOMAIN")
+    return walk.end("NXDOMAIN" if walk.asked else "BADNAME")
 
 
 def _ask_all(walk: Walk, name: str, types: tuple[str, ...]) -> Question:

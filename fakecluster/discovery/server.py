@@ -114,6 +114,11 @@ class DnsServer:
         """Whether the reload plugin watches the Corefile."""
         return any(directive.name == "reload" for block in self.blocks for directive in block.directives)
 
+    @property
+    def logs(self) -> bool:
+        """Whether the log plugin writes a line about every query."""
+        return any(directive.name == "log" for block in self.blocks for directive in block.directives)
+
     def on_change(self, obj: Mapping[str, Any], *, deleted: bool = False) -> None:
         """Take in one API object as it is now (or was, when deleted)."""
         self.index.apply(obj["kind"], obj, deleted=deleted)

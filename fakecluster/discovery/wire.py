@@ -214,6 +214,24 @@ def _records(section: Sequence[dns.rrset.RRset]) -> tuple[Record, ...]:
     )
 
 
+def is_name(text: str) -> bool:
+    """Whether text is a name that a message can hold."""
+    try:
+        name_of(text)
+    except (dns.exception.DNSException, ValueError):
+        return False
+    return True
+
+
+def is_type(text: str) -> bool:
+    """Whether text names a record type."""
+    try:
+        dns.rdatatype.from_text(text)
+    except (dns.exception.DNSException, ValueError):
+        return False
+    return True
+
+
 def make_query(name: str, rdtype: str, *, message_id: int, edns_size: int | None = None) -> bytes:
     """The bytes of a plain recursive query."""
     message = dns.message.make_query(name, rdtype, use_edns=0 if edns_size else -1, payload=edns_size or MIN_UDP_SIZE)

@@ -230,6 +230,23 @@ def test_pods_that_start_with_a_wrong_corefile_do_not_run() -> None:
     assert any("Unknown directive 'bogus'" in line for line in cluster.dns.log)
 
 
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_the_log_plugin_tells_of_every_query(family: str) -> None:
+    text = DEFAULT_COREFILE.replace("    errors\n", "    errors\n    log\n")
+    cluster = cluster_with(WEB if family == "ipv4" else service("web"), corefile(text), ip_family=family)
+    cluster.dns.log.clear()
+    cluster.pod("client").lookup("web.ns", types=("A",))
+    words = [line.split() for line in cluster.dns.log]
+    assert [line[5:11] for line in words] == [
+        ['"A', "IN", "web.ns.default.svc.cluster.local.", "udp", '50"', "NXDOMAIN"],
+        ['"A', "IN", "web.ns.svc.cluster.local.", "udp", '42"', "NXDOMAIN"],
+        ['"A', "IN", "web.ns.cluster.local.", "udp", '38"', "NXDOMAIN"],
+        ['"A', "IN", "web.ns.", "udp", '24"', "NXDOMAIN"],
+    ]
+    client = cluster.pod("client").ip
+    assert all(line[2].startswith(f"[{client}]:" if family == "ipv6" else f"{client}:") for line in words)
+
+
 # --- time
 
 

@@ -269,6 +269,22 @@ def test_a_look_up_reads_as_a_list_of_queries() -> None:
     ]
 
 
+@pytest.mark.parametrize("flavour", ["glibc", "musl"])
+def test_names_that_no_message_can_hold_are_not_asked_for(flavour: str) -> None:
+    ids = iter(range(9))
+    with pytest.raises(StopIteration) as end:
+        next(lookup("a..b", CLUSTER, lambda: next(ids), flavour=flavour))
+    assert (end.value.value.status, end.value.value.queries) == ("BADNAME", ())
+    long = ".".join(["x" * 62] * 4)  # fits alone, but not with a search domain behind it
+    found, _ = run(long, CLUSTER, lambda one: "192.0.2.1", flavour=flavour)
+    assert [query.name for query in found.queries] == [f"{long}."]
+
+
+def test_an_unknown_record_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="'BOGUS'"):
+        run("web", CLUSTER, lambda one: None, types=("BOGUS",))
+
+
 def test_an_unknown_flavour_is_refused() -> None:
     with pytest.raises(ValueError, match="glibc or musl"):
         run("web", CLUSTER, lambda one: None, flavour="bionic")
