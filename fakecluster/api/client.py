@@ -16,6 +16,7 @@ from fakecluster.api.server import ApiServer
 from fakecluster.api.status import ApiError, JsonObject
 from fakecluster.api.strategic import strategic_patch
 from fakecluster.api.strategy import Request
+from fakecluster.api.watching import Watch
 
 __all__ = ["ApiError", "Client"]
 
@@ -46,6 +47,10 @@ class Client:
             matches = reads.matcher(found, label_selector, field_selector)
             return [obj for obj in objects if matches(obj)]
         return objects
+
+    def watch(self, resource: str, namespace: str = "", *, label_selector: str = "", field_selector: str = "") -> Watch:
+        """A stream of changes; the objects that exist are its first events. Read it with `take`."""
+        return Watch(self.server, self._resource(resource), namespace, label_selector, field_selector)
 
     def create(self, resource: str, obj: JsonObject, namespace: str = "", *, dry_run: bool = False) -> JsonObject:
         """Store a new object and return it as the server keeps it."""
