@@ -92,3 +92,8 @@ def test_garbage_is_refused_not_crashed_on(text: str) -> None:
             parse(garbage)
         except (NftError, Unsupported):
             continue
+
+
+def test_nesting_without_end_is_refused() -> None:
+    with pytest.raises(NftError, match="memory exhausted"):
+        parse("add rule ip t c meta mark " + "(" * 20_000 + "\n")

@@ -30,6 +30,8 @@ def as_text(text: str) -> str:
         lines += [line for entry in entries for line in _elements_of(entry)]
     except json.JSONDecodeError as wrong:
         raise _problem(f"Parsing JSON failed: {wrong.msg}", text) from None
+    except RecursionError:
+        raise _problem("JSON is nested too deeply", text) from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as wrong:
         raise _problem(f"JSON command is not understood: {wrong}", text) from None
     return "".join(f"{line}\n" for line in lines)

@@ -53,7 +53,11 @@ def parse(
     parser = Parser(cursor, Scope(known or Nothing()))
     cursor.skip_separators()
     while cursor.word:
-        parser.command()
+        first = cursor.at
+        try:
+            parser.command()
+        except RecursionError:  # what bison says of a stack that is too deep
+            cursor.fail_at("syntax error, memory exhausted", first, first)
         if cursor.word and cursor.word not in SEPARATORS:
             cursor.unexpected(expecting="newline or semicolon")
         cursor.skip_separators()
