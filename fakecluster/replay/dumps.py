@@ -1,0 +1,174 @@
+"""A node made from what its own tools printed: `ip address`, `ip route`, iptables-save, nft, ipset, ipvsadm, conntrack.
+
+Nothing of Kubernetes is needed. Line ends of any system are taken. What a dump needs and another one says is loaded
+first: interfaces, addresses, routes, sets, rules, connections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+
+from fakecluster.errors import CommandError, RuleSyntaxError, Unsupported
+from fakecluster.kernel.netns import Netns
+from fakecluster.replay import conntrack_dump
+
+_LINK = re.compile(r"\d+: ([^:@\s]+)(?:@\S+)?: <([^>]*)>(?:.*? mtu (\d+))?")
+_ADDRESS = re.compile(r"\s+inet6? (\S+)(?: peer (\S+))?(.*)")
+#: words of `ip route` that say nothing about where packets go, and how many words follow them
+_ROUTE_NOISE = {"linkdown": 0, "dead": 0, "pref": 1, "rtt": 1, "advmss": 1, "error": 1, "expires": 1, "hoplimit": 1,
+                "offload": 0, "trap": 0, "rt_offload": 0, "proto": 1}  # fmt: skip
+_TOOL_LINE = re.compile(r"line (\d+)|:(\d+):\d+")
+
+
+def node_from_dumps(dumps: Mapping[str, tuple[str, str]]) -> Netns:
+    """A namespace from dumps: kind (see `LOADERS`) -> (text, name of its file).
+
+    Raises `RuleSyntaxError` or `Unsupported` with file and line.
+    """
+    netns = Netns("node")
+    netns.sysctls["net.ipv4.ip_forward"] = "1"
+    netns.sysctls["net.ipv6.conf.all.forwarding"] = "1"
+    for kind, loader in LOADERS.items():
+        if kind in dumps:
+            text, source = dumps[kind]
+            loader(netns, text.replace("\r\n", "\n").lstrip("\ufeff"), source)
+    return netns
+
+
+def _addresses(netns: Netns, text: str, source: str) -> None:
+    """`ip address show`"""
+    device = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        link, address = _LINK.match(line), _ADDRESS.match(line)
+        if link is not None:
+            device = link[1]
+            if device not in netns.interfaces:
+                netns.add_interface(device, mtu=int(link[3] or 1500), noarp=True)
+            netns.interfaces[device].up = "UP" in link[2].split(",")
+        elif address is not None:
+            if not device:
+                raise RuleSyntaxError("an address before any interface", line=number, source=source, token=address[1])
+            _ignore_known(netns, number, source, ["ip", "address", "add", *_address_words(address), "dev", device])
+        elif line.strip() and not line.startswith(" "):
+            raise RuleSyntaxError("no line of `ip address`", line=number, source=source, token=line.split()[0])
+
+
+def _address_words(found: re.Match[str]) -> list[str]:
+    scope = re.search(r"scope (\S+)", found[3])
+    words = [found[1]] if not found[2] else [found[1].partition("/")[0], "peer", found[2].partition("/")[0]]
+    return words + (["scope", scope[1]] if scope and scope[1] in ("global", "link", "host") else [])
+
+
+def _routes(netns: Netns, text: str, source: str) -> None:
+    """`ip route show`, of one table or of all, both families"""
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split()
+        if not words:
+            continue
+        if line[0].isspace() or words[0] == "nexthop":
+            raise Unsupported("a route with several next hops", line=number, source=source, token=words[0])
+        plain = _without_noise(words)
+        family = 6 if any(_is_ipv6(word) for word in plain[:4]) else 4
+        device = plain[plain.index("dev") + 1] if "dev" in plain[:-1] else ""
+        if device and device not in netns.interfaces:
+            netns.add_interface(device, noarp=True)
+        _ignore_known(netns, number, source, ["ip", f"-{family}", "route", "add", *plain])
+
+
+def _without_noise(words: list[str]) -> list[str]:
+    plain, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in _ROUTE_NOISE:
+            del rest[: _ROUTE_NOISE[word]]
+        elif not word.startswith(("users:", "age")):
+            plain.append(word)
+    return plain
+
+
+def _is_ipv6(word: str) -> bool:
+    try:
+        return (ip_network(word, strict=False) if "/" in word else ip_address(word)).version == 6
+    except ValueError:
+        return False
+
+
+def _policy_rules(netns: Netns, text: str, source: str) -> None:
+    """`ip rule show`; the three rules of every host are there already."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        priority, colon, rest = line.partition(":")
+        if not colon or not priority.strip().isdigit():
+            raise RuleSyntaxError("no line of `ip rule`", line=number, source=source, token=line.split()[0])
+        if priority not in ("0", "32766", "32767"):
+            _run(netns, number, source, ["ip", "rule", "add", "pref", priority, *rest.split()])
+
+
+def _ignore_known(netns: Netns, line: int, source: str, argv: list[str]) -> None:
+    """Run a command that may say what is so already (the kernel makes routes for addresses)."""
+    try:
+        netns.run(argv)
+    except CommandError as refused:
+        if "File exists" not in refused.stderr:
+            raise RuleSyntaxError(refused.stderr.strip(), line=line, source=source, token=argv[-1]) from None
+    except Unsupported as gap:
+        raise Unsupported(gap.what, line=line, token=gap.token, source=source) from None
+
+
+def _run(netns: Netns, line: int, source: str, argv: list[str]) -> None:
+    try:
+        netns.run(argv)
+    except CommandError as refused:
+        raise RuleSyntaxError(refused.stderr.strip(), line=line, source=source, token=argv[-1]) from None
+    except Unsupported as gap:
+        raise Unsupported(gap.what, line=line, token=gap.token, source=source) from None
+
+
+def _tool(*argv: str) -> Callable[[Netns, str, str], None]:
+    """A dump that one of the node's tools takes back as it is."""
+
+    def load(netns: Netns, text: str, source: str) -> None:
+        try:
+            netns.run(argv, text if text.endswith("\n") else text + "\n")
+        except CommandError as refused:
+            words = refused.stderr.strip()
+            at = _TOOL_LINE.search(words)
+            line = int(at[1] or at[2]) if at else 0
+            raise RuleSyntaxError(words or f"{argv[0]} failed", line=line, source=source) from None
+        except Unsupported as gap:
+            raise Unsupported(gap.what, line=gap.line, token=gap.token, source=source) from None
+
+    return load
+
+
+def _iptables(program: str) -> Callable[[Netns, str, str], None]:
+    """iptables-save of either backend: the comment at its top says which."""
+
+    def load(netns: Netns, text: str, source: str) -> None:
+        if "*" not in text and text.strip():
+            raise RuleSyntaxError("no iptables-save: no line begins a table (*nat)", line=1, source=source)
+        legacy = "-legacy" if "Generated by" in text and "(nf_tables)" not in text.partition("\n*")[0] else ""
+        _tool(f"{program}{legacy}-restore", "-c")(netns, text, source)
+
+    return load
+
+
+def _conntrack(netns: Netns, text: str, source: str) -> None:
+    conntrack_dump.load(netns, text, source=source)
+
+
+#: What dumps there are, in the order in which they are loaded.
+LOADERS: dict[str, Callable[[Netns, str, str], None]] = {
+    "ip-addr": _addresses,
+    "ip-route": _routes,
+    "ip-rule": _policy_rules,
+    "ipset": _tool("ipset", "restore"),
+    "iptables-save": _iptables("iptables"),
+    "ip6tables-save": _iptables("ip6tables"),
+    "nft": _tool("nft", "-f", "-"),
+    "ipvsadm": _tool("ipvsadm", "-R"),
+    "conntrack": _conntrack,
+}
