@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from fakecluster.discovery.records import Record
+
 MAX_HOSTNAME, MAX_FQDN = 63, 64
 _MANAGED = """\
 # Kubernetes-managed hosts file.
@@ -59,3 +61,13 @@ def hosts_file(pod: Mapping[str, Any], pod_ips: Sequence[str], name: Hostname, *
         return _MANAGED_HOST_NETWORK + node_hosts + tail
     names = f"{name.hostname}.{name.domain}\t{name.hostname}" if name.domain else name.hostname
     return _MANAGED + "".join(f"{ip}\t{names}\n" for ip in pod_ips) + tail
+
+
+def listed(text: str, name: str, types: Sequence[str]) -> tuple[Record, ...]:
+    """The addresses that a hosts file has for a name, as records of the wanted types (hosts(5))."""
+    wanted, found = name.rstrip(".").lower(), list[Record]()
+    for line in text.splitlines():
+        address, *names = line.partition("#")[0].split() or ("",)
+        if wanted in [one.rstrip(".").lower() for one in names]:
+            found.append(Record(name, 0, "AAAA" if ":" in address else "A", address))
+    return tuple(record for record in found if record.type in types)

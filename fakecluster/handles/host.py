@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fakecluster.discovery.hostname import listed
 from fakecluster.discovery.resolvconf import ResolvConf, parse
 from fakecluster.discovery.resolver import Lookup, lookup
 from fakecluster.handles.asking import ask
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Traces that a cluster remembers for failure reports.
 TRACES_KEPT = 32
+#: The hosts file of what is no Pod.
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 
 
 class Host:
@@ -65,6 +68,11 @@ class Host:
     def resolv_conf(self) -> ResolvConf:
         """/etc/resolv.conf; hosts that are no Pods ask the servers outside, not cluster DNS."""
         return parse(self.world.runtime.node_resolv_conf)
+
+    @property
+    def hosts(self) -> str:
+        """The text of /etc/hosts."""
+        return LOCALHOST
 
     # --- commands
 
@@ -159,14 +167,18 @@ class Host:
 
         `types` are A and AAAA, as far as the host has such addresses (AI_ADDRCONFIG), unless given; `flavour` is glibc
         or musl. No time passes: what is not answered now counts as lost. With `timeout_s`, up to that much virtual time
-        passes, as the resolver's own time-outs and attempts have it.
+        passes, as the resolver's own time-outs and attempts have it. Addresses in /etc/hosts come before DNS.
         """
         world = self.world
+        types = types or self._address_types()
+        known = listed(self.hosts, name, types)
+        if known:
+            return Lookup("NOERROR", name, known)
         steps = lookup(
             name,
             self.resolv_conf,
             lambda: world.choices.draw(65536, "DNS message id"),
-            types=types or self._address_types(),
+            types=types,
             flavour=flavour,
             choose=lambda count: world.choices.pick([1] * count, "first name server"),
         )

@@ -91,6 +91,18 @@ def test_a_large_answer_is_fetched_over_tcp() -> None:
     assert [(query.tcp, query.status) for query in found.queries] == [(False, "TRUNCATED"), (True, "NOERROR")]
 
 
+def test_the_hosts_file_comes_before_dns() -> None:
+    aliases = [{"ip": "192.0.2.9", "hostnames": ["db.corp"]}]
+    known = {**CLIENT, "metadata": {"name": "known"}, "spec": {**CLIENT["spec"], "hostAliases": aliases}}
+    cluster = cluster_with(known)
+    pod = cluster.pod("known")
+    for name, addresses in (("db.corp", ("192.0.2.9",)), ("known", (pod.ip,)), ("localhost", ("127.0.0.1",))):
+        found = pod.lookup(name)
+        assert (found.addresses, found.queries) == (addresses, ()), name
+    assert cluster.pod("client").lookup("db.corp").status == "NXDOMAIN"
+    assert cluster.node("a").resolve("localhost") == ["127.0.0.1"]
+
+
 def test_the_server_names_itself_by_the_service_that_it_is_behind() -> None:
     cluster = cluster_with()
     assert cluster.pod("client").resolve("cluster.local.", "NS") == ["kube-dns.kube-system.svc.cluster.local."]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakecluster.discovery.hostname import Hostname, hosts_file, pod_hostname
+from fakecluster.discovery.hostname import Hostname, hosts_file, listed, pod_hostname
 
 
 def pod(name: str = "web-0", **spec: Any) -> dict[str, Any]:
@@ -51,3 +51,15 @@ def test_a_pod_on_the_host_network_gets_the_node_s_file() -> None:
     made = pod(hostNetwork=True)
     text = hosts_file(made, ["172.18.0.2"], pod_hostname(made), node_hosts="127.0.0.1 localhost\n")
     assert text == "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n"
+
+
+def test_names_are_found_in_a_hosts_file() -> None:
+    text = "# c\n\n192.0.2.1\tdb.corp db # more\nfd00::1 db\n192.0.2.2 DB\n"
+    assert [(record.type, record.data) for record in listed(text, "db", ("A", "AAAA"))] == [
+        ("A", "192.0.2.1"),
+        ("AAAA", "fd00::1"),
+        ("A", "192.0.2.2"),
+    ]
+    assert [record.data for record in listed(text, "DB.corp.", ("A",))] == ["192.0.2.1"]
+    assert listed(text, "more", ("A",)) == ()
+    assert listed(text, "db", ("SRV",)) == ()
