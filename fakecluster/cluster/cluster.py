@@ -13,7 +13,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
-from fakecluster.cluster.capturing import Recording
+from fakecluster.cluster.capturing import Recording, port_of
 from fakecluster.cluster.components import template
 from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.hosts import host_of
@@ -272,6 +272,14 @@ class Cluster:
         """Replay a capture at an interface (`at="a:eth0"`); see `fakecluster.replay.replay` for options and result."""
         # by name: what replays stands above the cluster
         return importlib.import_module("fakecluster.replay").replay(self, source, at=at, **options)
+
+    def explain(self, packet: str, *, at: str) -> Any:
+        """Explain a packet in words (`tcp 10.244.0.5:40000 > 10.96.0.10:53 in eth0`) on a host such as `a`, `pod/web-1`.
+
+        The result has the walk, the rules that nearly matched, and what would have led elsewhere; `str()` says it all.
+        """
+        netns = self.network.namespaces[port_of(self.network, f"{at}:lo").namespace]
+        return importlib.import_module("fakecluster.replay").explain(netns, packet)
 
     # --- copies and outcomes
 
