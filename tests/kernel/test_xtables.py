@@ -127,3 +127,14 @@ def test_nft_chains_and_iptables_tables_stand_together_in_order_of_priority() ->
     )
     assert [entry.name for entry in netns.hooks.entries[4][2]] == ["nft/ip/t/c", "iptables/filter/FORWARD"]
     assert not passes(netns)
+
+
+def test_two_unequal_ports_of_nft_are_unequal_together() -> None:
+    netns = router()
+    chain = "chain c { type filter hook forward priority 0; policy accept\nudp sport != 1000 udp dport != 53 drop\n}"
+    netns.run("nft -f -", f"table ip t {{\n{chain}\n}}\n")
+    found = [
+        passes(netns, wire("10.244.0.2", "10.244.0.3", UDP(sport=sport, dport=dport)))
+        for sport, dport in ((1000, 53), (1000, 54), (1001, 53), (1001, 54))
+    ]
+    assert found == [True, False, False, False]

@@ -97,3 +97,17 @@ def test_garbage_is_refused_not_crashed_on(text: str) -> None:
 def test_nesting_without_end_is_refused() -> None:
     with pytest.raises(NftError, match="memory exhausted"):
         parse("add rule ip t c meta mark " + "(" * 20_000 + "\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("tcp dport 80 tcp sport 53", "tcp sport 53 tcp dport 80"),
+        ("tcp sport 53 counter tcp dport 80", "tcp sport 53 tcp dport 80 counter packets 0 bytes 0"),
+        ("tcp dport 80 counter tcp sport 53", "meta l4proto tcp counter packets 0 bytes 0 tcp sport 53 tcp dport 80"),
+        ("ip protocol tcp counter ip ttl 64", "ip ttl 64 ip protocol tcp counter packets 0 bytes 0"),
+        ("ip daddr 10.0.0.1 ip saddr 10.0.0.2", "ip daddr 10.0.0.1 ip saddr 10.0.0.2"),
+    ],
+)
+def test_neighbouring_fields_are_compared_as_one(written: str, printed: str) -> None:
+    assert listed(written) == printed

@@ -41,10 +41,32 @@ from fakecluster.rules.nft.statements import (
 
 def operations(rule: Rule, family: str, handle: int) -> tuple[Operation, ...]:
     """Compile a rule; `handle` names the places of its counters and limits."""
-    return tuple(
-        _COMPILERS[type(statement)](statement, (handle, index), family)
-        for index, statement in enumerate(rule.statements)
-    )
+    compiled: list[Operation] = []
+    together: list[tuple[Callable[[Packet], Any], int]] = []
+    for index, statement in enumerate(rule.statements):
+        if isinstance(statement, Match) and (statement.with_next or together):
+            assert isinstance(statement.right, Const)
+            assert isinstance(statement.right.raw, int)
+            together.append((getter(statement.left, (handle, index)), statement.right.raw))
+            if not statement.with_next:
+                compiled.append(_not_all(tuple(together)))
+                together = []
+        else:
+            compiled.append(_COMPILERS[type(statement)](statement, (handle, index), family))
+    return tuple(compiled)
+
+
+def _not_all(fields: tuple[tuple[Callable[[Packet], Any], int], ...]) -> Operation:
+    """Neighbouring fields compared as one: some of them must differ, all of them must be there."""
+
+    def run(packet: Packet) -> Answer:
+        values = [left(packet) for left, _wanted in fields]
+        if None in values:
+            return BREAK
+        same = all(value == wanted for value, (_left, wanted) in zip(values, fields, strict=True))
+        return BREAK if same else None
+
+    return run
 
 
 def _match(match: Match, place: object, _family: str) -> Operation:

@@ -23,6 +23,7 @@ from fakecluster.rules.nft.expressions import (
     width,
 )  # fmt: skip
 from fakecluster.rules.nft.headers import PROTOCOL_BY_NUMBER
+from fakecluster.rules.nft.merging import merged
 from fakecluster.rules.nft.objects import Rule, TableName
 from fakecluster.rules.nft.parse_action import ACTIONS, TERMINAL, assignment
 from fakecluster.rules.nft.parse_expression import (
@@ -30,7 +31,6 @@ from fakecluster.rules.nft.parse_expression import (
 )
 from fakecluster.rules.nft.parse_expression import (
     anonymous_set,
-    field_of,
     finished_set,
     joined_value,
     left_hand_side,
@@ -49,8 +49,6 @@ _OPERATORS = {
     ">=": ">=", "ge": ">=",
 }  # fmt: skip
 _ENDS = frozenset((*SEPARATORS, "", "}", "comment"))
-#: Bits up to which nft loads two neighbouring header fields as one.
-_MERGED_BITS = 32
 
 
 def rule(cursor: Cursor, scope: Scope, table: TableName) -> Rule:
@@ -66,7 +64,7 @@ def rule(cursor: Cursor, scope: Scope, table: TableName) -> Rule:
         terminal = word in TERMINAL
         _statement(context, word)
     comment = cursor.quoted() if cursor.accept("comment") else ""
-    return Rule(tuple(_neighbours_in_order(context.statements)), comment)
+    return Rule(merged(context.statements), comment)
 
 
 def _skip(context: RuleContext) -> None:
@@ -250,19 +248,3 @@ def _protocol_key(key: Expression) -> str:
     if isinstance(key, Payload) and (key.protocol, key.field) in (("ip", "protocol"), ("ip6", "nexthdr")):
         return key.field
     return ""
-
-
-def _neighbours_in_order(statements: list[Statement]) -> list[Statement]:
-    """nft loads two neighbouring small fields at once, and lists them by place, whatever the order they came in."""
-    for index in range(1, len(statements)):
-        before, after = statements[index - 1], statements[index]
-        if not (isinstance(before, Match) and isinstance(after, Match)) or before.operator != "==" != after.operator:
-            continue
-        low, high = field_of(after.left), field_of(before.left)
-        if low is None or high is None or low is not after.left or high is not before.left or after.operator != "==":
-            continue
-        touching = low.base == high.base and low.protocol == high.protocol and low.offset + low.bits == high.offset
-        small = low.bits + high.bits <= _MERGED_BITS and not (low.bits % 8 or high.bits % 8)
-        if touching and small and isinstance(after.right, Const) and isinstance(before.right, Const):
-            statements[index - 1], statements[index] = after, before
-    return statements

@@ -13,13 +13,14 @@ class Match:
     """``left operator right``. `operator`: == != < > <= >=, or for flags any (one is set) and none (``!``).
 
     `implicit` matches are there because a later one needs them (``meta l4proto tcp`` before ``tcp dport``) and are
-    not printed.
+    not printed. `with_next`: this and the next match are one comparison, which only fails when both are equal.
     """
 
     left: Expression
     operator: str
     right: Expression
     implicit: bool = False
+    with_next: bool = False
 
 
 @attrs.frozen
