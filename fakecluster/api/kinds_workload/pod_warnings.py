@@ -8,6 +8,8 @@ from typing import Any
 from fakecluster.api import names
 from fakecluster.api.go_values import go_quote
 from fakecluster.api.kinds_network.ip_text import ip_warnings
+from fakecluster.api.kinds_workload.field_checks import every_container
+from fakecluster.api.kinds_workload.port_warnings import port_warnings
 from fakecluster.api.kinds_workload.quantity import parse_quantity
 
 Json = dict[str, Any]
@@ -19,35 +21,52 @@ _LABELS = {
     "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
     "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
 }
+#: In the order of the checks.
 _VOLUMES = {
-    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
     "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
     "flocker": "deprecated in v1.22, non-functional in v1.25+",
     "storageos": "deprecated in v1.22, non-functional in v1.25+",
     "quobyte": "deprecated in v1.22, non-functional in v1.25+",
     "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
-    "rbd": "deprecated in v1.28, non-functional in v1.31+",
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
-_CRITICAL = "scheduler.alpha.kubernetes.io/critical-pod"
+_SYSCTLS = 'non-functional in v1.11+; use the "sysctls" field instead'
+_ANNOTATIONS = {
+    "scheduler.alpha.kubernetes.io/critical-pod": (
+        'non-functional in v1.16+; use the "priorityClassName" field instead'
+    ),
+    "security.alpha.kubernetes.io/sysctls": _SYSCTLS,
+    "security.alpha.kubernetes.io/unsafe-sysctls": _SYSCTLS,
+}
+_SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
+_SECCOMP_POD, _SECCOMP_CONTAINER = (
+    "seccomp.security.alpha.kubernetes.io/pod",
+    "container.seccomp.security.alpha.kubernetes.io/",
+)
+_NO_SELECTOR = "a null labelSelector results in matching no pod"
+_REQUIRED, _PREFERRED = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
 _HOSTNAME = "which can result in surprising behavior; a DNS label is recommended"
-_BYTES = ("memory", "ephemeral-storage")
 
 
 def pod_warnings(new: Json, old: Json | None) -> list[str]:
-    """A Pod's own; an update warns only when something that is looked at has changed."""
-    if old is not None and new["spec"] == old["spec"] and new["metadata"] == old["metadata"]:
+    """A new Pod's own; updates, most of them by programs, are not looked at."""
+    if old is not None:
         return []
     found: list[str] = []
-    complaints = names.dns_label(new["metadata"].get("name", "")) if old is None else []
+    complaints = names.dns_label(new["metadata"].get("name", ""))
     if complaints:
         found.append(f"metadata.name: this is used in the Pod's hostname, {_HOSTNAME}: [{' '.join(complaints)}]")
     return found + list(_spec_warnings(new["spec"], "spec", new["metadata"].get("annotations") or {}, "metadata"))
 
 
 def template_warnings(*, named: bool = True) -> Callable[[Json, Json | None], list[str]]:
-    """The warnings of a workload: about its template and, where Pods are named after it (`named`), about its name."""
+    """The warnings of a workload: about its template and, where Pods are named after it (`named`), about its name.
+
+    An update warns when it counts for the generation.
+    """
 
     def warnings(new: Json, old: Json | None) -> list[str]:
         found: list[str] = []
@@ -56,7 +75,7 @@ def template_warnings(*, named: bool = True) -> Callable[[Json, Json | None], li
         if complaints:
             words = f"this is used in Pod names and hostnames, {_HOSTNAME}: [{' '.join(complaints)}]"
             found.append(f"metadata.name: {words}")
-        if old is not None and old["spec"]["template"] == template:
+        if old is not None and old["metadata"].get("generation") == new["metadata"].get("generation"):
             return found
         annotations = (template.get("metadata") or {}).get("annotations") or {}
         field = "spec.template"
@@ -66,99 +85,103 @@ def template_warnings(*, named: bool = True) -> Callable[[Json, Json | None], li
 
 
 def _spec_warnings(spec: Json, field: str, annotations: dict[str, str], meta_field: str) -> Iterator[str]:
-    for label in spec.get("nodeSelector") or ():
-        if label in _LABELS:
-            yield f"{field}.nodeSelector[{label}]: {_LABELS[label]}"
-    for number, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
-        key = constraint.get("topologyKey", "")
-        if key in _LABELS:
-            yield f"{field}.topologySpreadConstraints[{number}].topologyKey: {key} is {_LABELS[key]}"
-    if _CRITICAL in annotations:
-        words = 'non-functional in v1.16+; use the "priorityClassName" field instead'
-        yield f"{meta_field}.annotations[{_CRITICAL}]: {words}"
+    yield from _node_labels(spec, field)
+    yield from _spread(spec, field)
+    for key, words in _ANNOTATIONS.items():
+        if key in annotations:
+            yield f"{meta_field}.annotations[{key}]: {words}"
     for number, volume in enumerate(spec.get("volumes") or ()):
         for kind, words in _VOLUMES.items():
             if volume.get(kind) is not None:
-                yield f"{field}.volumes[{number}].{kind}: {words}"
-    yield from _aliases(spec.get("hostAliases") or [], f"{field}.hostAliases")
+                yield f"{field}.volumes[{number}].{'storageOS' if kind == 'storageos' else kind}: {words}"
+    aliases = [alias.get("ip", "") for alias in spec.get("hostAliases") or ()]
+    yield from (f"{field}.hostAliases[{i}].ip: duplicate ip {go_quote(ip)}" for i, ip in _repeated(aliases))
     yield from _pull_secrets(spec.get("imagePullSecrets") or [], f"{field}.imagePullSecrets")
-    for kind in ("initContainers", "containers"):
-        for number, container in enumerate(spec.get(kind) or ()):
-            yield from _container(container, f"{field}.{kind}[{number}]")
-    yield from _fractions(spec.get("overhead") or {}, f"{field}.overhead")
+    yield from _fractions({"overhead": spec.get("overhead") or {}}, field)
+    if _SECCOMP_POD in annotations and not (spec.get("securityContext") or {}).get("seccompProfile"):
+        yield f"{meta_field}.annotations[{_SECCOMP_POD}]: {_SECCOMP}"
+    for container, place in every_container(spec, field):
+        key = _SECCOMP_CONTAINER + container.get("name", "")
+        if key in annotations and not (container.get("securityContext") or {}).get("seccompProfile"):
+            yield f"{meta_field}.annotations[{key}]: {_SECCOMP}"
+        yield from _fractions(container.get("resources") or {}, f"{place}.resources")
+        yield from _hidden_variables(container.get("env") or [], f"{place}.env")
+    yield from port_warnings(spec, field)
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         words = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{field}.terminationGracePeriodSeconds: {words}"
-    yield from _port_names(spec, field)
+    yield from _pod_terms(spec, field)
     for number, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
         yield from ip_warnings(f"{field}.dnsConfig.nameservers[{number}]", server)
+    for number, address in enumerate(aliases):
+        yield from ip_warnings(f"{field}.hostAliases[{number}].ip", address)
 
 
-def _aliases(aliases: list[Json], field: str) -> Iterator[str]:
+def _node_labels(spec: Json, field: str) -> Iterator[str]:
+    for label in sorted(spec.get("nodeSelector") or ()):
+        if label in _LABELS:
+            yield f"{field}.nodeSelector[{label}]: {_LABELS[label]}"
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    place = f"{field}.affinity.nodeAffinity"
+    for number, term in enumerate((affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()):
+        yield from _term_labels(term, f"{place}.{_REQUIRED}.nodeSelectorTerms[{number}]")
+    for number, weighted in enumerate(affinity.get(_PREFERRED) or ()):
+        yield from _term_labels(weighted.get("preference") or {}, f"{place}.{_PREFERRED}[{number}].preference")
+
+
+def _term_labels(term: Json, field: str) -> Iterator[str]:
+    for number, expression in enumerate(term.get("matchExpressions") or ()):
+        key = expression.get("key", "")
+        if key in _LABELS:
+            yield f"{field}.matchExpressions[{number}].key: {key} is {_LABELS[key]}"
+
+
+def _spread(spec: Json, field: str) -> Iterator[str]:
+    for number, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
+        place, key = f"{field}.topologySpreadConstraints[{number}]", constraint.get("topologyKey", "")
+        if key in _LABELS:
+            yield f"{place}.topologyKey: {key} is {_LABELS[key]}"
+        if constraint.get("labelSelector") is None:
+            yield f"{place}.labelSelector: {_NO_SELECTOR}"
+
+
+def _pod_terms(spec: Json, field: str) -> Iterator[str]:
+    for kind in ("podAffinity", "podAntiAffinity"):
+        affinity, place = (spec.get("affinity") or {}).get(kind) or {}, f"{field}.affinity.{kind}"
+        for number, term in enumerate(affinity.get(_REQUIRED) or ()):
+            if term.get("labelSelector") is None:
+                yield f"{place}.{_REQUIRED}[{number}].labelSelector: {_NO_SELECTOR}"
+        for number, weighted in enumerate(affinity.get(_PREFERRED) or ()):
+            if (weighted.get("podAffinityTerm") or {}).get("labelSelector") is None:
+                yield f"{place}.{_PREFERRED}[{number}].podAffinityTerm.labelSelector: {_NO_SELECTOR}"
+
+
+def _repeated(texts: list[str]) -> Iterator[tuple[int, str]]:
     seen: set[str] = set()
-    for number, alias in enumerate(aliases):
-        address = alias.get("ip", "")
-        if address in seen:
-            yield f"{field}[{number}].ip: duplicate ip {go_quote(address)}"
-        seen.add(address)
-        yield from ip_warnings(f"{field}[{number}].ip", address)
+    for number, text in enumerate(texts):
+        if text in seen:
+            yield number, text
+        seen.add(text)
 
 
 def _pull_secrets(secrets: list[Json], field: str) -> Iterator[str]:
-    seen: set[str] = set()
-    for number, secret in enumerate(secrets):
-        name = secret.get("name", "")
-        if not name:
-            yield f'{field}[{number}].name: invalid empty name ""'
-        elif name in seen:
-            yield f"{field}[{number}].name: duplicate name {go_quote(name)}"
-        seen.add(name)
+    given = [secret.get("name", "") for secret in secrets]
+    yield from (f"{field}[{number}].name: duplicate name {go_quote(name)}" for number, name in _repeated(given))
+    yield from (f'{field}[{number}].name: invalid empty name ""' for number, name in enumerate(given) if not name)
 
 
-def _container(container: Json, field: str) -> Iterator[str]:
-    resources = container.get("resources")
-    if resources:
-        for part in ("limits", "requests"):
-            yield from _fractions(resources.get(part) or {}, f"{field}.resources.{part}")
-    seen: set[str] = set()
-    for number, variable in enumerate(container.get("env") or ()):
-        name = variable.get("name", "")
-        if name in seen:
+def _hidden_variables(variables: list[Json], field: str) -> Iterator[str]:
+    """A second definition is fine where it extends the first one."""
+    for number, name in _repeated([variable.get("name", "") for variable in variables]):
+        again, value = f"$({name})", variables[number].get("value", "")
+        if variables[number].get("valueFrom") is not None or value == again or again not in value:
             words = f"hides previous definition of {go_quote(name)}, which may be dropped when using apply"
-            yield f"{field}.env[{number}]: {words}"
-        seen.add(name)
+            yield f"{field}[{number}]: {words}"
 
 
-def _fractions(amounts: dict[str, str], field: str) -> Iterator[str]:
-    for name in _BYTES:
-        if name in amounts and parse_quantity(amounts[name]).value.denominator != 1:
-            words = f"fractional byte value {go_quote(amounts[name])} is invalid, must be an integer"
-            yield f"{field}[{name}]: {words}"
-
-
-def _port_names(spec: Json, field: str) -> Iterator[str]:
-    """Ports of all containers that run side by side: one name, one number, one place."""
-    named: dict[str, str] = {}
-    numbers: dict[tuple[int, str, int, str], str] = {}
-    for place, container in _side_by_side(spec, field):
-        for number, port in enumerate(container.get("ports") or ()):
-            here, name = f"{place}.ports[{number}]", port.get("name", "")
-            number_key = (
-                port.get("containerPort", 0),
-                port.get("protocol", ""),
-                port.get("hostPort", 0),
-                port.get("hostIP", ""),
-            )
-            if name and (first := named.setdefault(name, here)) != here:
-                words = f"services and probes that select ports by name will use {first}"
-                yield f"{here}: duplicate port name {go_quote(name)} with {first}, {words}"
-            if (first := numbers.setdefault(number_key, here)) != here:
-                yield f"{here}: duplicate port definition with {first}"
-
-
-def _side_by_side(spec: Json, field: str) -> Iterator[tuple[str, Json]]:
-    for number, container in enumerate(spec.get("containers") or ()):
-        yield f"{field}.containers[{number}]", container
-    for number, container in enumerate(spec.get("initContainers") or ()):
-        if container.get("restartPolicy") == "Always":
-            yield f"{field}.initContainers[{number}]", container
+def _fractions(lists: dict[str, Any], field: str) -> Iterator[str]:
+    for name in ("memory", "ephemeral-storage"):
+        for kind in ("overhead", "limits", "requests"):
+            text = (lists.get(kind) or {}).get(name)
+            if text is not None and parse_quantity(text).value.denominator != 1:
+                yield f"{field}.{kind}[{name}]: fractional byte value {go_quote(text)} is invalid, must be an integer"

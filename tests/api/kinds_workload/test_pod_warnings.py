@@ -59,10 +59,54 @@ def test_a_pod_is_warned_about(spec: Json, wanted: list[str]) -> None:
     assert pod_warnings(pod(**spec), None) == wanted
 
 
-def test_an_unchanged_pod_is_not_warned_about_again() -> None:
+def test_a_pod_is_not_warned_about_again() -> None:
     subject = pod(nodeSelector={"beta.kubernetes.io/os": "linux"})
     assert pod_warnings(subject, None) != []
     assert pod_warnings(subject, subject) == []
+
+
+def test_a_workload_is_warned_about_whenever_it_counts() -> None:
+    template = pod(nodeSelector={"beta.kubernetes.io/os": "linux"})
+    old, new = ({"metadata": {"name": "w", "generation": count}, "spec": {"template": template}} for count in (1, 2))
+    assert len(template_warnings()(new, old)) == 1
+    assert template_warnings()(new, new) == []
+
+
+def test_ports_that_get_in_each_others_way_are_warned_about() -> None:
+    ports = [
+        {"containerPort": 80, "protocol": "TCP"},
+        {"containerPort": 80, "protocol": "TCP"},
+        {"containerPort": 80, "protocol": "TCP", "hostPort": 8},
+        {"containerPort": 80, "protocol": "TCP", "hostPort": 8, "hostIP": "1.1.1.1"},
+        {"containerPort": 81, "protocol": "TCP", "hostIP": "1.1.1.1", "name": "x"},
+    ]
+    where = "spec.containers[0].ports"
+    assert pod_warnings(pod(containers=[{"ports": ports}]), None) == [
+        f"{where}[1]: duplicate port definition with {where}[0]",
+        f"{where}[2]: overlapping port definition with {where}[0]",
+        f"{where}[2]: overlapping port definition with {where}[1]",
+        f"{where}[3]: overlapping port definition with {where}[0]",
+        f"{where}[3]: overlapping port definition with {where}[1]",
+        f"{where}[3]: dangerously ambiguous port definition with {where}[2]",
+        f"{where}[4]: hostIP set without hostPort: {{Name:x HostPort:0 ContainerPort:81 Protocol:TCP HostIP:1.1.1.1}}",
+    ]
+
+
+def test_selectors_that_match_nothing_are_warned_about() -> None:
+    constraint = {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}
+    term = {"weight": 1, "podAffinityTerm": {"topologyKey": "z"}}
+    affinity = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}
+    words = "a null labelSelector results in matching no pod"
+    place = "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm"
+    assert pod_warnings(pod(topologySpreadConstraints=[constraint], affinity=affinity), None) == [
+        f"spec.topologySpreadConstraints[0].labelSelector: {words}",
+        f"{place}.labelSelector: {words}",
+    ]
+
+
+def test_a_variable_may_extend_itself() -> None:
+    variables = [{"name": "A", "value": "x"}, {"name": "A", "value": "$(A)y"}]
+    assert pod_warnings(pod(containers=[{"env": variables}]), None) == []
 
 
 def test_names_that_make_bad_host_names_are_warned_about() -> None:
