@@ -35,7 +35,7 @@ class Served:
     def __init__(self, door: Door, *, port: int = 0, tls: bool = True, pace: Pace | None = None) -> None:
         self.door, self.token = door, ADMIN_TOKEN
         self.app = App(door, pace=pace, user=ANONYMOUS.name if tls else ADMIN.name)
-        self._socket = socket.create_server((LOOPBACK, port), backlog=BACKLOG)
+        self._socket = listen(port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{LOOPBACK}:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix="fakecluster-")
@@ -87,6 +87,20 @@ class Served:
 def serve(simulation: Simulation, *, port: int = 0, tls: bool = True, clock: str = "virtual") -> Served:
     """Serve a simulation on loopback; `port` 0 takes a free one. Raises ValueError, OSError when the port is taken."""
     return Served(Door(simulation), port=port, tls=tls, pace=Pace.of(clock))
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback. Raises OSError."""
+    # asyncio turns Nagle's algorithm off only where the protocol is given; with it, every answer waits 40 ms
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((LOOPBACK, port))
+        found.listen(BACKLOG)
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 def write_private(path: Path, text: str) -> None:
