@@ -3,15 +3,23 @@
 Everything is valid by construction and shrinks towards one node, one Service, one Pod, one packet.
 """
 
+from fakecluster.strategies.chance import choices
 from fakecluster.strategies.clusters import clusters, manifests
+from fakecluster.strategies.invalid import invalid_pods, invalid_services
 from fakecluster.strategies.machine import ClusterMachine
 from fakecluster.strategies.naming import label_keys, label_values, labels, names, selectors
 from fakecluster.strategies.objects import pods, service_ports, services
 from fakecluster.strategies.packets import packets
+from fakecluster.strategies.workloads import deployments, endpoint_slices
 
 __all__ = [
     "ClusterMachine",
+    "choices",
     "clusters",
+    "deployments",
+    "endpoint_slices",
+    "invalid_pods",
+    "invalid_services",
     "label_keys",
     "label_values",
     "labels",
