@@ -84,3 +84,22 @@ def test_a_client_without_a_free_port_fails_before_any_packet_is_sent() -> None:
         client.connect(ip, 80)
     cluster.advance(61)
     assert client.connect(ip, 80).request(b"x").server == "web-1"
+
+
+@pytest.mark.parametrize(("expire", "end"), [(0, "no answer"), (1, "web-2")])
+def test_a_reused_source_port_leads_to_the_pod_that_has_gone(expire: int, end: str) -> None:
+    cluster = Cluster(nodes=2, proxy="ipvs")
+    cluster.apply(web("b"))
+    node, client, ip = cluster.node("a"), cluster.pod("client"), cluster.service("web").cluster_ip
+    # 1 is how kernels from 5.9 on understand it; those before them ignored it where conn_reuse_mode is 0
+    node.run(f"sysctl -w net.ipv4.vs.conn_reuse_mode=0 net.ipv4.vs.expire_nodest_conn={expire}")
+    client.run(["sysctl", "-w", "net.ipv4.ip_local_port_range=40000 40000"])
+    client.connect(ip, 80).close()
+    cluster.apply(pod("web-2", "web", node="b"))
+    cluster.delete("pods", "web-1")
+    cluster.advance(65)  # the client's TIME_WAIT is over, that of IPVS is not
+    try:
+        seen = client.connect(ip, 80).request(b"x").server
+    except ConnectFailed as failed:
+        seen = failed.outcome
+    assert seen == end
