@@ -49,7 +49,7 @@ SERVICE_FAULTS = (
     _in_spec("type", "Balanced", 'spec.type: Unsupported value: "Balanced"'),
     _in_spec("clusterIP", "10.96.0.300", "spec.clusterIPs[0]: Invalid value"),
     _in_spec("externalIPs", ["127.0.0.1"], "may not be in the loopback range"),
-    _named("9lives", "a DNS-1035 label must consist of lower case alphanumeric characters or '-'"),
+    _named("a_b", "label must consist of lower case alphanumeric characters or '-'"),
 )
 POD_FAULTS = (
     _in_spec("containers", [], "spec.containers: Required value"),
