@@ -23,7 +23,6 @@ AFFINITIES = ("ClientIP", "None")
 TRAFFIC_POLICIES = ("Cluster", "Local")
 DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 AFFINITY_TIMEOUT_MAX_S = 86400
-KUBELET_PORT = 10250
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
@@ -63,16 +62,6 @@ def _check_topology(service: JsonObject) -> list[FieldError]:
 # --- by type
 
 
-def _check_load_balancer_type(spec: JsonObject) -> list[FieldError]:
-    words = f"may not expose port {KUBELET_PORT} externally since it is used by kubelet"
-    errors = [
-        invalid(f"spec.ports[{number}]", KUBELET_PORT, words)
-        for number, port in enumerate(spec.get("ports") or ())
-        if port.get("port") == KUBELET_PORT
-    ]
-    return errors + _check_not_headless(spec)
-
-
 def _check_not_headless(spec: JsonObject) -> list[FieldError]:
     if not is_headless(spec):
         return []
@@ -92,7 +81,7 @@ def _check_external_name(spec: JsonObject) -> list[FieldError]:
 
 
 TYPE_CHECKS = {
-    "LoadBalancer": _check_load_balancer_type,
+    "LoadBalancer": _check_not_headless,
     "NodePort": _check_not_headless,
     "ExternalName": _check_external_name,
 }
@@ -201,10 +190,9 @@ def _check_source_ranges(service: JsonObject) -> list[FieldError]:
     if noted is None:
         return []
     path = f"metadata.annotations[{SOURCE_RANGES}]"
-    if spec["type"] != "LoadBalancer":
-        return [forbidden(path, _LB_ONLY)]
+    errors = [] if spec["type"] == "LoadBalancer" else [forbidden(path, _LB_ONLY)]
     texts = [text.strip() for text in noted.split(",")] if noted.strip() else []
-    return [invalid(path, text, complaint) for text in texts for complaint in legacy_cidr(text)]
+    return errors + [invalid(path, text, complaint) for text in texts for complaint in legacy_cidr(text)]
 
 
 def _check_load_balancer(spec: JsonObject) -> list[FieldError]:

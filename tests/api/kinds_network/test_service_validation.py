@@ -75,3 +75,7 @@ def test_a_wrong_service_hears_the_servers_words(
     service: Create, refusal: Refusal, spec: dict[str, Any], words: str
 ) -> None:
     assert refusal(lambda: service(**spec)) == words
+
+
+def test_a_load_balancer_may_have_the_port_of_kubelets(service: Create) -> None:
+    assert service(type="LoadBalancer", ports=[{"port": 10250}])["spec"]["ports"][0]["port"] == 10250
