@@ -10,6 +10,7 @@ from fakecluster.strategies.machine import ClusterMachine
 from fakecluster.strategies.naming import label_keys, label_values, labels, names, selectors
 from fakecluster.strategies.objects import pods, service_ports, services
 from fakecluster.strategies.packets import packets
+from fakecluster.strategies.policies import network_policies
 from fakecluster.strategies.workloads import deployments, endpoint_slices
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "labels",
     "manifests",
     "names",
+    "network_policies",
     "packets",
     "pods",
     "selectors",
