@@ -34,11 +34,12 @@ from fakecluster.kernel.nat_range import (
     _in_range,
     _port_bounds,
     _port_in_range,
+    gre_is_known,
     netmap,
     rewrite,
     rewrite_quoted,
 )
-from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
+from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, Skb
 from fakecluster.kernel.routing import address_text
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Nat:
         if ct.status & bit:
             target = ct.tuple_of(1 - way).inverted()
             assert target is not None
+            if skb.proto == GRE and not gre_is_known(skb, source=source):
+                return DROP
             rewrite(skb, target, source=source)
         return ACCEPT
 

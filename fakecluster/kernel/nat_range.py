@@ -34,6 +34,11 @@ class NatRange:
         return self.random or self.fully_random
 
 
+def gre_is_known(skb: Skb, *, source: bool) -> bool:
+    """gre_manip_pkt(): eight bytes of header, and towards a new destination a version that the kernel knows."""
+    return len(skb.data) >= skb.l4 + 8 and (source or skb.data[skb.l4 + 1] & 7 <= 1)
+
+
 def rewrite(skb: Skb, target: Tuple, *, source: bool) -> None:
     """Set one end of a packet to what the tuple says (nf_nat_manip_pkt)."""
     if source:

@@ -34,14 +34,18 @@ def entry_text(ct: Conn, *, timeout_s: int | None = None, acct: bool = False) ->
     words = [head] if timeout_s is None else [head, str(timeout_s)]
     if ct.state:
         words.append(ct.state)
-    words.append(tuple_text(ct.orig) + (f" packets={ct.packets[0]} bytes={ct.octets[0]}" if acct else ""))
+    words.append(tuple_text(ct.orig))
     if ct.zone_orig and not ct.zone_reply:
         words.append(f"zone-orig={ct.zone_orig}")
+    if acct:
+        words.append(f"packets={ct.packets[0]} bytes={ct.octets[0]}")
     if not ct.status & SEEN_REPLY:
         words.append("[UNREPLIED]")
-    words.append(tuple_text(ct.reply, reply=True) + (f" packets={ct.packets[1]} bytes={ct.octets[1]}" if acct else ""))
+    words.append(tuple_text(ct.reply, reply=True))
     if ct.zone_reply and not ct.zone_orig:
         words.append(f"zone-reply={ct.zone_reply}")
+    if acct:
+        words.append(f"packets={ct.packets[1]} bytes={ct.octets[1]}")
     if ct.status & ASSURED:
         words.append("[ASSURED]")
     words.append(f"mark={ct.mark}")
