@@ -20,6 +20,7 @@ from fakecluster.discovery import corefile
 from fakecluster.discovery.index import DnsIndex
 from fakecluster.discovery.server import DnsServer
 from fakecluster.errors import RuleSyntaxError, Unsupported
+from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.sockets import Program, Socket
 from fakecluster.sim import Choices, Clock
 
@@ -119,7 +120,8 @@ class ClusterDns:
 
     def start(self, pod: JsonObject, container: JsonObject) -> Program:
         """The program of a container of CoreDNS; one whose Corefile cannot be read ends at once."""
-        uid, name, node = pod["metadata"]["uid"], container["name"], pod["spec"]["nodeName"]
+        uid = pod["metadata"]["uid"]
+        self.processes.pop(uid, None)
         config_map = config_map_of(pod, container)
         sandbox = self._runtime.sandboxes[uid]
         process = DnsProcess(
@@ -128,8 +130,7 @@ class ClusterDns:
         try:
             self._load(process, self.corefiles.get(config_map, ""))
         except RuleSyntaxError as wrong:
-            self.log.append(f"{sandbox.namespace}: [ERROR] {wrong}")
-            self._clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+            self._give_up(pod, container, sandbox.namespace, str(wrong))
         else:
             self.processes[uid] = process
         return DnsProgram(process)
@@ -140,8 +141,18 @@ class ClusterDns:
         uid = pod["metadata"]["uid"]
         if uid in self.processes:
             netns = self._runtime.network.namespaces[self.processes[uid].namespace]
-            node_local_dns.set_up(netns, program, owner=(uid, container["name"]))
+            try:
+                node_local_dns.set_up(netns, program, owner=(uid, container["name"]))
+            except SendError as taken:
+                self._ended(uid)
+                self._give_up(pod, container, netns.name, f"listen {node_local_dns.ADDRESS}:{DNS_PORT}: {taken.name}")
         return program
+
+    def _give_up(self, pod: JsonObject, container: JsonObject, namespace: str, reason: str) -> None:
+        """The program says why it cannot run, and ends."""
+        self.log.append(f"{namespace}: [ERROR] {reason}")
+        ended = ("exited", pod["metadata"]["uid"], container["name"], 1)
+        self._clock.schedule(f"kubelet@{pod['spec']['nodeName']}", ended)
 
     def _load(self, process: DnsProcess, text: str) -> None:
         text = node_local_dns.filled_in(text, self.index)
