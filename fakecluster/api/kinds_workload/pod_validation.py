@@ -27,7 +27,7 @@ from fakecluster.api.kinds_workload.field_checks import (
 from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.kinds_workload.os_validation import validate_os
 from fakecluster.api.kinds_workload.pod_admission import MIRROR
-from fakecluster.api.kinds_workload.resource_validation import validate_resources
+from fakecluster.api.kinds_workload.resource_validation import validate_pod_resources, validate_resources
 from fakecluster.api.kinds_workload.scheduling_validation import (
     validate_affinity,
     validate_tolerations,
@@ -95,8 +95,7 @@ def validate_pod_spec(spec: Json, field: str, *, pod_name: str = "", is_pod: boo
     if spec.get("ephemeralContainers"):
         where = f"{field}.ephemeralContainers"
         errors += validate_ephemeral_containers(spec["ephemeralContainers"], spec, around, where)
-    if spec.get("resources"):
-        errors += validate_resources(spec["resources"], f"{field}.resources")
+    errors += validate_pod_resources(spec, f"{field}.resources")
     if spec.get("hostNetwork"):
         errors += _host_network_ports(containers, f"{field}.containers", is_pod=is_pod)
     errors += one_of(f"{field}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))

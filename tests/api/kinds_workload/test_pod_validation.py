@@ -248,3 +248,41 @@ def test_label_keys_may_not_be_selected_twice() -> None:
         f'{field}[0][0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector',
         f'{field}[0].matchLabelKeys[0]: Invalid value: "a": exists in both matchLabelKeys and mismatchLabelKeys',
     ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "wanted"),
+    [
+        (
+            {"limits": {"hugepages-2Mi": "3Mi", "cpu": "1"}},
+            '.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi',
+        ),
+        (
+            {"claims": [{"name": "x"}]},
+            '.claims[0]: Not found: "x": must be one of the names in pod.spec.resourceClaims which is empty',
+        ),
+        (
+            {"limits": {"foo": "1"}},
+            '.limits[foo]: Invalid value: "foo": must be a standard resource type or fully qualified',
+        ),
+    ],
+)
+def test_resources_of_a_container_are_refused(resources: Json, wanted: str) -> None:
+    assert complaints({}, resources=resources)[0] == f"{CONTAINER}.resources{wanted}"
+
+
+def test_containers_fit_into_the_resources_of_their_pod() -> None:
+    def asking(name: str, cpu: str, **more: Any) -> Json:
+        return {"name": name, "image": "i", "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}, **more}
+
+    pod = {
+        "containers": [asking("a", "1")],
+        "initContainers": [asking("s", "1", restartPolicy="Always"), asking("i", "500m")],
+        "resources": {"requests": {"cpu": "1500m", "gpu.test/x": "1"}, "limits": {"cpu": "1500m"}},
+    }
+    assert complaints(pod) == [
+        'spec.resources.requests[gpu.test/x]: Unsupported value: "gpu.test/x": supported values: "cpu", "memory"',
+        "spec.resources.limits: Required value: Limit must be set for non overcommitable resources",
+        'spec.resources.requests[cpu]: Invalid value: "1500m": '
+        "must be greater than or equal to aggregate container requests of 2",
+    ]
