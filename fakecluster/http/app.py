@@ -12,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 from fakecluster.api.rest.bodies import BODY_LIMIT
 from fakecluster.api.rest.response import Response
+from fakecluster.http import websockets
 from fakecluster.http.answers import Answer, answer, audit_id, broken, head
-from fakecluster.http.door import Door
+from fakecluster.http.door import PASSED_ON, Door
 from fakecluster.http.pace import Pace
 from fakecluster.http.streams import Bell, Streaming
 
@@ -43,7 +44,7 @@ class App:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._refuse(receive, send)
+            await self._exec(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
@@ -70,9 +71,17 @@ class App:
         if self._bell is not None:
             self._bell.ring()
 
-    async def _refuse(self, receive: Receive, send: Send) -> None:
+    async def _exec(self, scope: Message, receive: Receive, send: Send) -> None:
         await receive()
-        await send({"type": "websocket.close", "code": 1011})
+        path, query = path_of(scope), scope["query_string"].decode("latin-1")
+        response = self.door.request("GET", path, query, headers_of(scope), b"", self.user)
+        behind = self.door.behind
+        if behind is None or response.status != PASSED_ON or not path.endswith("/exec"):
+            await websockets.refuse(response, response.body, send)
+            return
+        with self.door:
+            finished, words = websockets.execute(behind.run, path, query)
+        await websockets.report(finished, words, scope.get("subprotocols") or [], send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)

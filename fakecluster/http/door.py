@@ -14,10 +14,13 @@ from typing import Protocol
 from fakecluster.api.rest.response import Response
 from fakecluster.api.rest.users import ADMIN
 from fakecluster.api.server import ApiServer
+from fakecluster.http.commands import Finished
 from fakecluster.http.encoding import Encoder
 from fakecluster.http.kubeconfig import ADMIN_TOKEN
 from fakecluster.sim import Clock
 
+#: How the API model answers what it may do but knows no way to: what programs in Pods are asked.
+PASSED_ON = 501
 #: Methods that change nothing, after which nothing new can be due.
 READING = ("GET", "HEAD", "OPTIONS")
 
@@ -32,11 +35,20 @@ class Simulation(Protocol):
     def clock(self) -> Clock: ...
 
 
+class Programs(Protocol):
+    """What the API server passes requests on to, in Pods."""
+
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response | None: ...
+
+    def run(self, namespace: str, pod: str, container: str, words: list[str]) -> Finished | None: ...
+
+
 class Door:
-    """The lock around one simulation; `with door:` is re-entrant."""
+    """The lock around one simulation; `with door:` is re-entrant. `behind` are its programs, if it has a network."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
+        self.behind: Programs | None = None
         simulation.server.tokens.setdefault(ADMIN_TOKEN, ADMIN)
         self.encoder = Encoder()
         self.bells: list[Callable[[], None]] = []
@@ -68,6 +80,8 @@ class Door:
         """Answer one request; what a write makes due at once is done before the answer leaves."""
         with self:
             response = self.server.request(method, path, query, headers, body, user)
+            if response.status == PASSED_ON and self.behind is not None:
+                response = self.behind.answer(method, path, query, headers, body) or response
             if method not in READING:
                 self.settle()
         return response

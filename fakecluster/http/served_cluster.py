@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakecluster.cluster import Cluster
+from fakecluster.http.behind import Behind
 from fakecluster.http.door import Door
 from fakecluster.http.pace import Pace
 from fakecluster.http.serving import Served
@@ -11,7 +12,8 @@ from fakecluster.http.serving import Served
 def door_of(cluster: Cluster) -> Door:
     """The cluster's door, which is its `guard` from the first time on."""
     if not isinstance(cluster.guard, Door):
-        cluster.guard = Door(cluster.parts)
+        door = cluster.guard = Door(cluster.parts)
+        door.behind = Behind(cluster)
     return cluster.guard
 
 

@@ -117,7 +117,7 @@ def _config(app: App, tls: bool) -> uvicorn.Config:
         log_level="error",
         access_log=False,
         lifespan="on",
-        ws="none",
+        ws="wsproto",
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=120,
