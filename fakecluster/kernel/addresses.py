@@ -1,4 +1,4 @@
-"""The addresses of all interfaces, the routes that they bring, and which one is chosen as a source."""
+"""The addresses of all interfaces, the routes that they bring, and the choice of a source (devinet.c, addrconf.c)."""
 
 from __future__ import annotations
 

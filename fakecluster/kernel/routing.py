@@ -1,4 +1,4 @@
-"""Addresses, routes and policy rules of one namespace: where a packet goes (fib_frontend.c, fib_trie.c, ip-rule(8)).
+"""Routes and policy rules of one namespace: where a packet goes (fib_frontend.c, fib_trie.c, ip-rule(8)).
 
 Each table keeps one dictionary per prefix length, so that a look-up costs the number of distinct lengths, not the
 number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in every namespace.

@@ -1,6 +1,5 @@
-"""ipset's language: commands and save files, set types and the elements they hold; no packets here.
+"""ipset's language: commands and save files; no packets here.
 
-An element is a tuple of integers: addresses, prefix lengths, protocols and ports in the order of the type's name.
 Source: ipset(8), lib/parse.c and lib/print.c of ipset 7.17.
 """
 

@@ -1,4 +1,7 @@
-"""The elements of ipsets as text: addresses, networks, ports, ICMP types; ranges expand to many."""
+"""The elements of ipsets as text: addresses, networks, ports, ICMP types; ranges expand to many.
+
+An element is a tuple of integers: addresses, prefix lengths, protocols and ports in the order of the type's name.
+"""
 
 from __future__ import annotations
 

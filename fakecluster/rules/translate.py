@@ -9,7 +9,6 @@ would not do the same (a state next to DNAT or SNAT, RETURN of what an ipset say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Any
 
 from fakecluster.rules.iptables import BUILT_IN, Rule, RuleParts, Tables
@@ -20,33 +19,15 @@ from fakecluster.rules.iptables.match_packet import MacMatch, OwnerMatch, Pkttyp
 from fakecluster.rules.iptables.match_rate import LimitMatch, StatisticMatch
 from fakecluster.rules.iptables.match_transport import EVERY_PORT, MultiportMatch, PortsMatch, TcpMatch
 from fakecluster.rules.iptables.numbers import U32, bits, mask_of
-from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol, Target
-from fakecluster.rules.iptables.target_mark import ConnmarkTarget, CtTarget, MarkTarget
-from fakecluster.rules.iptables.target_nat import NatTarget
-from fakecluster.rules.iptables.target_packet import (
-    LogTarget,
-    NflogTarget,
-    RejectTarget,
-    TcpmssTarget,
-    TosTarget,
-    TtlTarget,
-)
+from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol
+from fakecluster.rules.translate_target import target
+from fakecluster.rules.translate_words import IP, NoTranslation, address_word, span_word
 
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
-IP = {4: "ip", 6: "ip6"}
 PORT_WORDS = {6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"}
 #: xt_limit counts in ten-thousandths of a second
 PERIODS = ((10_000, "second"), (600_000, "minute"), (36_000_000, "hour"), (864_000_000, "day"))
 STATES = ("new", "established", "related", "invalid", "untracked")
-LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
-
-
-class NoTranslation(Exception):
-    """nft has no faithful form of `what`."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"no faithful form in nft: {what}")
 
 
 def as_nft(tables: Tables) -> Iterator[str]:
@@ -89,7 +70,7 @@ def rule(value: Rule) -> str:
             words += _match(match, parts)
     words.append("counter")
     if parts.target is not None:
-        words += _target(parts.target, parts)
+        words += target(parts.target, parts)
     if '"' in comment:
         raise NoTranslation("a quotation mark in a comment")
     return " ".join((*words, f'comment "{comment}"' if comment else "")).rstrip()
@@ -128,12 +109,8 @@ def _network(word: str, value: Network, family: int) -> str:
     length = value.mask.bit_count()
     if value.mask != mask_of(length, family):
         raise NoTranslation("a mask with holes")
-    text = _address(value.address, family) + ("" if length == bits(family) else f"/{length}")
+    text = address_word(value.address, family) + ("" if length == bits(family) else f"/{length}")
     return f"{IP[family]} {word} {_not(value.inverted)}{text}"
-
-
-def _address(value: int, family: int) -> str:
-    return str(ip_address(value.to_bytes(4 if family == 4 else 16)))
 
 
 def _protocol(value: Protocol, matches: tuple[Match, ...]) -> Iterator[str]:
@@ -161,10 +138,6 @@ def _match(match: Match, parts: RuleParts) -> list[str]:
     return writer(match.value, parts)
 
 
-def _span(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}-{high}"
-
-
 def _ports(word: str, value: PortsMatch) -> list[str]:
     found = []
     for side, (low, high), inverted in (
@@ -172,7 +145,7 @@ def _ports(word: str, value: PortsMatch) -> list[str]:
         ("dport", value.dport, value.not_dport),
     ):
         if (low, high) != EVERY_PORT or inverted:
-            found.append(f"{word} {side} {_not(inverted)}{_span(low, high)}")
+            found.append(f"{word} {side} {_not(inverted)}{span_word(low, high)}")
     return found
 
 
@@ -196,7 +169,7 @@ def _multiport(value: MultiportMatch, parts: RuleParts) -> list[str]:
     word = PORT_WORDS.get(parts.protocol.number if parts.protocol else 0)
     if word is None or value.side not in ("sports", "dports"):
         raise NoTranslation("ports of either side")
-    members = ", ".join(_span(*each) for each in value.ranges)
+    members = ", ".join(span_word(*each) for each in value.ranges)
     return [f"{word} {value.side[:-1]} {_not(value.inverted)}{{ {members} }}"]
 
 
@@ -208,7 +181,7 @@ def _icmp(value: IcmpMatch, parts: RuleParts) -> list[str]:
     if value.inverted and not any_code:
         raise NoTranslation("neither this ICMP type nor this code")
     found = [f"{word} type {_not(value.inverted)}{value.type}"]
-    return found if any_code else [*found, f"{word} code {_span(*value.codes)}"]
+    return found if any_code else [*found, f"{word} code {span_word(*value.codes)}"]
 
 
 def _mark_test(word: str, value: MarkMatch) -> list[str]:
@@ -284,7 +257,7 @@ def _iprange(value: IprangeMatch, parts: RuleParts) -> list[str]:
     found = []
     for side, span, inverted in (("saddr", value.src, value.not_src), ("daddr", value.dst, value.not_dst)):
         if span:
-            ends = "-".join(_address(end, parts.family) for end in dict.fromkeys(span))
+            ends = "-".join(address_word(end, parts.family) for end in dict.fromkeys(span))
             found.append(f"{IP[parts.family]} {side} {_not(inverted)}{ends}")
     return found
 
@@ -311,15 +284,15 @@ def _ttl(value: TtlMatch, parts: RuleParts) -> list[str]:
 def _owner(value: OwnerMatch, _parts: RuleParts) -> list[str]:
     if value.uid is None or value.gid is not None or value.exists is not None:
         raise NoTranslation("owner beyond a user")
-    return [f"meta skuid {_not(value.not_uid)}{_span(*value.uid)}"]
+    return [f"meta skuid {_not(value.not_uid)}{span_word(*value.uid)}"]
 
 
 def _length(value: RangeMatch, _parts: RuleParts) -> list[str]:
-    return [f"meta length {_not(value.inverted)}{_span(value.low, value.high)}"]
+    return [f"meta length {_not(value.inverted)}{span_word(value.low, value.high)}"]
 
 
 def _mss(value: RangeMatch, _parts: RuleParts) -> list[str]:
-    return [f"tcp option maxseg size {_not(value.inverted)}{_span(value.low, value.high)}"]
+    return [f"tcp option maxseg size {_not(value.inverted)}{span_word(value.low, value.high)}"]
 
 
 def _dscp(value: DscpMatch, parts: RuleParts) -> list[str]:
@@ -358,122 +331,4 @@ _MATCHES: dict[str, Callable[[Any, RuleParts], list[str]]] = {
     "tcpmss": _mss,
     "ttl": _ttl,
     "udp": lambda value, _parts: _ports("udp", value),
-}
-
-
-# --- targets
-
-
-def _target(target: Target, parts: RuleParts) -> list[str]:
-    if target.is_chain:
-        return [f"{'goto' if target.goto else 'jump'} {target.name}"]
-    if target.name in ("ACCEPT", "DROP", "RETURN"):
-        return [target.name.lower()]
-    writer = _TARGETS.get(target.name)
-    if writer is None:
-        raise NoTranslation(f"target {target.name}")
-    return writer(target.value, parts)
-
-
-def _nat(word: str) -> Callable[[NatTarget, RuleParts], list[str]]:
-    def write(value: NatTarget, parts: RuleParts) -> list[str]:
-        if value.base_port is not None:
-            raise NoTranslation("a shifted range of ports")
-        span = ""
-        if value.addresses:
-            ends = [_address(end, parts.family) for end in dict.fromkeys(value.addresses)]
-            six = parts.family == 6 and value.ports
-            span = "-".join(f"[{end}]" if six else end for end in ends)
-        if value.ports:
-            span += f":{_span(*value.ports)}"
-        flags = {"random": value.random, "fully-random": value.random_fully, "persistent": value.persistent}
-        shown = ",".join(name for name, is_set in flags.items() if is_set)
-        return [" ".join(part for part in (word, f"to {span}" if span else "", shown) if part)]
-
-    return write
-
-
-def _mark(value: MarkTarget, _parts: RuleParts) -> list[str]:
-    return [f"meta mark set {_masked('meta mark', value.value, value.mask)}"]
-
-
-def _masked(word: str, value: int, mask: int) -> str:
-    """`(word & ~mask) ^ value` (xt_mark)."""
-    if mask == U32:
-        return f"{value:#x}"
-    kept = "" if not mask else f" & {~mask & U32:#x}"
-    return f"{word}{kept}" + (f" ^ {value:#x}" if value else "")
-
-
-def _connmark(value: ConnmarkTarget, _parts: RuleParts) -> list[str]:
-    if value.mode == "set":
-        return [f"ct mark set {_masked('ct mark', value.value, value.ct_mask)}"]
-    if (value.nf_mask, value.ct_mask) != (U32, U32):
-        raise NoTranslation("a part of a mark saved or restored")
-    return ["ct mark set meta mark" if value.mode == "save" else "meta mark set ct mark"]
-
-
-def _ct(value: CtTarget, _parts: RuleParts) -> list[str]:
-    if not value.notrack:
-        raise NoTranslation("a conntrack zone")
-    return ["notrack"]
-
-
-def _reject(value: RejectTarget, parts: RuleParts) -> list[str]:
-    if value.kind == "tcp-reset":
-        return ["reject with tcp reset"]
-    if parts.family == 4:
-        words = {"proto-unreachable": "prot-unreachable"}
-        name = value.kind.removeprefix("icmp-")
-        return [f"reject with icmp {words.get(name, name)}"]
-    names = {"adm-prohibited": "admin-prohibited", "addr-unreachable": "addr-unreachable"}
-    name = value.kind.removeprefix("icmp6-")
-    return [f"reject with icmpv6 {names.get(name, name)}"]
-
-
-def _log(value: LogTarget, _parts: RuleParts) -> list[str]:
-    if value.flags:
-        raise NoTranslation("LOG's flags")
-    prefix = f' prefix "{value.prefix}"' if value.prefix else ""
-    level = f" level {LEVELS[value.level]}" if value.level != 4 else ""
-    return [f"log{prefix}{level}"]
-
-
-def _nflog(value: NflogTarget, _parts: RuleParts) -> list[str]:
-    prefix = f' prefix "{value.prefix}"' if value.prefix else ""
-    return [f"log{prefix} group {value.group}"]
-
-
-def _tcpmss(value: TcpmssTarget, _parts: RuleParts) -> list[str]:
-    return [f"tcp option maxseg size set {value.mss if value.mss is not None else 'rt mtu'}"]
-
-
-def _set_ttl(value: TtlTarget, parts: RuleParts) -> list[str]:
-    if value.operation != "set":
-        raise NoTranslation("a TTL counted up or down")
-    return [f"{'ip ttl' if parts.family == 4 else 'ip6 hoplimit'} set {value.value}"]
-
-
-def _set_tos(value: TosTarget, parts: RuleParts) -> list[str]:
-    if not value.dscp:
-        raise NoTranslation("target TOS")
-    return [f"{IP[parts.family]} dscp set {value.value >> 2:#x}"]
-
-
-_TARGETS: dict[str, Callable[[Any, RuleParts], list[str]]] = {
-    "CONNMARK": _connmark,
-    "CT": _ct,
-    "DNAT": _nat("dnat"),
-    "DSCP": _set_tos,
-    "HL": _set_ttl,
-    "LOG": _log,
-    "MARK": _mark,
-    "MASQUERADE": _nat("masquerade"),
-    "NFLOG": _nflog,
-    "NOTRACK": lambda _value, _parts: ["notrack"],
-    "REDIRECT": _nat("redirect"),
-    "REJECT": _reject,
-    "SNAT": _nat("snat"),
-    "TCPMSS": _tcpmss,
-    "TTL": _set_ttl,
 }

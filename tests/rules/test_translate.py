@@ -16,7 +16,8 @@ from fakecluster.errors import CommandError
 from fakecluster.kernel.effects import Effect, SendError, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.rules.iptables import RuleProblem, parse
-from fakecluster.rules.translate import NoTranslation, as_nft, rule
+from fakecluster.rules.translate import as_nft, rule
+from fakecluster.rules.translate_words import NoTranslation
 from fakecluster.sim import Seeded
 
 

@@ -1,7 +1,7 @@
-"""TCP as conntrack follows it: states and the window check (nf_conntrack_proto_tcp.c).
+"""TCP as conntrack follows it: the states (nf_conntrack_proto_tcp.c).
 
 States follow from the flags alone, by two tables (one per direction); whether a packet may drive them follows from the
-window check after Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
+window check (see `tcp_window`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Whether a TCP segment lies within the window that both sides have announced (tcp_in_window)."""
+"""Whether a TCP segment lies within the window that both sides have announced (tcp_in_window).
+
+After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
+"""
 
 from __future__ import annotations
 

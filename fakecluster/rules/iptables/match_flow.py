@@ -1,7 +1,6 @@
-"""Matches on connection state, rates and chance: conntrack, state, connmark, connbytes, connlimit, helper, recent,
-statistic, limit, hashlimit, quota, nfacct.
+"""Matches on connections and marks: conntrack, state, mark, connmark, connbytes, connlimit, helper.
 
-Sources: extensions/libxt_conntrack.c, libxt_recent.c, libxt_statistic.c, libxt_limit.c, libxt_hashlimit.c and kin.
+Sources: extensions/libxt_conntrack.c, libxt_connbytes.c, libxt_connlimit.c and kin.
 """
 
 from __future__ import annotations

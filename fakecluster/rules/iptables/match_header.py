@@ -1,4 +1,7 @@
-"""Matches on fields of the IP header: addrtype, iprange, ttl, hl, dscp, tos."""
+"""Matches on fields of the IP header: addrtype, iprange, ttl, hl, dscp, tos.
+
+Sources: extensions/libxt_addrtype.c, libxt_iprange.c, libxt_tos.c and kin.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Matches on other headers behind IP's: icmp, icmp6, esp, frag, tcpmss; and the packet's length."""
+"""Matches on other headers behind IP's: icmp, icmp6, esp, frag, tcpmss; and the packet's length.
+
+Sources: extensions/libxt_icmp.h, libxt_tcpmss.c, libip6t_frag.c and kin.
+"""
 
 from __future__ import annotations
 

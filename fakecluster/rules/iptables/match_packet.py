@@ -1,7 +1,6 @@
-"""Matches on the packet and its surroundings: addrtype, iprange, ttl, hl, dscp, tos, u32, string, comment, owner,
-mac, pkttype, physdev, rpfilter, set, socket, ipvs, cpu.
+"""Matches on the packet's surroundings: comment, owner, mac, pkttype, physdev, rpfilter, set, socket, ipvs, cpu.
 
-Sources: extensions/libxt_addrtype.c, libxt_iprange.c, libxt_u32.c, libxt_string.c, libxt_owner.c, libxt_set.h and kin.
+Sources: extensions/libxt_owner.c, libxt_set.h, libxt_socket.c and kin.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Matches with a memory of their own: limit, quota, statistic, recent, nfacct."""
+"""Matches with a memory of their own: limit, quota, statistic, recent, nfacct.
+
+Sources: extensions/libxt_limit.c, libxt_recent.c, libxt_statistic.c and kin.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Matches on transport headers: tcp, udp, sctp, dccp, multiport, icmp, icmp6, tcpmss, esp, ah, frag.
+"""Matches on ports and what stands beside them: tcp, udp, sctp, dccp, multiport.
 
-Sources: extensions/libxt_tcp.c, libxt_udp.c, libxt_sctp.c, libxt_multiport.c, libxt_icmp.h, libxt_tcpmss.c and kin.
+Sources: extensions/libxt_tcp.c, libxt_udp.c, libxt_sctp.c, libxt_multiport.c.
 """
 
 from __future__ import annotations

@@ -3,11 +3,9 @@
     table ip t { chain c { ... } }      a file, or what `nft list ruleset` printed
     add rule ip t c tcp dport 80 drop   commands, one a line
 
-A table block becomes the commands that nft sends for it: the table, its chains, named objects, sets, elements,
-rules; in
-that order,
-so that a rule may use a set that stands below it. Values are typed while they are read: what comes out needs
-no further look at the text, except for errors, which point back into it.
+A table block becomes the commands that nft sends for it: the table, its chains, named objects, sets, elements, rules;
+in that order, so that a rule may use a set that stands below it. Values are typed while they are read: what comes out
+needs no further look at the text, except for errors, which point back into it.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ def parse(
         first = cursor.at
         try:
             parser.command()
-        except RecursionError:  # what bison says of a stack that is too deep
+        except RecursionError:
             cursor.fail_at("syntax error, memory exhausted", first, first)
         if cursor.word and cursor.word not in SEPARATORS:
             cursor.unexpected(expecting="newline or semicolon")
