@@ -74,12 +74,12 @@ class HttpReplay(api.Replay):
 def received(answer: Any, content: bytes) -> Response:
     """The answer as the replay compares it."""
     kind = answer.headers.get("Content-Type", "")
-    value = json.loads(content) if kind.startswith(JSON) and content else None
+    value = json.loads(content) if content.startswith(b"{") else None  # the index of OpenAPI calls itself text
     warnings = [text[len('299 - "') : -1].replace('\\"', '"') for text in answer.headers.get_all("Warning", [])]
     headers = [(name.title(), text) for name, text in answer.headers.items()]
     return Response(answer.status, value, kind, content, headers, [text.replace("\\\\", "\\") for text in warnings])
 
 
-@pytest.mark.parametrize("data", recordings())
+@pytest.mark.parametrize("data", list(recordings()))
 def test_the_answers_over_http_are_those_in_process(data: dict[str, Any]) -> None:
     assert [f"{difference.step}: {difference.text}" for difference in HttpReplay(data).run()] == []
