@@ -173,9 +173,8 @@ class NftablesWriter:
     def _ports(self, ports: Ports) -> str:
         protocol = ports.protocol.lower()
         if ports.name:
-            only = f"meta l4proto {protocol} " if protocol else ""
             named = set_name((ports.name, ports.protocol))
-            return f"{only}{FAMILY[self.family]} daddr . meta l4proto . th dport @{named}"
+            return f"{FAMILY[self.family]} daddr . meta l4proto . th dport @{named}"
         if ports.is_every:
             return f"meta l4proto {protocol}"
         numbers = str(ports.first) if ports.first == ports.last else f"{ports.first}-{ports.last}"
