@@ -62,11 +62,10 @@ def _address_words(found: re.Match[str]) -> list[str]:
 
 
 def _routes(netns: Netns, text: str, source: str) -> None:
-    """`ip route show`, of one table or of all, both families"""
-    for number, line in enumerate(text.split("\n"), 1):
+    """`ip route show`, of one table or of all, both families; routes by a gateway after those that lead to it."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    for number, line in sorted(lines, key=lambda one: " via " in one[1]):
         words = line.split()
-        if not words:
-            continue
         if line[0].isspace() or words[0] == "nexthop":
             raise Unsupported("a route with several next hops", line=number, source=source, token=words[0])
         plain = _without_noise(words)
@@ -74,6 +73,8 @@ def _routes(netns: Netns, text: str, source: str) -> None:
         device = plain[plain.index("dev") + 1] if "dev" in plain[:-1] else ""
         if device and device not in netns.interfaces:
             netns.add_interface(device, noarp=True)
+        if device and "via" in plain and "onlink" not in plain:
+            plain.append("onlink")  # the node's kernel had accepted the gateway, whatever else was dumped
         _ignore_known(netns, number, source, ["ip", f"-{family}", "route", "add", *plain])
 
 

@@ -1,0 +1,185 @@
+"""Replaying captures into clusters."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+
+from fakecluster import Cluster
+from fakecluster.fabric.captures import CaptureError, open_capture
+from fakecluster.replay import MapError, replay
+
+SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
+
+
+@pytest.fixture(scope="module")
+def template() -> Cluster:
+    cluster = Cluster(nodes=2)
+    cluster.apply(SHOP)
+    return cluster
+
+
+@pytest.fixture
+def shop(template: Cluster) -> Cluster:
+    return template.fork()
+
+
+def client_port(cluster: Cluster) -> str:
+    """The node's end of the client's veth."""
+    client = cluster.pod("client")
+    routes = client.node.run("ip route")
+    found = re.search(rf"{re.escape(client.ip)} dev (\S+)", routes)
+    assert found is not None
+    return f"{client.node.name}:{found[1]}"
+
+
+def talk(cluster: Cluster, path: Path) -> None:
+    with cluster.capture(client_port(cluster), path=path):
+        cluster.pod("client").connect("web", 80).request(b"hi")
+
+
+def test_what_a_cluster_did_it_does_again(shop: Cluster, tmp_path: Path) -> None:
+    again = shop.fork()
+    talk(shop, tmp_path / "a.pcapng")
+    result = replay(again, tmp_path / "a.pcapng", at=client_port(again))
+    assert (result.packets, result.injected, result.recorded, result.sent) == (9, 5, 4, 4)
+    assert result.differences == []
+    assert {fate.what for fate in result.fates} == {"delivered"}
+
+
+def test_other_sequence_numbers_do_not_break_connections(shop: Cluster, tmp_path: Path) -> None:
+    other = shop.fork()
+    other.pod("client").connect("web", 80)  # draws numbers: the next connection has others
+    talk(shop, tmp_path / "a.pcapng")
+    result = replay(other, tmp_path / "a.pcapng", at=client_port(other))
+    tcp = next(flow for flow in result.flows if flow.key.proto == 6)
+    assert (tcp.packets, tcp.answers) == (4, 3)
+    assert tcp.ack_shift != 0
+    assert all(fate.what == "delivered" for fate in result.fates)
+
+
+def test_what_was_recorded_and_is_not_sent_is_a_difference(shop: Cluster, tmp_path: Path) -> None:
+    again = shop.fork()
+    talk(shop, tmp_path / "a.pcapng")
+    for name in ("web-1", "web-2", "web-3"):
+        again.pod(name).stop_listening()
+    found = again.replay(tmp_path / "a.pcapng", at=client_port(again)).differences
+    words = [str(one) for one in found]
+    assert any("a packet that was not sent: expected tcp" in text and "[SA] 0 bytes" in text for text in words)
+    assert any("extra: expected nothing, got tcp" in text and "[RA] 0 bytes" in text for text in words)
+
+
+def test_packets_that_nobody_takes_say_where_they_ended(shop: Cluster) -> None:
+    ip = shop.pod("web-1").ip
+    packets = [IP(src="203.0.113.9", dst=ip, ttl=1) / TCP(sport=5, dport=8080, flags="S")]
+    result = shop.replay(packets, at="b:eth0")
+    (fate,) = result.fates
+    assert (fate.what, fate.namespace) == ("dropped", "node/b")
+
+
+def test_addresses_are_mapped_on_request(shop: Cluster) -> None:
+    packets = [IP(src="10.1.1.1", dst="10.1.2.3") / UDP(sport=5, dport=9) / b"x"]
+    result = shop.replay(packets, at="a:eth0", mapping={"10.1.2.3": "pod/web-1"})
+    (fate,) = result.fates
+    assert (fate.what, fate.namespace) == ("delivered", "pod/web-1")
+    assert str(result.flows[0].key) == f"udp 10.1.1.1:5 > {shop.pod('web-1').ip}:9"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({"10.1.2": "pod/web-1"}, "--map 10.1.2=pod/web-1: '10.1.2' does not appear to be"),
+        ({"10.1.2.3": "cow/web-1"}, "expected an address, pod/NAME, svc/NAME or node/NAME"),
+        ({"10.1.2.3": "fd00::1"}, "IPv4 cannot become IPv6"),
+    ],
+)
+def test_a_wrong_map_is_refused(shop: Cluster, mapping: dict[str, str], words: str) -> None:
+    with pytest.raises(MapError, match=re.escape(words)):
+        shop.replay([], at="a:eth0", mapping=mapping)
+
+
+def test_virtual_time_follows_the_capture_and_never_goes_back(shop: Cluster) -> None:
+    def at(time_s: float) -> Any:
+        packet = IP(src="203.0.113.9", dst="172.18.0.2") / UDP(sport=5, dport=9)
+        packet.time = time_s
+        return packet
+
+    before = shop.clock.now_s
+    result = shop.replay((at(t) for t in (1000.0, 1002.5, 1001.0, 1003.0, 10_000_000.0)), at="a:eth0")
+    assert shop.clock.now_s - before == pytest.approx(3603.0)
+    assert result.warnings == {
+        "the capture's clock goes backwards": 1,
+        "a silence of more than 3600 s was shortened": 1,
+    }
+
+
+def test_snapped_packets_are_restored(shop: Cluster) -> None:
+    from struct import pack
+
+    whole = bytes(IP(src="203.0.113.9", dst="172.18.0.2") / UDP(sport=5, dport=9) / bytes(500))
+    head = pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 60, 101)
+    records = [pack("<IIII", 1, 0, size, len(whole)) + whole[:size] for size in (60, 22)]
+    result = shop.replay(head + b"".join(records), at="a:eth0")
+    assert {(fate.what, count) for fate, count in result.fates.items()} == {("delivered", 1), ("unreadable", 1)}
+
+
+def test_a_cut_capture_tells_what_came_before(shop: Cluster, tmp_path: Path) -> None:
+    again = shop.fork()
+    talk(shop, tmp_path / "a.pcapng")
+    data = (tmp_path / "a.pcapng").read_bytes()[:-10]
+    with pytest.raises(CaptureError, match="the file ends inside a block") as caught:
+        replay(again, data, at=client_port(again))
+    assert caught.value.replay.packets == 8  # type: ignore[attr-defined]
+
+
+def test_two_modes_send_packets_to_the_same_ends(shop: Cluster, tmp_path: Path) -> None:
+    talk(shop.fork(), tmp_path / "a.pcapng")
+    result = replay(shop, tmp_path / "a.pcapng", at=client_port(shop), against=shop.fork(proxy="nftables"))
+    assert (result.injected, result.differences) == (5, [])
+
+
+def test_another_cluster_shows_what_changes(shop: Cluster, tmp_path: Path) -> None:
+    talk(shop.fork(), tmp_path / "a.pcapng")
+    without = shop.fork()
+    without.delete("services", "web")
+    result = replay(shop, tmp_path / "a.pcapng", at=client_port(shop), against=without)
+    assert result.differences[0].what == "another end"
+    assert "delivered in pod/web-" in result.differences[0].expected
+    assert "pod/web-" not in result.differences[0].got
+
+
+def test_the_output_names_hook_rule_and_verdict(shop: Cluster, tmp_path: Path) -> None:
+    talk(shop.fork(), tmp_path / "a.pcapng")
+    out = tmp_path / "out.pcapng"
+    shop.replay(tmp_path / "a.pcapng", at=client_port(shop), output=out)
+    assert [one.direction for one in open_capture(out)] == ["in", "out", "in", "out", "in", "in", "out", "out", "in"]
+    text = out.read_bytes()
+    assert b"PREROUTING ip nat KUBE-SEP-" in text
+    assert b"dnat: dport 80 -> 8080" in text
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_tshark_reads_what_is_written_without_complaint(shop: Cluster, tmp_path: Path) -> None:
+    again = shop.fork()
+    with shop.capture(client_port(shop), "pod/client", path=tmp_path / "a.pcapng"):
+        shop.pod("client").connect("web", 80).request(b"hi")
+    again.replay(tmp_path / "a.pcapng", at=client_port(shop), output=tmp_path / "out.pcapng")
+    for name, field, words in (("a", "frame.interface_name", "pod/client:eth0"), ("out", "frame.comment", "KUBE-SEP-")):
+        command = ["tshark", "-r", str(tmp_path / f"{name}.pcapng"), "-T", "fields", "-e", field]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert "cut short" not in run.stderr
+        assert words in run.stdout
+
+
+def test_a_port_that_does_not_exist_is_refused_with_those_that_do(shop: Cluster) -> None:
+    with pytest.raises(LookupError, match=r"node/a has no eth7; it has lo, eth0"):
+        shop.replay([], at="a:eth7")
+    with pytest.raises(LookupError, match=r"no node/z; there are node/a, node/b, outside"):
+        shop.capture("z:eth0")
