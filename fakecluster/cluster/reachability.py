@@ -1,0 +1,152 @@
+"""`cluster.reachability("TCP", 80)`: who may talk to whom, as a matrix that can be read, kept and compared."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from html import escape
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.cluster.policies import POLICIES
+from fakecluster.kernel.sockets import Sockets
+from fakecluster.policy.model import network_policy_of, pod_of
+from fakecluster.policy.reach import Judge, Place, judge
+
+if TYPE_CHECKING:
+    from fakecluster.cluster.cluster import Cluster
+
+ALLOWED, DENIED, NO_LISTENER = "allowed", "denied", "no listener"
+OUTSIDE = "outside"
+MARKS = {ALLOWED: "X", DENIED: ".", NO_LISTENER: "o"}
+COLOURS = {ALLOWED: "#4c9f70", DENIED: "#c8553d", NO_LISTENER: "#d9d9d9"}
+LEGEND = "X allowed, . denied, o allowed but nobody listens"
+_CELL, _MARGIN = 14, 150
+
+
+@attrs.frozen
+class Cell:
+    """From `source` to `target`: allowed, denied, or allowed with no listener; and the policies that decided."""
+
+    source: str
+    target: str
+    verdict: str
+    policies: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Reachability:
+    """A matrix for one protocol and port; `sources` and `targets` are Pods ("shop/web") and "outside"."""
+
+    protocol: str
+    port: int
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    verdicts: tuple[tuple[str, ...], ...] = attrs.field(repr=False)
+    _judge: Judge = attrs.field(repr=False, eq=False)
+
+    def __getitem__(self, pair: tuple[str, str]) -> Cell:
+        """The cell of (source, target). Raises ValueError for names that are not in it."""
+        row, column = self.sources.index(pair[0]), self.targets.index(pair[1])
+        return Cell(*pair, self.verdicts[row][column], self._judge.reasons(row, column))
+
+    def __iter__(self) -> Iterator[Cell]:
+        return (self[source, target] for source in self.sources for target in self.targets)
+
+    def differences(self, new: Reachability) -> list[tuple[str, str, str, str]]:
+        """(source, target, verdict here, verdict there) of every pair that differs; "absent" where it is missing."""
+        here, there = self._verdict_of(), new._verdict_of()
+        pairs = dict.fromkeys((*here, *there))
+        return [
+            (*pair, here.get(pair, "absent"), there.get(pair, "absent"))
+            for pair in pairs
+            if here.get(pair) != there.get(pair)
+        ]
+
+    def _verdict_of(self) -> dict[tuple[str, str], str]:
+        rows = zip(self.sources, self.verdicts, strict=True)
+        return {(row, name): word for row, words in rows for name, word in zip(self.targets, words, strict=True)}
+
+    # --- views
+
+    def __str__(self) -> str:
+        width = max((len(name) for name in self.sources), default=0)
+        lines = [f"{self.protocol} {self.port}: {LEGEND}; columns in the order of rows"]
+        lines += [
+            f"{name:<{width}}  {' '.join(MARKS[word] for word in words)}"
+            for name, words in zip(self.sources, self.verdicts, strict=True)
+        ]
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """Every cell with the policies that decided."""
+        cells = [attrs.asdict(cell) for cell in self]
+        return json.dumps({"protocol": self.protocol, "port": self.port, "cells": cells}, indent=2)
+
+    def csv(self) -> str:
+        """One line for each source, one column for each target."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("", *self.targets))
+        writer.writerows((name, *words) for name, words in zip(self.sources, self.verdicts, strict=True))
+        return text.getvalue()
+
+    def svg(self) -> str:
+        """A picture: green allowed, red denied, grey without a listener; the titles of its cells say why."""
+        side = _MARGIN + _CELL * len(self.sources)
+        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" font-size="10">']
+        for number, name in enumerate(self.sources):
+            place = _MARGIN + _CELL * number
+            parts.append(f'<text x="{_MARGIN - 4}" y="{place + 11}" text-anchor="end">{escape(name)}</text>')
+            turn = f"rotate(-90 {place + 11} {_MARGIN - 4})"
+            parts.append(f'<text x="{place + 11}" y="{_MARGIN - 4}" transform="{turn}">{escape(name)}</text>')
+        for number, cell in enumerate(self):
+            row, column = divmod(number, len(self.targets))
+            why = f"{cell.source} to {cell.target}: {cell.verdict} ({', '.join(cell.policies) or 'no policy'})"
+            parts.append(
+                f'<rect x="{_MARGIN + _CELL * column}" y="{_MARGIN + _CELL * row}" width="{_CELL - 1}"'
+                f' height="{_CELL - 1}" fill="{COLOURS[cell.verdict]}"><title>{escape(why)}</title></rect>'
+            )
+        return "\n".join((*parts, "</svg>", ""))
+
+
+def reachability(cluster: Cluster, protocol: str, port: int) -> Reachability:
+    """What the policies of a cluster allow between its Pods (those not on the host network) and the outside.
+
+    `protocol` is TCP, UDP or SCTP. By the rules' structure, of the cluster's first IP family; Service traffic is judged
+    where it ends, so that a Service is as reachable as the Pods behind it. Traffic of a node is not in it.
+    """
+    protocol, family = protocol.upper(), cluster.spec.families[0]
+    places, listening = [], []
+    for obj in cluster.api.list("pods"):
+        pod = pod_of(obj)
+        sandbox = cluster.runtime.sandboxes.get(obj["metadata"]["uid"])
+        if pod is None or sandbox is None or pod.namespace == "kube-system":
+            continue
+        places.append(Place(f"{pod.namespace}/{pod.name}", pod.ip(family), pod))
+        listening.append(listens(cluster.network.namespaces[sandbox.namespace].sockets, protocol, port))
+    places.append(Place(OUTSIDE, cluster.runtime.plan.outside[family]))
+    listening.append(True)
+    namespaces = {
+        one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.api.list("namespaces")
+    }
+    policies = [network_policy_of(obj) for obj in cluster.api.list(POLICIES)]
+    decided = judge(places, policies, namespaces, protocol, port, family)
+    names = tuple(place.name for place in places)
+    count = range(len(names))
+    verdicts = tuple(tuple(_verdict(decided, row, column, listening) for column in count) for row in count)
+    return Reachability(protocol, port, names, names, verdicts, decided)
+
+
+def _verdict(decided: Judge, source: int, target: int, listening: list[bool]) -> str:
+    if not decided.is_allowed(source, target):
+        return DENIED
+    return ALLOWED if listening[target] else NO_LISTENER
+
+
+def listens(sockets: Sockets, protocol: str, port: int) -> bool:
+    """Whether any socket of a namespace serves the port."""
+    return any(sock.port == port and f"({protocol.lower()}:" in sock.name for sock in sockets)
