@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording, port_of
 from fakecluster.cluster.components import template
 from fakecluster.cluster.dns import ClusterDns
+from fakecluster.cluster.faults import Faults
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
-from fakecluster.cluster.reachability import Reachability, reachability
 from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
@@ -207,6 +207,23 @@ class Cluster:
         """Let a held component run again; what waited for it runs at the next `settle`."""
         self.clock.release(target)
 
+    @contextmanager
+    def held(self, *targets: str) -> Iterator[None]:
+        """Hold components inside the block, then release them and settle: `with cluster.held("kube-proxy@b"):`."""
+        for target in targets:
+            self.hold(target)
+        try:
+            yield
+        finally:
+            for target in targets:
+                self.release(target)
+        self.settle()
+
+    @property
+    def faults(self) -> Faults:
+        """Break it: links, partitions, nodes, tables: `cluster.faults.partition("a", "b")`."""
+        return Faults(self)
+
     # --- what is in it
 
     def pod(self, name: str, namespace: str = "default") -> Pod:
@@ -281,10 +298,6 @@ class Cluster:
         """
         netns = self.network.namespaces[port_of(self.network, f"{at}:lo").namespace]
         return importlib.import_module("fakecluster.replay").explain(netns, packet)
-
-    def reachability(self, protocol: str = "TCP", port: int = 80) -> Reachability:
-        """Who may talk to whom by the network policies: a matrix of Pods and the outside."""
-        return reachability(self, protocol, port)
 
     # --- copies and outcomes
 

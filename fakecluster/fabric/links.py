@@ -20,14 +20,18 @@ class Port:
 
 @attrs.frozen
 class Segment:
-    """A broadcast domain: `delay_s` one way, `loss` the probability that a packet is lost, `cut` the severed pairs."""
+    """A broadcast domain: `delay_s` one way, `loss` and `duplicate` probabilities of each packet.
+
+    `cut` has the pairs (from, to) between which nothing passes.
+    """
 
     name: str
     ports: tuple[Port, ...]
     delay_s: float = 0.0
     loss: Fraction = Fraction(0)
-    cut: frozenset[frozenset[Port]] = frozenset()
+    duplicate: Fraction = Fraction(0)
+    cut: frozenset[tuple[Port, Port]] = frozenset()
 
     def others(self, port: Port) -> list[Port]:
         """The ports that a frame from `port` can reach."""
-        return [other for other in self.ports if other != port and frozenset((port, other)) not in self.cut]
+        return [other for other in self.ports if other != port and (port, other) not in self.cut]

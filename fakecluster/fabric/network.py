@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
@@ -131,7 +132,7 @@ class Network:
         self.plug(name, b.namespace, b.interface, mtu=mtu)
 
     def change(self, segment: str, **changes: Any) -> None:
-        """Set a segment's `delay_s`, `loss` or `cut`."""
+        """Set a segment's `delay_s`, `loss`, `duplicate` or `cut`."""
         self.segments[segment] = attrs.evolve(self.segments[segment], **changes)
 
     # --- moving packets
@@ -211,8 +212,10 @@ class Network:
             targets = self._receivers(segment, port, sent)
             if not targets:
                 lost = "nobody answers for the next hop"
-            elif segment.loss and self.choices.pick(_weights(segment), f"loss on {segment.name}"):
+            elif segment.loss and self.choices.pick(_weights(segment.loss), f"loss on {segment.name}"):
                 lost, targets = "lost", []
+            elif segment.duplicate and self.choices.pick(_weights(segment.duplicate), f"duplicate on {segment.name}"):
+                targets = [*targets, *targets]
         for target in targets:
             self._enqueue(InFlight(target, sent.packet, self._journey), segment.delay_s if segment else 0.0)
         if lost and hops is not None:
@@ -293,6 +296,6 @@ def _is_group(family: int, address: int) -> bool:
     return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
 
 
-def _weights(segment: Segment) -> tuple[int, int]:
-    """Weights of (arrives, is lost)."""
-    return segment.loss.denominator - segment.loss.numerator, segment.loss.numerator
+def _weights(probability: Fraction) -> tuple[int, int]:
+    """Weights of (it does not happen, it happens)."""
+    return probability.denominator - probability.numerator, probability.numerator

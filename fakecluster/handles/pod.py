@@ -115,4 +115,7 @@ class Pod(Host):
         pod = self.object
         name = container or pod["spec"]["containers"][0]["name"]
         node = pod["spec"]["nodeName"]
+        self.world.runtime.stop_container(
+            node, pod, name
+        )  # its sockets end with it, or the next start finds them in use
         self.world.clock.schedule(f"kubelet@{node}", ("exited", pod["metadata"]["uid"], name, code))

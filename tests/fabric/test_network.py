@@ -75,7 +75,9 @@ def test_loss_is_a_choice(lan: Network) -> None:
 
 
 def test_a_cut_pair_does_not_hear_each_other(lan: Network) -> None:
-    lan.change("lan", cut=frozenset({frozenset((Port("h1", "eth0"), Port("h2", "eth0")))}))
+    lan.change(
+        "lan", cut=frozenset({(Port("h1", "eth0"), Port("h2", "eth0")), (Port("h2", "eth0"), Port("h1", "eth0"))})
+    )
     assert connect(lan) == "SYN_SENT"
 
 

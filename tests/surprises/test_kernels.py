@@ -91,7 +91,7 @@ def test_a_reused_source_port_leads_to_the_pod_that_has_gone(expire: int, end: s
     cluster = Cluster(nodes=2, proxy="ipvs")
     cluster.apply(web("b"))
     node, client, ip = cluster.node("a"), cluster.pod("client"), cluster.service("web").cluster_ip
-    # 1 is how kernels from 5.9 on understand it; those before them ignored it where conn_reuse_mode is 0
+    # without it the entry of a server of weight 0 is followed; kernels differ in when they heed it
     node.run(f"sysctl -w net.ipv4.vs.conn_reuse_mode=0 net.ipv4.vs.expire_nodest_conn={expire}")
     client.run(["sysctl", "-w", "net.ipv4.ip_local_port_range=40000 40000"])
     client.connect(ip, 80).close()
