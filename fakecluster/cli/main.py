@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from fakecluster.cli import check, demo, dns, explain, replay, rules, serve, trace
+from fakecluster.cli import check, demo, diff, dns, explain, replay, rules, serve, trace
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command()(check.check)
 app.command()(serve.serve)
 app.command()(dns.dns)
 app.command("replay")(replay.replay_command)
+app.command("diff-rules")(diff.diff_rules)
 app.command("explain")(explain.explain_command)
 
 WRONG_INPUT, NOT_MODELLED, INTERRUPTED = 2, 3, 130
