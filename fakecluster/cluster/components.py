@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import Any
 
 import attrs
 
@@ -41,7 +42,8 @@ class Components:
     manager: Manager
     scheduler: Scheduler
     announcer: Announcer
-    proxy_config: KubeProxyConfiguration
+    #: of nodes that have settings of their own, as JSON
+    proxy_configs: dict[str, str] = attrs.field(factory=dict)
     dns: dns.ClusterDns | None = None
     kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
     proxies: dict[str, proxies.ProxyComponent] = attrs.field(factory=dict)
@@ -54,7 +56,6 @@ class Components:
         network = Network(clock, choices)
         plan = AddressPlan(families=spec.families)
         server = ApiServer(clock, choices, service_cidrs=plan.service_cidrs)
-        overrides = json.loads(spec.proxy_config) if spec.proxy_config else {}
         runtime = Runtime(network, plan)
         add_outside(network, plan)
         cluster = cls(
@@ -67,7 +68,6 @@ class Components:
             manager=Manager(server, clock, choices),
             scheduler=Scheduler(server, clock),
             announcer=Announcer(server, clock, runtime),
-            proxy_config=proxies.configuration(spec.proxy, plan.pod_cidrs, overrides),
         )
         if spec.dns:
             cluster.add_dns()
@@ -93,6 +93,8 @@ class Components:
     def add_node(self, node: NodeSpec, own: NodeAddresses | None = None) -> None:
         """One more node, registered and Ready, with its kubelet and kube-proxy; `own` are addresses that it keeps."""
         own = self.runtime.add_node(node.name, own)
+        if node.proxy_config:
+            self.proxy_configs[node.name] = node.proxy_config
         kubelet = Client(self.server, user=f"system:node:{node.name}", agent="kubelet")
         created = kubelet.create("nodes", system.node_object(node, own))
         status = system.node_status(node, own, self.clock, timestamp(self.clock))
@@ -107,14 +109,19 @@ class Components:
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
         self.proxies[node] = proxies.ProxyComponent(
-            node, self.server, self.clock, netns, self.proxy_config, kubernetes=self.spec.kubernetes
+            node, self.server, self.clock, netns, self._proxy_config(node), kubernetes=self.spec.kubernetes
         )
+
+    def _proxy_config(self, node: str) -> KubeProxyConfiguration:
+        """What a node's kube-proxy is told: the cluster's settings and the node's own over them."""
+        overrides: dict[str, Any] = {}
+        for text in (self.spec.proxy_config, self.proxy_configs.get(node, "")):
+            overrides |= json.loads(text) if text else {}
+        return proxies.configuration(self.spec.proxy, self.runtime.plan.pod_cidrs, overrides)
 
     def set_proxy(self, mode: str) -> None:
         """Restart every kube-proxy in another mode, which removes what the old one wrote."""
         self.spec = attrs.evolve(self.spec, proxy=mode)
-        overrides = json.loads(self.spec.proxy_config) if self.spec.proxy_config else {}
-        self.proxy_config = proxies.configuration(mode, self.runtime.plan.pod_cidrs, overrides)
         for node in list(self.proxies):
             self.proxies.pop(node).stop()
             self.start_proxy(node)
@@ -137,7 +144,7 @@ class Components:
             manager=self.manager.fork(server, clock, choices),
             scheduler=self.scheduler.fork(server, clock),
             announcer=self.announcer.fork(server, clock, runtime),
-            proxy_config=self.proxy_config,
+            proxy_configs=self.proxy_configs.copy(),
             dns=copied_dns,
             kubelets={name: kubelet.fork(server, clock, runtime) for name, kubelet in self.kubelets.items()},
             proxies={

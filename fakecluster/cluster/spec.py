@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from string import ascii_lowercase
 from typing import Any
@@ -21,12 +22,16 @@ CNIS = ("iptables", "nftables")
 
 @attrs.frozen
 class NodeSpec:
-    """A node: name, labels (`topology.kubernetes.io/zone`...), taints (`{key, value, effect}`) and limit of Pods."""
+    """A node: name, labels (`topology.kubernetes.io/zone`...), taints (`{key, value, effect}`), limit of Pods.
+
+    `proxy_config` is JSON: fields of a KubeProxyConfiguration for this node, over the cluster's.
+    """
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
     taints: tuple[tuple[tuple[str, str], ...], ...] = ()
     pods: int = 110
+    proxy_config: str = ""
 
     @classmethod
     def of(cls, spec: str | Mapping[str, Any] | NodeSpec) -> NodeSpec:
@@ -35,15 +40,16 @@ class NodeSpec:
             return spec
         if isinstance(spec, str):
             return cls(spec)
-        unknown = set(spec) - {"name", "labels", "taints", "zone", "pods"}
+        unknown = set(spec) - {"name", "labels", "taints", "zone", "pods", "proxy_config"}
         if unknown or not isinstance(spec.get("name"), str):
             problem = f"unknown keys {', '.join(sorted(unknown))}" if unknown else "a name is needed"
-            raise ValueError(f"node {dict(spec)!r}: {problem} (known: name, labels, taints, zone, pods)")
+            raise ValueError(f"node {dict(spec)!r}: {problem} (known: name, labels, taints, zone, pods, proxy_config)")
         labels = dict(spec.get("labels") or {})
         if "zone" in spec:
             labels["topology.kubernetes.io/zone"] = spec["zone"]
         taints = tuple(tuple(sorted(taint.items())) for taint in spec.get("taints") or ())
-        return cls(spec["name"], tuple(sorted(labels.items())), taints, spec.get("pods", 110))
+        config = json.dumps(spec["proxy_config"], sort_keys=True) if spec.get("proxy_config") else ""
+        return cls(spec["name"], tuple(sorted(labels.items())), taints, spec.get("pods", 110), config)
 
     @property
     def taint_objects(self) -> list[JsonObject]:

@@ -119,3 +119,16 @@ def test_what_was_applied_before_the_error_is_said_and_stays() -> None:
 def test_wrong_arguments_say_what_is_allowed(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("[", r"\[")):
         Cluster(**arguments)
+
+
+def test_kube_proxy_is_configured_per_cluster_and_per_node(web: list[dict[str, Any]]) -> None:
+    own = {"name": "b", "proxy_config": {"iptables": {"masqueradeAll": True}}}
+    cluster = Cluster(nodes=["a", own], proxy_config={"nodePortAddresses": ["172.18.0.0/16"]})
+    cluster.apply(web)
+    all_marked = '-m comment --comment "default/web cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ'
+    rules = {node.name: node.run("iptables-save -t nat") for node in cluster.nodes}
+    assert "! -s 10.244.0.0/16" in rules["a"]
+    assert "! -s 10.244.0.0/16" not in rules["b"]
+    assert all_marked in rules["b"]
+    for text in rules.values():
+        assert "-d 172.18.0." in text  # node ports on the given addresses only
