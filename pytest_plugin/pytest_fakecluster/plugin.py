@@ -11,7 +11,7 @@ from pytest_fakecluster import options
 
 if TYPE_CHECKING:
     from fakecluster import Cluster
-    from fakecluster.http import Served
+    from fakecluster.cluster.served import ServedApi
 
 MARKER = "fakecluster"
 MARKER_HELP = (
@@ -118,7 +118,7 @@ def cluster(fakecluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def fakecluster_api(fakecluster: Cluster) -> Generator[Served, None, None]:
+def fakecluster_api(fakecluster: Cluster) -> Generator[ServedApi, None, None]:
     """The API of `fakecluster` over HTTPS on loopback: `url`, `token`, `ca_file`, `kubeconfig` (a file)."""
     with fakecluster.serve() as served:
         yield served
