@@ -1,7 +1,8 @@
-"""How fast captures are read and replayed: `python benchmarks/replay.py [--packets 1000000 --flows 20000 --services 1000]`.
+"""How fast captures are read and replayed: `python benchmarks/replay.py [--packets N --flows N --services N]`.
 
 A generated capture is replayed at a node's uplink into kube-proxy's rules, beside Scapy's reading of the same file with
-dissection (measured on a part), in seconds of CPU. Memory is the peak of what Python allocated during the replay of a tenth, and of all.
+dissection (measured on a part), in seconds of CPU. Memory is the peak of what Python allocated during the replay of a
+tenth, and of all.
 """
 
 from __future__ import annotations
@@ -47,15 +48,13 @@ def manifests(services: int) -> list[dict[str, object]]:
 
 def packets(addresses: list[str], count: int, flows: int) -> Iterable[tuple[int, bytes]]:
     """Every flow is a SYN, then acknowledgments; flows are interleaved."""
-    kinds = []
-    for flags in (2, 16):
-        kinds.append(
-            [
-                PacketWords(6, 4, CLIENTS + n % 250, int(ip_address(addresses[n % len(addresses)])), 1024 + n // 250 * 7,
-                            80, flags).packet()
-                for n in range(flows)
-            ]
-        )  # fmt: skip
+    targets = [int(ip_address(address)) for address in addresses]
+
+    def one(n: int, flags: int) -> bytes:
+        source, port = CLIENTS + n % 250, 1024 + n // 250 * 7
+        return PacketWords(6, 4, source, targets[n % len(targets)], port, 80, flags).packet()
+
+    kinds = [[one(n, flags) for n in range(flows)] for flags in (2, 16)]
     for n in range(count):
         yield START_NS + n * STEP_NS, kinds[n >= flows][n % flows]
 

@@ -93,13 +93,20 @@ def _nft(text: str) -> Rules:
     """`nft list ruleset`: the lines of every chain, set and map; elements one by one."""
     rules: Rules = {}
     table = block = ""
-    for line in text.splitlines():
-        opened = _NFT_OPEN.match(line)
+    listing = False
+    for raw in text.splitlines():
+        line = raw.strip()
+        opened = _NFT_OPEN.match(raw)
         if opened is not None:
             table, block = (opened[2], "") if opened[1] == "table" else (table, f"{opened[1]} {opened[2]}")
-        elif line.strip() and line.strip() != "}":
-            found = rules.setdefault((table, block), [])
-            found += [one.strip() for one in line.removesuffix(",").split(", ")] if " : " in line else [line.strip()]
+            continue
+        listing = listing or line.startswith("elements = {")
+        if listing:
+            inside = line.removeprefix("elements = {").removesuffix("}").strip().removesuffix(",")
+            rules.setdefault((table, block), []).extend(one.strip() for one in inside.split(", ") if one.strip())
+            listing = not line.endswith("}")
+        elif line and line != "}":
+            rules.setdefault((table, block), []).append(line)
     return rules
 
 
