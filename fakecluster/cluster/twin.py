@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -34,6 +35,7 @@ class Twin:
     proxy: str
     dns: StandIn | None = None
     traces: list[PacketTrace] = attrs.field(factory=list)
+    guard: AbstractContextManager[Any] = attrs.field(factory=nullcontext)
 
     @classmethod
     def of(cls, parts: Components, choices: Choices) -> Twin:

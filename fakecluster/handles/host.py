@@ -211,7 +211,7 @@ class Host:
     @contextmanager
     def recorded(self, journey: int) -> Iterator[None]:
         """Record what is caused inside the block, and move packets until none is in flight now."""
-        with self.world.network.recorded(self.netns, journey):
+        with self.world.guard, self.world.network.recorded(self.netns, journey):
             yield
             self.world.network.run()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fakecluster.sim import Choices, Clock
@@ -40,6 +41,11 @@ class World(Protocol):
     @property
     def takes_turns(self) -> bool:
         """Whether the proxy mode leaves nothing to chance: endpoints take turns (ipvs, userspace)."""
+        ...
+
+    @property
+    def guard(self) -> AbstractContextManager[Any]:
+        """Held while packets move: a lock where other threads use the cluster too."""
         ...
 
     @property
