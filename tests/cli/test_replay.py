@@ -1,0 +1,44 @@
+"""`fakecluster replay` and `fakecluster diff-rules`: what they print and how they exit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from scapy.layers.inet import IP, UDP
+from scapy.utils import wrpcap
+
+SHOP = str(Path(__file__).resolve().parents[2] / "examples" / "shop.yaml")
+
+
+def fakecluster(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "fakecluster", *arguments]
+    return subprocess.run(command, capture_output=True, input=stdin, check=False)
+
+
+def test_replay_prints_flows_as_json_and_takes_standard_input(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), [IP(src="203.0.113.9", dst="10.1.2.3") / UDP(sport=5, dport=9)])
+    data = (tmp_path / "a.pcap").read_bytes()
+    options = ("--at", "a:eth0", "--map", "10.1.2.3=node/a", "--output", "json")
+    run = fakecluster("replay", SHOP, "-", *options, stdin=data)
+    assert run.returncode == 0, run.stderr
+    (flow,) = json.loads(run.stdout)["flows"]
+    assert (flow["flow"], flow["packets"]) == ("udp 203.0.113.9:5 > 172.18.0.2:9", 1)
+    cut = fakecluster("replay", SHOP, "-", *options, stdin=data + data[24:40])
+    assert cut.returncode == 2
+    assert json.loads(cut.stdout)["packets"] == 1
+    assert b"the file ends inside a packet (0 of 28 bytes); 1 packets before it were read" in cut.stderr
+
+
+def test_diff_rules_names_what_is_missing(tmp_path: Path) -> None:
+    rules = fakecluster("rules", SHOP).stdout.decode()
+    (tmp_path / "whole").write_text(rules)
+    kept = [line for line in rules.splitlines() if not line.startswith("-A KUBE-SERVICES") or "default/web" not in line]
+    (tmp_path / "cut").write_text("\n".join(kept) + "\n")
+    whole = fakecluster("diff-rules", SHOP, "--iptables-save", str(tmp_path / "whole"))
+    assert (whole.returncode, whole.stdout) == (0, b"0 differences\n")
+    cut = fakecluster("diff-rules", SHOP, "--iptables-save", str(tmp_path / "cut"))
+    assert cut.returncode == 1
+    assert b"missing in ip nat KUBE-SERVICES (default/web:http)" in cut.stdout
