@@ -115,7 +115,6 @@ class Pod(Host):
         pod = self.object
         name = container or pod["spec"]["containers"][0]["name"]
         node = pod["spec"]["nodeName"]
-        self.world.runtime.stop_container(
-            node, pod, name
-        )  # its sockets end with it, or the next start finds them in use
+        # its sockets end with it, or the next start would find the port in use
+        self.world.runtime.stop_container(node, pod, name)
         self.world.clock.schedule(f"kubelet@{node}", ("exited", pod["metadata"]["uid"], name, code))
