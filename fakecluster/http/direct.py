@@ -39,14 +39,23 @@ class Direct:
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """Answer one request; `url` may be a path with its query, or a whole URL, whose host does not matter."""
-        parts = urlsplit(url)
+        path, query = path_and_query(url)
         low = {name.lower(): value for name, value in headers.items()}
         audit = audit_id(low.get("audit-id", ""), next(self._numbers))
-        response = self.door.request(method, parts.path or "/", parts.query, low, body, self.user)
+        response = self.door.request(method, path, query, low, body, self.user)
         if response.stream is not None:
             return Reply(response.status, head(response, audit), watched(self.door, response.stream))
-        found = answer(parts.path, low, response, audit, self.door.body(method, response))
+        found = answer(path, low, response, audit, self.door.body(method, response))
         return Reply(found.status, found.headers, iter((found.body,)))
+
+
+def path_and_query(url: str) -> tuple[str, str]:
+    """What a server sees of a URL, or of a path, which may look like a URL without a scheme (`//x`)."""
+    if not url.startswith("/"):
+        parts = urlsplit(url)
+        return parts.path or "/", parts.query
+    path, _, query = url.partition("#")[0].partition("?")
+    return path, query
 
 
 def watched(door: Door, stream: WatchStream) -> Iterator[bytes]:
