@@ -138,3 +138,11 @@ def test_two_unequal_ports_of_nft_are_unequal_together() -> None:
         for sport, dport in ((1000, 53), (1000, 54), (1001, 53), (1001, 54))
     ]
     assert found == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("backend", "priority"), [("", 150), ("-legacy", 50)])
+def test_the_security_table_stands_where_its_backend_puts_it(backend: str, priority: int) -> None:
+    netns = router()
+    netns.run(f"iptables{backend}-restore", "*security\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -j DROP\nCOMMIT\n")
+    [entry] = netns.hooks.entries[4][1]
+    assert entry.priority == priority

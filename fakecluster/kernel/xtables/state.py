@@ -22,6 +22,8 @@ PRIORITIES = {
     "filter": Priority.FILTER,
     "security": Priority.SECURITY,
 }
+#: iptables-nft hangs its security chains behind NAT (xtables_ipv4 in nft.c of 1.8.9).
+NFT_SECURITY_PRIORITY = 150
 NAT_PRIORITIES = {
     Hook.PREROUTING: Priority.NAT_DST,
     Hook.OUTPUT: Priority.NAT_DST,
@@ -150,7 +152,9 @@ class Xtables:
             self.netns.nat.register_chain(family, hook, NAT_PRIORITIES[hook], name, run)
         else:
             function = run_and_reroute if table == "mangle" and hook is Hook.OUTPUT else run
-            self.netns.hooks.register(family, hook, PRIORITIES[table], name, function)
+            late = table == "security" and backend == "nft"
+            priority = NFT_SECURITY_PRIORITY if late else PRIORITIES[table]
+            self.netns.hooks.register(family, hook, priority, name, function)
 
     def _unhook(self, family: int, backend: str, table: str, chain: str) -> None:
         if (family, backend, table, chain) not in self._hooked:
