@@ -19,6 +19,7 @@ from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.faults import Faults
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
+from fakecluster.cluster.reachability import Reachability, reachability
 from fakecluster.cluster.served import GuardedClient, ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
@@ -298,6 +299,10 @@ class Cluster:
         """
         netns = self.network.namespaces[port_of(self.network, f"{at}:lo").namespace]
         return importlib.import_module("fakecluster.replay").explain(netns, packet)
+
+    def reachability(self, protocol: str = "TCP", port: int = 80) -> Reachability:
+        """Who may talk to whom by the network policies: a matrix of Pods and the outside."""
+        return reachability(self, protocol, port)
 
     # --- copies and outcomes
 
