@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from fakecluster.checks import dns, modes, objects, rollouts, selectors, services
+from fakecluster.checks import dns, modes, objects, policies, rollouts, selectors, services
 from fakecluster.checks.finding import Finding
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CHECKS: Mapping[str, Check] = {
     "dns": dns.names_agree_with_endpoints,
     "modes-agree": modes.modes_agree,
     "rollout": rollouts.rollout_refuses_nobody,
+    "policies": policies.policies_mean_something,
 }
 
 

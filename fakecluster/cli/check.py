@@ -38,7 +38,7 @@ def check(
     """Check that Services are reachable, balanced, sticky and named right. Exits 1 when an error is found.
 
     Checks: selectors, endpoints, unique, reachable, unoffered, hairpin, balanced, affinity, client-address, dns,
-    modes-agree, rollout.
+    modes-agree, rollout, policies.
     """
     names = list(checks.CHECKS) if only is None else only
     if unknown := [name for name in names if name not in checks.CHECKS]:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from fakecluster.cli import check, demo, diff, dns, explain, replay, rules, serve, trace
+from fakecluster.cli import check, demo, diff, dns, explain, reachability, replay, rules, serve, trace
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command()(rules.rules)
 app.command()(check.check)
 app.command()(serve.serve)
 app.command()(dns.dns)
+app.command()(reachability.reachability)
+app.command()(reachability.diff)
 app.command("replay")(replay.replay_command)
 app.command("diff-rules")(diff.diff_rules)
 app.command("explain")(explain.explain_command)

@@ -178,19 +178,18 @@ class PolicyView:
 
     def _activate(self, touched: Touched) -> None:
         """Bring `active` up to date: make the sets that new policies use, give up those that nobody uses."""
-        unchanged = set()
-        for key in sorted(touched.policies):
-            old, new = self.active.get(key), self.policies.get(key) if self._users.get(key) else None
-            if old == new:
-                unchanged.add(key)
-                continue
+        replaced = {key: self.active.get(key) for key in sorted(touched.policies)}
+        for key, old in replaced.items():
+            new = self.policies.get(key) if self._users.get(key) else None
             _put(self.active, key, new)
-            wanted, used = _sets_of(new), _sets_of(old)
-            for name in wanted:
+            if old == new:
+                touched.policies.discard(key)
+            for name in _sets_of(new) - _sets_of(old):
                 self._use(name, key, touched)
-            for name in used - wanted:
+        # only now: what one policy gives up another one may just have begun to use
+        for key, old in replaced.items():
+            for name in _sets_of(old) - _sets_of(self.active.get(key)):
                 self._give_up(name, key, touched)
-        touched.policies -= unchanged
 
     # --- who is in which set
 
