@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from fakecluster import strategies as kube
+from fakecluster.cli.main import app
 
-from .grid import PODS, SPACES, Grid
+from .grid import PODS, SPACES, Grid, namespace, pod
 
 Json = dict[str, Any]
 POLICIES = st.lists(kube.network_policies(namespaces=SPACES, port_names=("serve-80-tcp",)), min_size=3, max_size=6)
@@ -60,3 +64,20 @@ def test_two_matrices_differ_in_the_pairs_that_changed() -> None:
     old, new = Grid.of().cluster.reachability("TCP", 80), Grid.of(ONLY_Y).cluster.reachability("TCP", 80)
     assert len(old.differences(new)) == 18  # x/a, x/b, x/c from z's three Pods, from the outside and from each other
     assert ("z/a", "x/b", "allowed", "denied") in old.differences(new)
+
+
+def test_the_commands_print_the_matrix_and_what_changes(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    objects = [namespace("x"), namespace("z"), pod("x", "a"), pod("z", "a")]
+    old.write_text(yaml.safe_dump_all(objects))
+    new.write_text(yaml.safe_dump_all([*objects, ONLY_Y]))
+    runner = CliRunner()
+    shown = runner.invoke(app, ["reachability", str(new), "--port", "80", "-o", "csv"])
+    assert shown.output.splitlines()[2] == "z/a,denied,allowed,allowed"
+    changed = runner.invoke(app, ["diff", "--reachability", str(old), str(new), "--nodes", "2"])
+    assert changed.exit_code == 1
+    assert changed.output.splitlines() == [
+        "z/a -> x/a TCP 80: allowed -> denied",
+        "outside -> x/a TCP 80: allowed -> denied",
+        "2 of 9 pairs differ",
+    ]
