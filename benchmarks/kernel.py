@@ -156,8 +156,8 @@ def new_flow_rate(netns: Netns, services: int, least_s: float) -> float:
             netns.receive(next(packets), "pods")
         return SPREAD
 
-    for _ in range(5):
-        send()  # chains are compiled when the first packet comes by
+    for _ in range(60):
+        send()  # every endpoint of these Services has its chain compiled by the first packet that comes by
     return rate(send, least_s=least_s)
 
 
