@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -34,6 +35,16 @@ _CONTAINER = {
 _TARGETS: list[JsonObject] = [{"containerPort": 80, "name": "http", "protocol": "TCP"}]
 
 
+@attrs.frozen
+class Flow:
+    """A connection that was answered: by which Pod, through which Service."""
+
+    connection: Connection
+    server: str
+    pod_uid: str
+    service_uid: str
+
+
 class ClusterMachine(RuleBasedStateMachine):
     """Creates, deletes and flips Pods and Services, holds components, opens connections; see the invariants below."""
 
@@ -44,7 +55,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family)
-        self.flows: list[tuple[Connection, str, str]] = []  # connection, the server's name and its Pod's uid
+        self.flows: list[Flow] = []
         self.watched: dict[tuple[str, str, str], JsonObject] = {}
         self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
         self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
@@ -140,17 +151,24 @@ class ClusterMachine(RuleBasedStateMachine):
         except ConnectFailed:
             return
         uid = self.cluster.pod(server).object["metadata"]["uid"] if server in {pod.name for pod in self.servers} else ""
-        self.flows.append((connection, server, uid))
+        self.flows.append(Flow(connection, server, uid, service.object["metadata"]["uid"]))
 
     # --- invariants
 
     @invariant()
     def established_flows_live_as_long_as_their_servers(self) -> None:
-        uids = {pod.object["metadata"]["uid"]: pod for pod in self.servers}
-        alive = [flow for flow in self.flows if flow[2] in uids and _runs(uids[flow[2]])]
-        self.flows = alive
-        for connection, server, _ in alive:
-            assert connection.request(b"still there?").server == server
+        """In ipvs mode also no longer than their Services: without one, its address is no longer the node's."""
+        pods = {pod.object["metadata"]["uid"]: pod for pod in self.servers}
+        services = {service.object["metadata"]["uid"] for service in self.cluster.services}
+        self.flows = [
+            flow
+            for flow in self.flows
+            if flow.pod_uid in pods
+            and _runs(pods[flow.pod_uid])
+            and (self.proxy != "ipvs" or flow.service_uid in services)
+        ]
+        for flow in self.flows:
+            assert flow.connection.request(b"still there?").server == flow.server
 
     @invariant()
     def packets_go_to_endpoints_only(self) -> None:
