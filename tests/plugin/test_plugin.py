@@ -192,10 +192,11 @@ def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester
         "choices.txt", "manifest.yaml", "packets.pcap", "traces.txt",
     ]  # fmt: skip
     assert "name: web" in (folder / "manifest.yaml").read_text()
+    from scapy.layers.inet import TCP
     from scapy.utils import rdpcap
 
     packets = rdpcap(str(folder / "packets.pcap"))
-    assert packets[0]["TCP"].dport == 80
+    assert packets[0][TCP].dport == 80
     assert "pod/web" in (pytester.path / "report" / "traces.html").read_text()
 
 
