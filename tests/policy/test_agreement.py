@@ -17,7 +17,7 @@ from .semantics import is_allowed
 Json = dict[str, Any]
 PORT_NAMES = ("serve-80-tcp", "serve-81-udp")
 POLICIES = st.lists(kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES), min_size=3, max_size=6)
-SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def disagreements(grid: Grid) -> list[str]:
