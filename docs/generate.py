@@ -24,7 +24,7 @@ def modelled() -> Iterator[tuple[str, Iterable[str]]]:
     from fakecluster.kernel.tools import TOOLS
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
     from fakecluster.proxy.modes import WRITERS
-    from fakecluster.rules.ipset import SET_TYPES
+    from fakecluster.rules.ipset_types import SET_TYPES
 
     yield "kube-proxy modes", WRITERS
     yield "Commands of a node", TOOLS
