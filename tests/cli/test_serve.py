@@ -13,7 +13,14 @@ import yaml
 def test_serve_says_where_writes_a_kubeconfig_and_stops_when_interrupted(tmp_path: Path) -> None:
     config = tmp_path / "kubeconfig"
     command = [sys.executable, "-m", "fakecluster", "serve", "examples/shop.yaml", "--kubeconfig", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background of a shell inherits that interrupts are ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert process.stdout is not None
         first, second = process.stdout.readline(), process.stdout.readline()

@@ -112,7 +112,8 @@ class ToolReplay:
         path = os.environ.get("PATH", "")
         environment = {"HOME": str(folder), "KUBECONFIG": str(folder / "config"), "PATH": path}
         process = subprocess.Popen(
-            ["kubectl", *words],
+            # a job in the background of a shell inherits that interrupts are ignored
+            ["env", "--default-signal=INT", "kubectl", *words],
             cwd=folder,
             env=environment,
             text=True,
