@@ -72,7 +72,7 @@ def modes_agree_examples(count: int) -> None:
     )
     @given(cluster=kube.clusters())
     def agree(cluster: Cluster) -> None:
-        assert checks.run(cluster, ["modes-agree"]) == []
+        assert not [one for one in checks.run(cluster, ["modes-agree"]) if one.severity == "error"]
 
     agree()
 
