@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.cni.nodes import OUTSIDE, family_of
+from fakecluster.controllers.conditions import is_true
 from fakecluster.sim import Clock
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Announcer:
                 self._withdraw(address)
 
     def _eligible(self, service: JsonObject) -> list[str]:
-        ready = [node["metadata"]["name"] for node in self._api.store.list("nodes") if is_ready(node)]
+        ready = [node["metadata"]["name"] for node in self._api.store.list("nodes") if is_true(node, "Ready")]
         known = [name for name in ready if name in self._runtime.nodes]
         if service["spec"].get("externalTrafficPolicy") != "Local":
             return known
@@ -115,8 +116,3 @@ def external_addresses(service: JsonObject) -> Iterator[str]:
         if entry.get("ip"):
             yield entry["ip"]
     yield from service["spec"].get("externalIPs") or ()
-
-
-def is_ready(node: JsonObject) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)

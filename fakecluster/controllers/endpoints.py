@@ -13,6 +13,7 @@ from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.publishing import HEADLESS_LABEL, Json, has_cluster_ip, has_endpoints
 from fakecluster.controllers.selection import Selection
 from fakecluster.controllers.subsets import MAX_ADDRESSES, subsets_for, truncated
+from fakecluster.controllers.syncing import is_namespace_terminating, sync_key
 from fakecluster.controllers.triggers import TriggerTimes, stamped
 from fakecluster.controllers.workqueue import Key, WorkQueue
 
@@ -63,24 +64,13 @@ class EndpointsController:
                 self._queue.add((event.object["metadata"]["namespace"], event.object["metadata"]["name"]))
         due = self._queue.take(payload)
         if due is not None:
-            self._sync(due)
+            sync_key(self._queue, due, self._sync_service)
 
     def _queue_leftovers(self, api: ApiServer) -> None:
         """Endpoints that are there at the start without a Service are deleted, leader election's excepted."""
         for endpoints in api.store.list("endpoints"):
             if LEADER not in (endpoints["metadata"].get("annotations") or {}):
                 self._queue.add((endpoints["metadata"]["namespace"], endpoints["metadata"]["name"]))
-
-    def _sync(self, key: Key) -> None:
-        try:
-            self._sync_service(key)
-        except ApiError as error:
-            if is_namespace_terminating(error):
-                self._queue.done(key)
-            else:
-                self._queue.failed(key)
-        else:
-            self._queue.done(key)
 
     def _sync_service(self, key: Key) -> None:
         store = self._client.server.store
@@ -122,12 +112,6 @@ class EndpointsController:
         else:
             message = f"Failed to update endpoint {name}: {error.message}"
             self._events.warning(involved, "FailedToUpdateEndpoint", message)
-
-
-def is_namespace_terminating(error: ApiError) -> bool:
-    """Whether a creation was refused because the namespace is being deleted: trying again is useless."""
-    causes = (error.status.get("details") or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 def new_endpoints(service: Json) -> Json:

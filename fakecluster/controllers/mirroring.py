@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.controllers.endpoints import LEADER, is_namespace_terminating
+from fakecluster.controllers.endpoints import LEADER
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.mirrored_slices import CONTROLLER_NAME, MAX_ADDRESSES, Plan, mirror
 from fakecluster.controllers.publishing import Json
 from fakecluster.controllers.sliceindex import RESOURCE, SliceIndex
+from fakecluster.controllers.syncing import sync_key
 from fakecluster.controllers.workqueue import Key, WorkQueue
 
 if TYPE_CHECKING:
@@ -56,18 +57,7 @@ class MirroringController:
                 self._queue.add(key)
         due = self._queue.take(payload)
         if due is not None:
-            self._sync(due)
-
-    def _sync(self, key: Key) -> None:
-        try:
-            self._sync_endpoints(key)
-        except ApiError as error:
-            if is_namespace_terminating(error):
-                self._queue.done(key)
-            else:
-                self._queue.failed(key)
-        else:
-            self._queue.done(key)
+            sync_key(self._queue, due, self._sync_endpoints)
 
     def _sync_endpoints(self, key: Key) -> None:
         store = self._client.server.store

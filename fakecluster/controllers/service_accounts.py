@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.controllers.endpoints import is_namespace_terminating
 from fakecluster.controllers.publishing import Json
+from fakecluster.controllers.syncing import is_namespace_terminating
 from fakecluster.controllers.workqueue import WorkQueue
 
 if TYPE_CHECKING:

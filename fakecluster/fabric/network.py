@@ -21,6 +21,7 @@ from fakecluster.errors import SettleError
 from fakecluster.fabric.links import Port, Segment
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.packet import is_group
 from fakecluster.kernel.tcp_socket import timer_target
 from fakecluster.sim import Choices, Clock
 from fakecluster.trace import Hop, Trace, Verdict, summary
@@ -226,7 +227,7 @@ class Network:
     def _receivers(self, segment: Segment, port: Port, sent: Transmit) -> list[Port]:
         """Who takes a frame: the only other end, all for a group address, else whoever answers for the next hop."""
         others = segment.others(port)
-        if len(segment.ports) == 2 or _is_group(sent.family, sent.next_hop):
+        if len(segment.ports) == 2 or is_group(sent.family, sent.next_hop):
             return others
         for other in others:
             if answers_for(self.namespaces[other.namespace], other.interface, sent.family, sent.next_hop):
@@ -290,10 +291,6 @@ def answers_for(netns: Netns, interface: str, family: int, address: int) -> bool
     if family == 6 or netns.sysctls.number("net.ipv4.conf.all.arp_ignore"):
         return any(own.address == address for own in netns.interfaces[interface].addresses if own.family == family)
     return True
-
-
-def _is_group(family: int, address: int) -> bool:
-    return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
 
 
 def _weights(probability: Fraction) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.controllers.endpoints import is_namespace_terminating
 from fakecluster.controllers.endpointslices.endpoint import zone_of
 from fakecluster.controllers.endpointslices.reconcile import CONTROLLER_NAME, Plan, reconcile
 from fakecluster.controllers.endpointslices.topology import Counts, is_overloaded, zone_shares
@@ -17,6 +16,7 @@ from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.publishing import Json, has_endpoints
 from fakecluster.controllers.selection import Selection
 from fakecluster.controllers.sliceindex import RESOURCE, SliceIndex
+from fakecluster.controllers.syncing import sync_key
 from fakecluster.controllers.triggers import TriggerTimes, stamped
 from fakecluster.controllers.workqueue import Key, WorkQueue
 
@@ -75,7 +75,7 @@ class EndpointSliceController:
             self._check_topology()
         due = self._queue.take(payload)
         if due is not None:
-            self._sync(due)
+            sync_key(self._queue, due, self._sync_service)
 
     def _check_topology(self) -> None:
         """Zones' shares may have moved: Services whose hints overload a zone by now are looked at again."""
@@ -83,16 +83,6 @@ class EndpointSliceController:
         for key, by_type in self._hinted.items():
             if any(is_overloaded(by_zone, self._shares) for by_zone in by_type.values()):
                 self._queue.add(key)
-
-    def _sync(self, key: Key) -> None:
-        try:
-            is_complete = self._sync_service(key)
-        except ApiError as error:
-            is_complete = is_namespace_terminating(error)
-        if is_complete:
-            self._queue.done(key)
-        else:
-            self._queue.failed(key)
 
     def _sync_service(self, key: Key) -> bool:
         """Bring one Service's slices up to date; False when a Pod had to be left out and it must be tried again."""
