@@ -43,8 +43,8 @@ class DestinationHashing(Scheduler):
         return chosen if chosen.usable else None
 
 
-class SourceHashing(Scheduler):
-    """sh: by the client's address, and its port with the flag sh-port."""
+class TableHashing(Scheduler):
+    """By the client's address, and its port with the flag ...-port, in a table of places in the list (sh and mh)."""
 
     __slots__ = ("table",)
 
@@ -58,17 +58,50 @@ class SourceHashing(Scheduler):
             return None
         flags = self.service.options.flags
         source = fold(request.family, request.source) + (request.source_port if flags & WITH_PORT else 0)
-        bucket = hash32(source & U32)
+        bucket = self._bucket(source)
         destinations = self.service.destinations
         chosen = destinations[table[bucket]]
         if chosen.usable:
             return chosen
         if flags & FALLBACK:
-            for offset in range(TABLE_SIZE):
-                other = destinations[table[((offset + bucket) % TABLE_SIZE + bucket) % TABLE_SIZE]]
+            for offset in range(len(table)):
+                other = destinations[table[self._other_bucket(source, bucket, offset)]]
                 if other.usable:
                     return other
         return None
+
+    def _bucket(self, source: int) -> int:
+        """Where a client's address (and port) belongs."""
+        raise NotImplementedError
+
+    def _other_bucket(self, source: int, bucket: int, offset: int) -> int:
+        """The next place to look at when what `bucket` names is not usable."""
+        raise NotImplementedError
+
+    def _fill(self) -> tuple[int, ...]:
+        """Make the table; empty when nobody has a weight."""
+        raise NotImplementedError
+
+    def added(self) -> None:
+        self.table = None
+
+    def removed(self, index: int) -> None:
+        self.table = None
+
+    def changed(self) -> None:
+        self.table = None
+
+
+class SourceHashing(TableHashing):
+    """sh: neighbouring buckets stand in for each other."""
+
+    __slots__ = ()
+
+    def _bucket(self, source: int) -> int:
+        return hash32(source & U32)
+
+    def _other_bucket(self, source: int, bucket: int, offset: int) -> int:
+        return ((offset + bucket) % TABLE_SIZE + bucket) % TABLE_SIZE
 
     def _fill(self) -> tuple[int, ...]:
         """Each destination takes as many buckets in a row as its weight says (one for 0), again and again."""
@@ -79,12 +112,3 @@ class SourceHashing(Scheduler):
                 table.extend([index] * min(weight, TABLE_SIZE - len(table)))
         self.table = tuple(table)
         return self.table
-
-    def added(self) -> None:
-        self.table = None
-
-    def removed(self, index: int) -> None:
-        self.table = None
-
-    def changed(self) -> None:
-        self.table = None

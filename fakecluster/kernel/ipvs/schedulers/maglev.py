@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd
-from typing import TYPE_CHECKING
 
-from fakecluster.kernel.ipvs.schedulers.hashing import FALLBACK, U32, WITH_PORT, fold
-from fakecluster.kernel.ipvs.schedulers.scheduler import Request, Scheduler
-
-if TYPE_CHECKING:
-    from fakecluster.kernel.ipvs.service import Destination, Service
+from fakecluster.kernel.ipvs.schedulers.hashing import U32, TableHashing, fold
 
 #: A prime (CONFIG_IP_VS_MH_TAB_INDEX 12).
 TABLE_SIZE = 4093
@@ -20,33 +15,16 @@ TURN_BITS = 6
 U64 = 0xFFFFFFFFFFFFFFFF
 
 
-class MaglevHashing(Scheduler):
+class MaglevHashing(TableHashing):
     """mh: few clients move when a destination comes or goes."""
 
-    __slots__ = ("table",)
+    __slots__ = ()
 
-    def __init__(self, service: Service, now_ns: int) -> None:
-        super().__init__(service, now_ns)
-        self.table: tuple[int, ...] | None = None  # filled when first asked
+    def _bucket(self, source: int) -> int:
+        return hsiphash(source & U32, KEY_PLACE) % TABLE_SIZE
 
-    def choose(self, request: Request) -> Destination | None:
-        table = self.table if self.table is not None else self._fill()
-        if not table:
-            return None
-        flags = self.service.options.flags
-        source = fold(request.family, request.source) + (request.source_port if flags & WITH_PORT else 0)
-        bucket = hsiphash(source & U32, KEY_PLACE) % TABLE_SIZE
-        destinations = self.service.destinations
-        chosen = destinations[table[bucket]]
-        if chosen.usable:
-            return chosen
-        if flags & FALLBACK:
-            for offset in range(TABLE_SIZE):
-                shifted = source + (offset + bucket) % TABLE_SIZE
-                other = destinations[table[hsiphash(shifted & U32, KEY_PLACE) % TABLE_SIZE]]
-                if other.usable:
-                    return other
-        return None
+    def _other_bucket(self, source: int, bucket: int, offset: int) -> int:
+        return self._bucket(source + (offset + bucket) % TABLE_SIZE)
 
     def _fill(self) -> tuple[int, ...]:
         """Round by round each destination takes the next free buckets of a sequence of its own."""
@@ -71,15 +49,6 @@ class MaglevHashing(Scheduler):
                 places[index] = place
         self.table = tuple(table)
         return self.table
-
-    def added(self) -> None:
-        self.table = None
-
-    def removed(self, index: int) -> None:
-        self.table = None
-
-    def changed(self) -> None:
-        self.table = None
 
 
 def _turns(weights: list[int]) -> list[int]:
