@@ -46,10 +46,10 @@ class WatchEvent:
 class Inbox:
     """One watcher inside the process: events wait here until `take`; the clock wakes its target once for all."""
 
-    def __init__(self, target: str, resources: frozenset[str], clock: Clock) -> None:
+    def __init__(self, target: str, resources: frozenset[str], clock: Clock, priority: int = 0) -> None:
         self.target = target
         self.resources = resources
-        self._clock = clock
+        self._clock, self._priority = clock, priority
         self._pending: list[WatchEvent] = []
 
     def take(self) -> list[WatchEvent]:
@@ -59,11 +59,11 @@ class Inbox:
 
     def add(self, event: WatchEvent) -> None:
         if not self._pending:
-            self._clock.schedule(self.target, "watch")
+            self._clock.schedule(self.target, "watch", priority=self._priority)
         self._pending.append(event)
 
     def fork(self, clock: Clock) -> Inbox:
-        copy = Inbox(self.target, self.resources, clock)
+        copy = Inbox(self.target, self.resources, clock, self._priority)
         copy._pending = self._pending.copy()
         return copy
 
@@ -140,9 +140,12 @@ class Store:
         gone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
         return self._publish("DELETED", resource, gone, stored, stored.managed)
 
-    def watch(self, target: str, resources: Iterable[str]) -> Inbox:
-        """Open the inbox of `target`; the objects that exist are its first events."""
-        inbox = Inbox(target, frozenset(resources), self._clock)
+    def watch(self, target: str, resources: Iterable[str], *, priority: int = 0) -> Inbox:
+        """Open the inbox of `target`; the objects that exist are its first events.
+
+        `priority` is that of its wake-ups on the clock: a high one comes after what else is due at the same time.
+        """
+        inbox = Inbox(target, frozenset(resources), self._clock, priority)
         self.inboxes[target] = inbox
         for resource in sorted(inbox.resources):
             self._watchers.setdefault(resource, []).append(inbox)

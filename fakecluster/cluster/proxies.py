@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
 
 JsonObject = dict[str, Any]
+#: kube-proxies are woken when the controllers have nothing left to do at this moment: one sync for all their changes,
+#: and not one for each, which is what minSyncPeriod does on real nodes.
+AFTER_CONTROLLERS = 1
 
 
 def target(node: str) -> str:
@@ -48,7 +51,7 @@ class ProxyComponent:
             node, config, netns, clock, ports=ports, relays=relays, choices=netns.choices, kubernetes=kubernetes
         )
         self._started = False
-        self._inbox = api.watch(target(node), RESOURCES)
+        self._inbox = api.watch(target(node), RESOURCES, priority=AFTER_CONTROLLERS)
         clock.bind(target(node), self.handle)
 
     def handle(self, payload: object) -> None:

@@ -89,6 +89,9 @@ class Hooks:
         entries.append(HookEntry(priority, self._sequence, name, function))
         entries.sort(key=hook_order)
 
+    def is_registered(self, family: int, hook: Hook, name: str) -> bool:
+        return any(entry.name == name for entry in self.entries[family][hook])
+
     def unregister(self, family: int, hook: Hook, name: str) -> None:
         """Remove the function called `name`; harmless when it is not there."""
         entries = self.entries[family][hook]

@@ -50,7 +50,10 @@ class Interface:
         return self.kind == "loopback"
 
     def fork(self) -> Interface:
-        return attrs.evolve(self, addresses=self.addresses.copy())
+        addresses = self.addresses.copy()
+        return Interface(
+            self.name, self.index, self.mac, self.mtu, self.kind, self.up, self.noarp, addresses, self.master, self.group
+        )
 
 
 def parse_address(text: str) -> IPv4Interface | IPv6Interface:

@@ -70,7 +70,10 @@ class Nat:
         self._install(family)
 
     def _install(self, family: int) -> None:
+        """Stand in the hooks from the first chain on; later ones leave its place there alone (nf_nat_register_fn)."""
         hooks = self.netns.hooks
+        if hooks.is_registered(family, Hook.PREROUTING, "nat"):
+            return
         for hook, priority in HOOKS:
             hooks.register(family, hook, priority, "nat", self.hook)
 

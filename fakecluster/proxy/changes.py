@@ -53,7 +53,7 @@ class ChangeTracker:
         self.view = view
         self._endpoints: dict[ServiceName, Endpoints] = {}  # as last applied
         self._pending_services: dict[ServiceName, ServicePorts] = {}
-        self._slices: dict[ServiceName, dict[str, JsonObject]] = {}
+        self._slices: dict[ServiceName, dict[str, JsonObject]] = {}  # inner ones are shared with forks: replaced only
         self._pending_slices: dict[ServiceName, None] = {}  # in order of their first change
 
     @property
@@ -78,16 +78,16 @@ class ChangeTracker:
         if not service or endpoint_slice.get("addressType") != self.view.family:
             return False
         name = ServiceName(metadata.get("namespace", "default"), service)
-        slices = self._slices.setdefault(name, {})
+        slices = self._slices.get(name, {})
         older = slices.get(metadata["name"])
         if deleted or not is_watched(endpoint_slice):
             if older is None:
                 return False
-            del slices[metadata["name"]]
+            self._slices[name] = {each: held for each, held in slices.items() if each != metadata["name"]}
         elif older is not None and _same_content(older, endpoint_slice):
             return False
         else:
-            slices[metadata["name"]] = endpoint_slice
+            self._slices[name] = {**slices, metadata["name"]: endpoint_slice}
         self._pending_slices[name] = None
         return True
 
@@ -156,7 +156,7 @@ class ChangeTracker:
         copy = ChangeTracker(view)
         copy._endpoints = self._endpoints.copy()
         copy._pending_services = self._pending_services.copy()
-        copy._slices = {name: slices.copy() for name, slices in self._slices.items()}
+        copy._slices = self._slices.copy()
         copy._pending_slices = self._pending_slices.copy()
         return copy
 

@@ -69,7 +69,9 @@ class Table:
     counters: dict[str, Counters] = attrs.field(factory=dict)
 
     def fork(self) -> Table:
-        counters = {name: {at: pair.copy() for at, pair in held.items()} for name, held in self.counters.items()}
+        counters = {
+            name: {at: pair.copy() for at, pair in held.items()} for name, held in self.counters.items() if held
+        }
         return Table(self.name, self.chains.copy(), counters)
 
     def counter(self, chain: str, at: int) -> tuple[int, int]:
@@ -195,6 +197,8 @@ class Transaction:
             else:
                 table.chains[name] = chain
         for name, held in self.counters.items():
-            if changed.get(name, table.chains.get(name)) is not None:
+            if not held:  # most chains have counted nothing
+                table.counters.pop(name, None)
+            elif changed.get(name, table.chains.get(name)) is not None:
                 table.counters[name] = held
         return table
