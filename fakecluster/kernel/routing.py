@@ -7,6 +7,7 @@ number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 
 import attrs
@@ -263,6 +264,7 @@ def _fits(wanted: Route, found: Route) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def address_text(family: int, address: int) -> str:
     """An integer address as people write it."""
     return str(ip_address(address.to_bytes(4 if family == 4 else 16)))

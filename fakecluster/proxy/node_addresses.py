@@ -7,6 +7,7 @@ Source: Kubernetes pkg/proxy/util/nodeport_addresses.go.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 import attrs
@@ -51,14 +52,16 @@ class NodePortAddresses:
     @property
     def contains_ipv4_loopback(self) -> bool:
         """Whether node ports on 127.0.0.1 are asked for: the filter overlaps 127.0.0.0/8."""
-        loopback = ip_network("127.0.0.0/8")
-        return any(
-            ip_network(cidr, strict=False).overlaps(loopback) for cidr in self.cidrs if family_of(cidr) == "IPv4"
-        )
+        return any(_overlaps_loopback(cidr) for cidr in self.cidrs if family_of(cidr) == "IPv4")
 
     def matching(self, addresses: Iterable[str]) -> tuple[str, ...]:
         networks = [ip_network(cidr, strict=False) for cidr in self.cidrs]
         return tuple(dict.fromkeys(a for a in addresses if any(ip_address(a) in network for network in networks)))
+
+
+@lru_cache(maxsize=256)  # of few texts, and asked at every sync
+def _overlaps_loopback(cidr: str) -> bool:
+    return ip_network(cidr, strict=False).overlaps(ip_network("127.0.0.0/8"))
 
 
 def node_port_addresses(entries: Iterable[str], family: Family, node_ip: str) -> NodePortAddresses:
