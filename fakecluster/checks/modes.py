@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.checks.endpoints import service_ports, words
 from fakecluster.checks.finding import WARNING, Finding
-from fakecluster.checks.probes import with_probes
+from fakecluster.checks.probes import probes_of, with_probes
 from fakecluster.checks.services import FAILURES, outcomes_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def modes_agree(cluster: Cluster, compared: Iterable[str] = COMPARED) -> Iterato
     With session affinity, a mode in which endpoints take turns has one destination: it must be one of the others'.
     `KNOWN_DIFFERENCES` are warnings.
     """
-    seen = {mode: destinations(cluster, mode) for mode in dict.fromkeys((cluster.spec.proxy, *compared))}
+    with_pods, _ = with_probes(cluster)
+    seen = {mode: destinations(with_pods.fork(proxy=mode)) for mode in dict.fromkeys((cluster.spec.proxy, *compared))}
     specs = {words(service, port): service.object["spec"] for service, port in service_ports(cluster)}
     mine = cluster.spec.proxy
     own = seen.pop(mine)
@@ -73,12 +74,11 @@ def modes_agree(cluster: Cluster, compared: Iterable[str] = COMPARED) -> Iterato
                 yield Finding("modes-agree", subject, problem)
 
 
-def destinations(cluster: Cluster, mode: str) -> dict[tuple[str, str], frozenset[str]]:
-    """(node, Service port) -> who can answer, in one mode."""
-    copy, pods = with_probes(cluster, proxy=mode)
+def destinations(cluster: Cluster) -> dict[tuple[str, str], frozenset[str]]:
+    """(node, Service port) -> who can answer a probing Pod there."""
     found: dict[tuple[str, str], frozenset[str]] = {}
-    for service, port in service_ports(copy):
-        for node, pod in pods.items():
+    for service, port in service_ports(cluster):
+        for node, pod in probes_of(cluster).items():
             ends = outcomes_of(pod, port, (service.cluster_ip, port["port"])).destinations
             found[node, words(service, port)] = frozenset("no one" if end in FAILURES else end for end in ends)
     return found

@@ -15,11 +15,16 @@ PREFIX = "fakecluster-check-"
 REST_S = 60.0
 
 
-def with_probes(cluster: Cluster, *, proxy: str = "") -> tuple[Cluster, dict[str, Pod]]:
+def with_probes(cluster: Cluster) -> tuple[Cluster, dict[str, Pod]]:
     """A copy of the cluster with one probing Pod on every node: (copy, node name -> Pod)."""
-    copy = cluster.fork(proxy=proxy)
+    copy = cluster.fork()
     copy.apply([_pod(node.name) for node in copy.nodes])
-    return copy, {node.name: copy.pod(f"{PREFIX}{node.name}") for node in copy.nodes}
+    return copy, probes_of(copy)
+
+
+def probes_of(cluster: Cluster) -> dict[str, Pod]:
+    """The probing Pods of a copy (or of a copy's copy) by the name of their node."""
+    return {node.name: cluster.pod(f"{PREFIX}{node.name}") for node in cluster.nodes}
 
 
 def _pod(node: str) -> JsonObject:

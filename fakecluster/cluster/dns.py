@@ -7,6 +7,7 @@ answers stale. Each has caches and upstreams of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,6 +21,7 @@ from fakecluster.discovery import corefile
 from fakecluster.discovery.index import DnsIndex
 from fakecluster.discovery.server import DnsServer
 from fakecluster.errors import RuleSyntaxError, Unsupported
+from fakecluster.fabric.network import when_copied
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.sockets import Program, Socket
 from fakecluster.sim import Choices, Clock
@@ -233,13 +235,16 @@ def check_ports(text: str) -> None:
 def adopt(network: Network, processes: Mapping[str, DnsProcess]) -> None:
     """Let the DNS programs of a copied network be those of the copied processes."""
     for namespace in dict.fromkeys(process.namespace for process in processes.values()):
-        netns = network.namespaces.get(namespace)
-        for sock in (*listeners(netns), *netns.sockets.connections.values()) if netns is not None else ():
-            program = sock.program
-            if isinstance(program, DnsProgram) and program.process.uid in processes:
-                sock.program = DnsProgram(processes[program.process.uid])
-            elif isinstance(program, UpstreamProgram) and program.process.uid in processes:
-                sock.program = UpstreamProgram(processes[program.process.uid], program.number)
+        when_copied(network, namespace, partial(_adopt, processes))
+
+
+def _adopt(processes: Mapping[str, DnsProcess], netns: Netns) -> None:
+    for sock in (*listeners(netns), *netns.sockets.connections.values()):
+        program = sock.program
+        if isinstance(program, DnsProgram) and program.process.uid in processes:
+            sock.program = DnsProgram(processes[program.process.uid])
+        elif isinstance(program, UpstreamProgram) and program.process.uid in processes:
+            sock.program = UpstreamProgram(processes[program.process.uid], program.number)
 
 
 def listeners(netns: Netns) -> list[Socket]:

@@ -40,7 +40,7 @@ class Twin:
     @classmethod
     def of(cls, parts: Components, choices: Choices) -> Twin:
         clock = parts.clock.fork()
-        network = parts.network.fork(clock, choices)
+        network = parts.network.twin(clock, choices)
         dns = parts.dns.stand_in(network, clock, choices) if parts.dns else None
         return cls(parts.client, parts.runtime, clock, choices, network, parts.spec.proxy, dns)
 
@@ -60,6 +60,6 @@ class Twin:
 
     def twin(self, choices: Choices) -> Twin:
         clock = self.clock.fork()
-        network = self.network.fork(clock, choices)
+        network = self.network.twin(clock, choices)
         dns = self.dns.stand_in(network, clock, choices) if self.dns else None
         return Twin(self.api, self.runtime, clock, choices, network, self.proxy, dns)

@@ -9,7 +9,7 @@ when it is settled or stepped instead, moves one packet an event.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -19,6 +19,7 @@ import attrs
 
 from fakecluster.errors import SettleError
 from fakecluster.fabric.links import Port, Segment
+from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import is_group
@@ -58,7 +59,7 @@ class Network:
 
     def __init__(self, clock: Clock, choices: Choices) -> None:
         self.clock, self.choices = clock, choices
-        self.namespaces: dict[str, Netns] = {}
+        self.namespaces: MutableMapping[str, Netns] = {}
         self.segments: dict[str, Segment] = {}
         self._segment_of: dict[Port, str] = {}
         self._queue: deque[InFlight] = deque()
@@ -270,15 +271,40 @@ class Network:
 
     def fork(self, clock: Clock, choices: Choices) -> Network:
         """An independent copy of every namespace and of what is in flight, on a forked clock."""
-        copy = Network(clock, choices)
-        copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
-        copy._queue, copy._awake = self._queue.copy(), self._awake
+        copy = self._without_namespaces(clock, choices)
         copy.journeys = {number: hops.copy() for number, hops in self.journeys.items()}
-        copy._last_journey = self._last_journey
         copy.taps = {port: tap.copy() for port, tap in self.taps.items()}
         for netns in self.namespaces.values():
             copy._adopt(netns.fork(clock, choices))
         return copy
+
+    def twin(self, clock: Clock, choices: Choices) -> Network:
+        """A copy for a short while in which this network stands still: namespaces are copied when first touched."""
+        copy = self._without_namespaces(clock, choices)
+        copy.namespaces = CopiedNamespaces(self.namespaces, copy._copied)
+        for target in self.clock.targets:
+            if target.partition("@")[2] in self.namespaces:
+                clock.bind(target, partial(copy._first_event, target))
+        return copy
+
+    def _without_namespaces(self, clock: Clock, choices: Choices) -> Network:
+        copy = Network(clock, choices)
+        copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
+        copy._queue, copy._awake = self._queue.copy(), self._awake
+        copy._last_journey = self._last_journey
+        return copy
+
+    def _copied(self, original: Netns) -> Netns:
+        for target in [target for target in self.clock.targets if target.partition("@")[2] == original.name]:
+            self.clock.unbind(target)
+        netns = original.fork(self.clock, self.choices)
+        netns.on_effects = partial(self._take, netns)
+        return netns
+
+    def _first_event(self, target: str, payload: Any) -> None:
+        """A timer of a namespace that is not copied yet."""
+        assert self.namespaces[target.partition("@")[2]]
+        self.clock.hand(target, payload)
 
 
 def answers_for(netns: Netns, interface: str, family: int, address: int) -> bool:
@@ -291,6 +317,14 @@ def answers_for(netns: Netns, interface: str, family: int, address: int) -> bool
     if family == 6 or netns.sysctls.number("net.ipv4.conf.all.arp_ignore"):
         return any(own.address == address for own in netns.interfaces[interface].addresses if own.family == family)
     return True
+
+
+def when_copied(network: Network, name: str, change: Callable[[Netns], None]) -> None:
+    """Make a change to a namespace now, or in a twin as soon as it is copied; nothing when there is none."""
+    if isinstance(network.namespaces, CopiedNamespaces):
+        network.namespaces.afterwards(name, change)
+    elif name in network.namespaces:
+        change(network.namespaces[name])
 
 
 def _weights(probability: Fraction) -> tuple[int, int]:

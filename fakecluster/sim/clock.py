@@ -71,6 +71,11 @@ class Clock:
         self._handlers.pop(target, None)
         self._parked.pop(target, None)
 
+    def hand(self, target: str, payload: Any) -> None:
+        """Give a target a payload at once; harmless when it is not bound."""
+        if target in self._handlers:
+            self._handlers[target](payload)
+
     @property
     def targets(self) -> tuple[str, ...]:
         return tuple(self._handlers)
