@@ -9,6 +9,7 @@ from typing import Any
 
 from fakecluster.api import applies, conversion, creates, decoding, deletes, reads, status, updates
 from fakecluster.api.deletes import DeleteOptions
+from fakecluster.api.faults import disturb
 from fakecluster.api.json_patch import PatchError, json_patch
 from fakecluster.api.patch import merge_patch
 from fakecluster.api.resources import Resource
@@ -30,6 +31,7 @@ class Client:
     def get(self, resource: str, name: str, namespace: str = "") -> JsonObject:
         """The object; ApiError 404 when there is none."""
         found = self._resource(resource)
+        disturb(self.server, "get", found, name, self.user)
         obj = self.server.store.get(found.key, namespace, name)
         if obj is None:
             raise status.not_found(found.plural, found.group, name)
@@ -40,6 +42,7 @@ class Client:
     ) -> list[JsonObject]:
         """The objects of a resource in the order of their keys, all namespaces when none is given."""
         found = self._resource(resource)
+        disturb(self.server, "list", found, "", self.user)
         objects = self.server.store.list(found.key, namespace)
         if (found.api_version, found.kind) in conversion.STORED:
             objects = [conversion.presented(found, obj) for obj in objects]
@@ -50,7 +53,9 @@ class Client:
 
     def watch(self, resource: str, namespace: str = "", *, label_selector: str = "", field_selector: str = "") -> Watch:
         """A stream of changes; the objects that exist are its first events. Read it with `take`."""
-        return Watch(self.server, self._resource(resource), namespace, label_selector, field_selector)
+        found = self._resource(resource)
+        disturb(self.server, "watch", found, "", self.user)
+        return Watch(self.server, found, namespace, label_selector, field_selector)
 
     def create(self, resource: str, obj: JsonObject, namespace: str = "", *, dry_run: bool = False) -> JsonObject:
         """Store a new object and return it as the server keeps it."""
@@ -125,6 +130,7 @@ class Client:
         self, verb: str, resource: str, namespace: str, name: str, subresource: str = "", dry_run: bool = False
     ) -> Request:
         found = self._resource(resource)
+        disturb(self.server, verb, found, name, self.user)
         return Request(self.server, found, verb, namespace, name, subresource, self.user, self.agent, dry_run)
 
 

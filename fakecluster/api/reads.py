@@ -105,13 +105,13 @@ def _start(store: Store, request: ListRequest) -> tuple[int | None, str]:
             raise error
         return revision, after
     if not request.resource_version:
-        return None, ""
+        return None, ""  # a read of etcd itself: never stale
     revision = parse_revision(request.resource_version, listing=True)
     exact = request.match == "Exact" or (request.limit and not request.match and revision)
     if revision > store.revision:
         raise too_large_revision(revision, store.revision)
     if not exact:
-        return None, ""
+        return (store.stale_revision if revision <= (store.stale_revision or 0) else None), ""
     if revision < max(store.compacted, store.oldest):
         raise expired("The resourceVersion for the provided list is too old.")
     return revision, ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fakecluster.api import kinds_network, resources
+from fakecluster.api.faults import Failing
 from fakecluster.api.resources import Registry
 from fakecluster.api.rest import dispatch
 from fakecluster.api.rest.response import Response
@@ -34,6 +35,9 @@ class ApiServer:
         self.advertise_address = advertise_address
         self.service_account_admission = service_account_admission
         self.store = Store(clock)
+        #: what is wrong with it: requests that fail, and how long an answer takes
+        self.failing: tuple[Failing, ...] = ()
+        self.slow_s = 0.0
         self.registry: Registry = resources.built_in()
         #: bearer tokens, and what is known of users that a transport names
         self.tokens: dict[str, User] = {}

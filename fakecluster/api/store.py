@@ -49,8 +49,12 @@ class Inbox:
     def __init__(self, target: str, resources: frozenset[str], clock: Clock, priority: int = 0) -> None:
         self.target = target
         self.resources = resources
+        #: how long events take to get here
+        self.delay_s = 0.0
         self._clock, self._priority = clock, priority
         self._pending: list[WatchEvent] = []
+        self._missed: list[WatchEvent] | None = None  # while the watch is cut
+        self.is_stale = False  # cut because its first list was an old one
 
     def take(self) -> list[WatchEvent]:
         """Every event since the last take, in order."""
@@ -58,14 +62,51 @@ class Inbox:
         return events
 
     def add(self, event: WatchEvent) -> None:
+        if self._missed is not None:
+            self._missed.append(event)
+            return
         if not self._pending:
-            self._clock.schedule(self.target, "watch", priority=self._priority)
+            self._clock.schedule(self.target, "watch", delay_s=self.delay_s, priority=self._priority)
         self._pending.append(event)
+
+    def cut(self) -> None:
+        """The connection breaks: nothing arrives until `mend`."""
+        if self._missed is None:
+            self._missed = []
+
+    def mend(self) -> None:
+        """Connect again, and list: what happened meanwhile arrives as the difference that it made (client-go's Replace)."""
+        missed, self._missed = self._missed or [], None
+        for event in difference(missed):
+            self.add(event)
 
     def fork(self, clock: Clock) -> Inbox:
         copy = Inbox(self.target, self.resources, clock, self._priority)
-        copy._pending = self._pending.copy()
+        copy.delay_s, copy._pending = self.delay_s, self._pending.copy()
+        copy.is_stale = self.is_stale
+        copy._missed = None if self._missed is None else self._missed.copy()
         return copy
+
+
+def difference(events: list[WatchEvent]) -> list[WatchEvent]:
+    """What a series of events comes to for one who sees only its end: one event an object, or none."""
+    first: dict[tuple[str, str], WatchEvent] = {}
+    last: dict[tuple[str, str], WatchEvent] = {}
+    for event in events:
+        key = event.resource, event.object["metadata"]["uid"]
+        first.setdefault(key, event)
+        last.pop(key, None)
+        last[key] = event
+    seen = []
+    for key, event in last.items():
+        start = first[key]
+        if event.type != "DELETED":
+            kind = "ADDED" if start.type == "ADDED" else "MODIFIED"
+            before = (start.previous, start.previous_managed)
+            seen.append(attrs.evolve(event, type=kind, previous=before[0], previous_managed=before[1]))
+        elif start.type != "ADDED":
+            seen.append(event)
+    return seen
 
 
 Bucket = dict[str, Stored]
@@ -82,6 +123,10 @@ class Store:
         self.compacted = 0  # changes up to this revision cannot be watched any more
         self.history: deque[WatchEvent] = deque()
         self.inboxes: dict[str, Inbox] = {}
+        #: how often every watch over HTTP was cut; how long events take to the inboxes; what lists from a cache show
+        self.connections = 0
+        self.delay_s = 0.0
+        self.stale_revision: int | None = None
         self._clock = clock
         self._buckets: dict[str, dict[str, Bucket]] = {}
         self._owned: set[tuple[str, str]] = set()
@@ -149,10 +194,36 @@ class Store:
         self.inboxes[target] = inbox
         for resource in sorted(inbox.resources):
             self._watchers.setdefault(resource, []).append(inbox)
-            for stored in self.stored_list(resource):
+            for stored in self._first_list(resource):
                 revision = int(stored.object["metadata"]["resourceVersion"])
                 inbox.add(WatchEvent("ADDED", resource, stored.object, None, revision, stored.managed))
+        inbox.delay_s = self.delay_s
+        if self.stale_revision is not None:  # what the list did not show comes when the cache has caught up
+            inbox.cut()
+            inbox.is_stale = True
+            for event in self.since(self.stale_revision):
+                if event.resource in inbox.resources:
+                    inbox.add(event)
         return inbox
+
+    def set_delay(self, seconds: float) -> None:
+        """Let the events of every watch inside the process take so long."""
+        self.delay_s = seconds
+        for inbox in self.inboxes.values():
+            inbox.delay_s = seconds
+
+    def freshen(self) -> None:
+        """The watch cache has caught up: whoever was shown an old list hears the rest."""
+        self.stale_revision = None
+        for inbox in self.inboxes.values():
+            if inbox.is_stale:
+                inbox.is_stale = False
+                inbox.mend()
+
+    def _first_list(self, resource: str) -> StoredList:
+        if self.stale_revision is None:
+            return self.stored_list(resource)
+        return self.snapshot(resource, "", self.stale_revision)
 
     def unwatch(self, target: str) -> None:
         """Close the inbox of `target`."""
@@ -209,6 +280,7 @@ class Store:
         """A store with the same objects, window and waiting events, whose later changes are its own."""
         copy = Store(clock)
         copy.revision, copy.compacted = self.revision, self.compacted
+        copy.connections, copy.delay_s, copy.stale_revision = self.connections, self.delay_s, self.stale_revision
         copy.history = self.history.copy()
         copy._revisions = self._revisions.copy()
         copy._buckets = {resource: spaces.copy() for resource, spaces in self._buckets.items()}

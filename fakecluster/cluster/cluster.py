@@ -14,9 +14,9 @@ import attrs
 from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording, port_of
-from fakecluster.cluster.components import template
+from fakecluster.cluster.components import Components, template
 from fakecluster.cluster.dns import ClusterDns
-from fakecluster.cluster.faults import Faults
+from fakecluster.cluster.faults import Faults, schedule
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
 from fakecluster.cluster.reachability import Reachability, reachability
@@ -67,7 +67,8 @@ class Cluster:
             kubernetes=kubernetes,
             cni=cni,
         )
-        self.parts = template(spec).fork(choices if choices is not None else Seeded(seed))
+        self.parts: Components = template(spec).fork(choices if choices is not None else Seeded(seed))
+        schedule.bind(self)
         self.traces: list[PacketTrace] = []
         #: what was applied, in order, as it was given
         self.applied: list[JsonObject] = []
@@ -312,6 +313,7 @@ class Cluster:
         with self.guard:
             copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
         copy.traces, copy.applied, copy.guard = [], self.applied.copy(), nullcontext()
+        schedule.bind(copy)
         if proxy and proxy != self.spec.proxy:
             copy.parts.set_proxy(proxy)
         return copy

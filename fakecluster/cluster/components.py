@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -22,6 +22,9 @@ from fakecluster.controllers.timestamps import timestamp
 from fakecluster.fabric.network import Network
 from fakecluster.proxy.config import KubeProxyConfiguration
 from fakecluster.sim import Choices, Clock, Seeded
+
+if TYPE_CHECKING:
+    from fakecluster.cluster.faults.plan import Fault
 
 #: Templates of clusters that are kept ready; a test suite uses a handful.
 TEMPLATES_KEPT = 16
@@ -48,6 +51,10 @@ class Components:
     kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
     proxies: dict[str, proxies.ProxyComponent] = attrs.field(factory=dict)
     policies: dict[str, policies.PolicyAgent] = attrs.field(factory=dict)
+    #: what is broken by now: components that were killed, faults of plans, and what was said about them
+    down: list[str] = attrs.field(factory=list)
+    active_faults: list[Fault] = attrs.field(factory=list)
+    fault_log: list[str] = attrs.field(factory=list)
 
     @classmethod
     def build(cls, spec: ClusterSpec, choices: Choices) -> Components:
@@ -101,15 +108,18 @@ class Components:
         kubelet.update_status("nodes", {**created, "status": status})
         self.kubelets[node.name] = Kubelet(node.name, self.server, self.clock, self.runtime)
         self.start_proxy(node.name)
-        netns = self.network.namespaces[namespace_of_node(node.name)]
-        self.policies[node.name] = policies.PolicyAgent(
-            node.name, self.server, self.clock, netns, self.spec.cni, self.spec.families
-        )
+        self.start_policy(node.name)
 
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
         self.proxies[node] = proxies.ProxyComponent(
             node, self.server, self.clock, netns, self._proxy_config(node), kubernetes=self.spec.kubernetes
+        )
+
+    def start_policy(self, node: str) -> None:
+        netns = self.network.namespaces[namespace_of_node(node)]
+        self.policies[node] = policies.PolicyAgent(
+            node, self.server, self.clock, netns, self.spec.cni, self.spec.families
         )
 
     def _proxy_config(self, node: str) -> KubeProxyConfiguration:
@@ -155,6 +165,9 @@ class Components:
                 name: agent.fork(server, clock, network.namespaces[namespace_of_node(name)])
                 for name, agent in self.policies.items()
             },
+            down=self.down.copy(),
+            active_faults=self.active_faults.copy(),
+            fault_log=self.fault_log.copy(),
         )
 
 

@@ -18,6 +18,7 @@ from fakecluster.cluster.dns_program import DNS_PORT, DnsProcess, DnsProgram, Up
 from fakecluster.cluster.outside_dns import ZoneProgram
 from fakecluster.cni.nodes import OUTSIDE
 from fakecluster.discovery import corefile
+from fakecluster.discovery.faults import DnsFault
 from fakecluster.discovery.index import DnsIndex
 from fakecluster.discovery.server import DnsServer
 from fakecluster.errors import RuleSyntaxError, Unsupported
@@ -57,6 +58,8 @@ class ClusterDns:
         self.corefiles: dict[str, str] = {}
         self.processes: dict[str, DnsProcess] = {}
         self.log: list[str] = []
+        #: what all of them get wrong
+        self.faults: tuple[DnsFault, ...] = ()
         self._inbox = api.watch(TARGET, RESOURCES)
         self._bind(clock, choices, runtime)
         plan, outside = runtime.plan, runtime.network.namespaces[OUTSIDE]
@@ -129,6 +132,7 @@ class ClusterDns:
         process = DnsProcess(
             uid, sandbox.namespace, config_map, self._runtime.resolv_conf(pod), self._server(sandbox.ips), self.log
         )
+        process.faults = self.faults
         try:
             self._load(process, self.corefiles.get(config_map, ""))
         except RuleSyntaxError as wrong:
@@ -136,6 +140,12 @@ class ClusterDns:
         else:
             self.processes[uid] = process
         return DnsProgram(process)
+
+    def set_faults(self, faults: tuple[DnsFault, ...]) -> None:
+        """Let every process get this wrong from now on."""
+        self.faults = faults
+        for process in self.processes.values():
+            process.faults = faults
 
     def start_node_local(self, pod: JsonObject, container: JsonObject) -> Program:
         """The program of NodeLocal DNS, which listens on an address that it brings along."""
@@ -177,6 +187,7 @@ class ClusterDns:
         """The DNS of a copied cluster: its programs answer from copies of everything that can change."""
         copy = ClusterDns.__new__(ClusterDns)
         copy.index, copy.corefiles, copy.log = self.index.fork(), self.corefiles.copy(), self.log.copy()
+        copy.faults = self.faults
         copy._inbox = api.inbox(TARGET)
         copy._bind(clock, choices, runtime)
         copy.processes = copied(self.processes, clock, choices, copy.index, copy.log)

@@ -20,6 +20,7 @@ import dns.rcode
 from fakecluster.apps import echo
 from fakecluster.discovery import wire
 from fakecluster.discovery.chain import Upstreams, Waiting
+from fakecluster.discovery.faults import DnsFault, wronged
 from fakecluster.discovery.forward import READ_TIMEOUT_S, TOTAL_TIMEOUT_S, is_file, server_address
 from fakecluster.discovery.records import Answer, Question
 from fakecluster.discovery.resolvconf import ResolvConf
@@ -82,6 +83,8 @@ class DnsProcess:
     #: what all processes of the cluster write to
     log: list[str] = attrs.field(factory=list, repr=False)
     transactions: dict[int, Transaction] = attrs.field(factory=dict)
+    #: what it gets wrong
+    faults: tuple[DnsFault, ...] = ()
     _last: int = 0
     _rounds: int = 0
 
@@ -92,6 +95,12 @@ class DnsProcess:
 
     def receive(self, netns: Netns, query: bytes, asker: Asker) -> None:
         """A query has come in."""
+        if self.faults:
+            is_wrong, response = wronged(self.faults, query, self.server.choices)
+            if is_wrong:
+                if response is not None:
+                    respond(netns, asker, response)
+                return
         self._answer(netns, Transaction(query, asker))
 
     def _answer(self, netns: Netns, transaction: Transaction) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class EventRecorder:
         namespace, name = event["metadata"]["namespace"], event["metadata"]["name"]
         try:
             self._client.create("events", event, namespace)
+        except ApiFault:  # events are best effort
+            return
         except ApiError as error:  # a namespace that is being deleted takes no new objects
             if error.code not in (403, 404):
                 raise
@@ -56,6 +59,8 @@ class EventRecorder:
             event = self._client.get("events", name, namespace)
             counted = {**event, "count": event["count"] + 1, "lastTimestamp": timestamp(self._clock)}
             self._client.update("events", counted)
+        except ApiFault:
+            return True
         except ApiError as error:  # it expired or its namespace went: write a new one
             if error.code != 404:
                 raise

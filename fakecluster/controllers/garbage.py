@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 TARGET = "garbage-collector-controller"
 USER = "system:serviceaccount:kube-system:generic-garbage-collector"
+#: what the API server did not take is tried again
+AGAIN_S = 1.0
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 IGNORED = frozenset({"events", "events.events.k8s.io"})
 CUSTOM = "customresourcedefinitions.apiextensions.k8s.io"
@@ -90,8 +93,9 @@ class GarbageCollector:
         queue, self._queue = self._queue, {}
         for item in queue:
             self._look(item)
+        failed = set(self._queue)
         self._drain()
-        if self._queue:
+        if self._queue.keys() - failed:
             self._clock.schedule(TARGET, "more")
 
     # --- the graph
@@ -172,6 +176,9 @@ class GarbageCollector:
                 self._finish_foreground(item, obj)
             elif "deletionTimestamp" not in obj["metadata"]:
                 self._collect(item, obj)
+        except ApiFault:
+            self._queue[item] = None
+            self._clock.schedule(TARGET, "again", delay_s=AGAIN_S)
         except ApiError as error:  # it changed or went meanwhile: its event brings it back
             if error.code not in (404, 409):
                 raise

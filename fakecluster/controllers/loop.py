@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.ownership import Key, Owned
 from fakecluster.controllers.timestamps import timestamp
@@ -27,6 +28,8 @@ Json = dict[str, Any]
 
 #: a key whose work failed is tried again after this, then after twice as long each time (DefaultControllerRateLimiter)
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.005, 1000.0
+#: what another component said, and could not be done because the API server failed, is done later
+HEARD_AGAIN_S = 1.0
 
 
 @attrs.frozen
@@ -98,18 +101,25 @@ class Loop:
         """Learn what changed and which keys that concerns, or work on one of them, or hear another component."""
         is_for_duty = self._duty.hear is not None and isinstance(payload, tuple) and payload[0] != "sync"
         if self._duty.hear is not None and is_for_duty:
-            self._duty.hear(self._desk, payload)
+            self._hear(payload)
         self._drain()
         key = None if is_for_duty else self._desk.queue.take(payload)
         if key is not None:
             self._sync(key)
+
+    def _hear(self, payload: tuple[Any, ...]) -> None:
+        assert self._duty.hear is not None
+        try:
+            self._duty.hear(self._desk, payload)
+        except ApiFault:
+            self._desk.clock.schedule(self._duty.target, payload, delay_s=HEARD_AGAIN_S)
 
     def _sync(self, key: Key) -> None:
         queue = self._desk.queue
         try:
             self._duty.sync(self._desk, key)
         except ApiError as error:
-            if error.code not in (403, 404, 409):
+            if error.code not in (403, 404, 409) and not isinstance(error, ApiFault):
                 raise  # anything else would be a request that no real controller makes
             queue.failed(key)
         else:

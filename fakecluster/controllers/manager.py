@@ -107,7 +107,7 @@ class Manager:
     ) -> None:
         if unknown := set(controllers or ()) - set(CONTROLLERS):
             raise ValueError(f"no such controllers: {', '.join(sorted(unknown))}; there are {', '.join(CONTROLLERS)}")
-        flags = Flags(load_balancer_pool, load_balancer_ip_mode, root_ca, tuple(cluster_cidrs))
+        self._flags = flags = Flags(load_balancer_pool, load_balancer_ip_mode, root_ca, tuple(cluster_cidrs))
         self.controllers: dict[str, Controller] = {
             name: make(api, clock, choices, flags)
             for name, make in CONTROLLERS.items()
@@ -117,5 +117,18 @@ class Manager:
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> Manager:
         """The manager of a copied cluster: every controller continues where this one's stands."""
         copy = Manager.__new__(Manager)
+        copy._flags = self._flags
         copy.controllers = {name: one.fork(api, clock, choices) for name, one in self.controllers.items()}
         return copy
+
+    def stop(self, name: str, api: ApiServer, clock: Clock) -> None:
+        """End a controller: it forgets everything and hears nothing. Raises KeyError when it does not run."""
+        del self.controllers[name]
+        for target in clock.targets:
+            if target == name or target.startswith(f"{name}/"):
+                clock.unbind(target)
+                api.store.unwatch(target)
+
+    def start(self, name: str, api: ApiServer, clock: Clock, choices: Choices) -> None:
+        """Start a controller anew: it begins by listing."""
+        self.controllers[name] = CONTROLLERS[name](api, clock, choices, self._flags)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import merged
 from fakecluster.controllers.ownership import key_of
 from fakecluster.controllers.timestamps import timestamp
@@ -25,6 +26,8 @@ USER = "system:serviceaccount:kube-system:namespace-controller"
 FINALIZER = "kubernetes"
 #: from a namespace's deletion until the first look, so that every server knows that nothing new may come in
 GRACE_S = 5.0
+#: what the API server did not take is tried again
+AGAIN_S = 1.0
 #: condition -> (reason, message) while nothing is in the way
 FINE = {
     "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
@@ -64,7 +67,10 @@ class NamespaceController:
             self._going[payload[0]] = True
             dirty[payload[0]] = None
         for name in dirty:
-            self._sync(name)
+            try:
+                self._sync(name)
+            except ApiFault:
+                self._clock.schedule(TARGET, (name,), delay_s=AGAIN_S)
 
     def _notice(self, event: WatchEvent) -> Iterable[str]:
         namespace, name = key_of(event.object)

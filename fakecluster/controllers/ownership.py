@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.api.selectors import Selector, from_label_selector
 
 if TYPE_CHECKING:
@@ -137,6 +138,6 @@ def _patch_owners(client: Client, resource: str, obj: Json, references: list[Jso
     try:
         return client.patch(resource, name, patch, namespace)
     except ApiError as error:  # it went meanwhile, or is another by now
-        if error.code not in (404, 409, 422):
+        if error.code not in (404, 409, 422) or isinstance(error, ApiFault):
             raise
         return None

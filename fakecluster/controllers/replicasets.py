@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.faults import ApiFault
 from fakecluster.api.selectors import from_label_selector
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, claimed, concerned, controller_of, key_of
@@ -71,7 +72,7 @@ def _manage(desk: Desk, replica_set: Json, active: list[Json]) -> tuple[str, str
         try:
             desk.client.delete("pods", name, namespace, uid=pod["metadata"]["uid"])
         except ApiError as error:
-            if error.code not in (404, 409):
+            if error.code not in (404, 409) or isinstance(error, ApiFault):
                 raise
             continue
         desk.events.normal(replica_set, "SuccessfulDelete", f"Deleted pod: {name}")
@@ -84,6 +85,8 @@ def _create(desk: Desk, replica_set: Json, count: int) -> tuple[str, str] | None
         pod = pod_from_template(replica_set["spec"]["template"], replica_set, f"{name}-")
         try:
             made = desk.client.create("pods", pod, namespace)
+        except ApiFault:
+            raise  # the queue tries again
         except ApiError as error:
             if (error.status.get("details") or {}).get("causes", [{}])[0].get("reason") == "NamespaceTerminating":
                 return None

@@ -21,10 +21,10 @@ def timestamp(clock: Clock) -> str:
     return rfc3339(clock.unix_s)
 
 
-def micro_timestamp(clock: Clock) -> str:
-    """Now, as metav1.MicroTime."""
+def micro_timestamp(clock: Clock, *, skew_s: int = 0) -> str:
+    """Now, as metav1.MicroTime, by a clock that is `skew_s` ahead."""
     seconds, rest = divmod(clock.now_ns, 1_000_000_000)
-    return rfc3339(clock.epoch_s + seconds)[:-1] + f".{rest // 1000:06d}Z"
+    return rfc3339(clock.epoch_s + seconds + skew_s)[:-1] + f".{rest // 1000:06d}Z"
 
 
 @lru_cache(maxsize=1024)

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import attrs
 
+from fakecluster.sim import Choices
+
 
 @attrs.frozen(order=True)
 class Port:
@@ -20,9 +22,10 @@ class Port:
 
 @attrs.frozen
 class Segment:
-    """A broadcast domain: `delay_s` one way, `loss` and `duplicate` probabilities of each packet.
+    """A broadcast domain: `delay_s` one way; `loss`, `duplicate`, `reorder`, `corrupt` are probabilities of each packet.
 
-    `cut` has the pairs (from, to) between which nothing passes.
+    A packet that is reordered is held back for `reorder_s`; in one that is corrupted a bit is turned. `cut` has the pairs
+    (from, to) between which nothing passes.
     """
 
     name: str
@@ -30,8 +33,48 @@ class Segment:
     delay_s: float = 0.0
     loss: Fraction = Fraction(0)
     duplicate: Fraction = Fraction(0)
+    reorder: Fraction = Fraction(0)
+    reorder_s: float = 0.01
+    corrupt: Fraction = Fraction(0)
     cut: frozenset[tuple[Port, Port]] = frozenset()
 
     def others(self, port: Port) -> list[Port]:
         """The ports that a frame from `port` can reach."""
         return [other for other in self.ports if other != port and (port, other) not in self.cut]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every packet arrives once, as it was sent."""
+        return not (self.loss or self.duplicate or self.reorder or self.corrupt)
+
+
+@attrs.frozen
+class Fate:
+    """What becomes of one packet on a segment: its copies, each with the delay that it gets; none: it is lost."""
+
+    copies: tuple[tuple[float, bytes], ...]
+
+
+def fate(segment: Segment, packet: bytes, choices: Choices) -> Fate:
+    """Decide what a segment does to a packet."""
+    if segment.is_well:
+        return Fate(((segment.delay_s, packet),))
+
+    def happens(what: str, probability: Fraction) -> bool:
+        weights = (probability.denominator - probability.numerator, probability.numerator)
+        return bool(probability) and bool(choices.pick(weights, f"{what} on {segment.name}"))
+
+    if happens("loss", segment.loss):
+        return Fate(())
+    count = 2 if happens("duplicate", segment.duplicate) else 1
+    if happens("corruption", segment.corrupt):
+        packet = with_bit_turned(packet, choices.draw(len(packet) * 8, "corrupted bit"))
+    delay_s = segment.delay_s + (segment.reorder_s if happens("reordering", segment.reorder) else 0.0)
+    return Fate(((delay_s, packet),) * count)
+
+
+def with_bit_turned(packet: bytes, bit: int) -> bytes:
+    """The packet with one bit (counted from the first one) the other way round."""
+    changed = bytearray(packet)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
 import attrs
 
 from fakecluster.errors import SettleError
-from fakecluster.fabric.links import Port, Segment
+from fakecluster.fabric.links import Port, Segment, fate
 from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
@@ -134,7 +133,7 @@ class Network:
         self.plug(name, b.namespace, b.interface, mtu=mtu)
 
     def change(self, segment: str, **changes: Any) -> None:
-        """Set a segment's `delay_s`, `loss`, `duplicate` or `cut`."""
+        """Set a segment's `delay_s`, `loss`, `duplicate`, `reorder`, `corrupt` or `cut`."""
         self.segments[segment] = attrs.evolve(self.segments[segment], **changes)
 
     # --- moving packets
@@ -206,20 +205,16 @@ class Network:
         if divert is not None and divert(sent.packet):
             return
         segment = self.segments.get(self._segment_of.get(port, ""))
-        lost = ""
-        targets: list[Port] = []
-        if segment is None:
-            lost = f"{sent.iface} is not connected"
-        else:
+        lost = f"{sent.iface} is not connected"
+        if segment is not None:
             targets = self._receivers(segment, port, sent)
-            if not targets:
-                lost = "nobody answers for the next hop"
-            elif segment.loss and self.choices.pick(_weights(segment.loss), f"loss on {segment.name}"):
-                lost, targets = "lost", []
-            elif segment.duplicate and self.choices.pick(_weights(segment.duplicate), f"duplicate on {segment.name}"):
-                targets = [*targets, *targets]
-        for target in targets:
-            self._enqueue(InFlight(target, sent.packet, self._journey), segment.delay_s if segment else 0.0)
+            lost = "" if targets else "nobody answers for the next hop"
+            copies = fate(segment, sent.packet, self.choices).copies if targets else ()
+            if targets and not copies:
+                lost = "lost"
+            for delay_s, packet in copies:
+                for target in targets:
+                    self._enqueue(InFlight(target, packet, self._journey), delay_s)
         if lost and hops is not None:
             place = segment.name if segment else sent.iface
             verdict = Verdict("dropped", place, lost)
@@ -325,8 +320,3 @@ def when_copied(network: Network, name: str, change: Callable[[Netns], None]) ->
         network.namespaces.afterwards(name, change)
     elif name in network.namespaces:
         change(network.namespaces[name])
-
-
-def _weights(probability: Fraction) -> tuple[int, int]:
-    """Weights of (it does not happen, it happens)."""
-    return probability.denominator - probability.numerator, probability.numerator

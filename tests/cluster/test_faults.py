@@ -118,7 +118,7 @@ def test_a_program_that_ends_gives_its_port_back_to_the_next_start(cluster: Clus
 
 
 def test_a_restarted_kube_proxy_knows_what_the_old_one_knew(cluster: Cluster) -> None:
-    cluster.faults.restart_kube_proxy("a")
+    cluster.faults.restart("kube-proxy@a")
     assert reach(cluster, "client")
     cluster.delete("services", "web")
     assert not reach(cluster, "client")
@@ -144,7 +144,7 @@ def test_full_tables_and_used_up_ports(cluster: Cluster) -> None:
         ("partition", ("a", ["a", "b"]), ValueError, "no node in common"),
         ("crash", ("z",), LookupError, "there are a, b, c"),
         ("boot", ("z",), LookupError, "there are a, b, c"),
-        ("restart_kube_proxy", ("z",), LookupError, "there are a, b, c"),
+        ("restart", ("kube-proxy@z",), LookupError, "there are kube-proxy@a"),
         ("link", ("pod/nobody",), LookupError, "no link 'pod/nobody'; there are node-network, .*pod/client"),
         ("conntrack_limit", ("a", 0), ValueError, "expected 1 or more"),
         ("ephemeral_ports", ("pod/nobody", 3), LookupError, "no host 'pod/nobody'"),

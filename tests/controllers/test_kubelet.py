@@ -322,7 +322,7 @@ def test_a_changed_image_restarts_its_container():
 def test_starting_takes_as_long_as_it_is_told_to():
     shop = Workshop()
     shop.add_node("a")
-    shop.kubelets["a"]._start_delay_s = 3
+    shop.kubelets["a"].start_delay_s = 3
     shop.create(pod("p"))
     assert state(shop, "p")["state"] == {"waiting": {"reason": "ContainerCreating"}}
     assert shop.phases() == {"p": "Pending"}

@@ -9,6 +9,7 @@ import yaml
 
 from fakecluster.api import status
 from fakecluster.api.errors_protobuf import status_bytes
+from fakecluster.api.faults import REQUEST_TIMEOUT_S, disturb, wait
 from fakecluster.api.resources import Resource
 from fakecluster.api.rest import authorization, discovery, health, negotiation, objects, pods, reviews, subresources
 from fakecluster.api.rest.call import Call
@@ -96,6 +97,9 @@ def _resource(call: Call) -> Response:
             return page_not_found()
         raise status.no_such_resource()
     _check_scope(target, resource)
+    if target.verb != "watch":
+        wait(call.server, REQUEST_TIMEOUT_S)
+    disturb(call.server, target.verb, resource, target.name, call.user.name)
     if resource.key in DEPRECATED and target.verb != "watch":
         call.warnings.append(DEPRECATED[resource.plural])
     if target.subresource:

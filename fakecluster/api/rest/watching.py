@@ -37,6 +37,7 @@ class WatchStream:
     closed: bool = False
     _ready: list[JsonObject] = attrs.field(factory=list)
     _revision: int = 0
+    _connections: int = 0
 
     @property
     def pending(self) -> bool:
@@ -46,7 +47,8 @@ class WatchStream:
     def take(self) -> list[JsonObject]:
         """Watch events (`{"type", "object"}`) that are there now."""
         events, self._ready = self._ready, []
-        if self.closed:
+        if self.closed or self._connections != self.store.connections:
+            self.closed = True  # cut: the client must come again
             return events
         if self._revision < self.store.compacted:
             self.closed = True
@@ -69,6 +71,7 @@ class WatchStream:
 
     def start(self, options: ListOptions) -> None:
         """Place the cursor as the options say; see the module's text."""
+        self._connections = self.store.connections
         revision = reads.parse_revision(options.resource_version) if options.resource_version else 0
         if options.send_initial_events or (options.send_initial_events is None and not revision):
             self._initial()

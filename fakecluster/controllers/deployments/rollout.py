@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import condition
 from fakecluster.controllers.deployments import revisions, sizes, status
 from fakecluster.controllers.deployments.sizes import active, by_age, reported, size, total, wanted
@@ -84,6 +85,8 @@ class Rollout:
         made["metadata"]["annotations"] = {**annotations, **revisions.size_annotations(deployment)}
         try:
             self.new = self.desk.client.create(REPLICA_SETS, made, namespace)
+        except ApiFault:
+            raise  # the queue tries again
         except ApiError as error:
             self._refused(made, error, collisions or 0)
             return

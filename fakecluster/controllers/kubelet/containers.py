@@ -23,7 +23,6 @@ from fakecluster.controllers.kubelet.run import (
     restarts,
 )
 from fakecluster.controllers.kubelet.status import container_id
-from fakecluster.controllers.timestamps import timestamp
 
 Json = dict[str, Any]
 #: exit codes of programs that were ended by a signal
@@ -99,7 +98,7 @@ def start(host: Host, uid: str, name: str) -> None:
     has_startup = "startupProbe" in container.spec
     container = attrs.evolve(
         container,
-        state={"running": {"startedAt": timestamp(host.clock)}},
+        state={"running": {"startedAt": host.now}},
         attempt=container.attempt + 1,
         started=not has_startup,
         ready=not has_startup and "readinessProbe" not in container.spec and container.role != INIT,
@@ -119,7 +118,7 @@ def _terminated(host: Host, uid: str, container: ContainerRun, exit_code: int) -
         "exitCode": exit_code,
         "reason": "Completed" if exit_code == 0 else "Error",
         "startedAt": container.state["running"]["startedAt"],
-        "finishedAt": timestamp(host.clock),
+        "finishedAt": host.now,
         "containerID": container_id(uid, container.name, container.attempt),
     }
     return {"terminated": ended_state}

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from fakecluster.api.client import ApiError, Client
+from fakecluster.api.client import Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.kubelet.run import ContainerRun, PodRun
 from fakecluster.controllers.kubelet.status import pod_status
-from fakecluster.controllers.timestamps import timestamp
+from fakecluster.controllers.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from fakecluster.controllers.events import EventRecorder
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from fakecluster.sim import Clock
 
 Json = dict[str, Any]
+#: what the API server did not take is said again (pkg/kubelet/status syncPeriod)
+PUBLISH_AGAIN_S = 10.0
 
 
 def target(node_name: str) -> str:
@@ -36,6 +39,18 @@ class Host:
     events: EventRecorder
     pods: dict[str, PodRun]
     usage: NodeInfo
+    #: how far the node's clock is ahead
+    clock_skew_s: int = 0
+
+    @property
+    def unix_s(self) -> int:
+        """What the node's clock says: seconds since 1970."""
+        return self.clock.unix_s + self.clock_skew_s
+
+    @property
+    def now(self) -> str:
+        """The same as it is written into objects."""
+        return rfc3339(self.unix_s)
 
     def fork(self, client: Client, clock: Clock, runtime: PodRuntime, events: EventRecorder) -> Host:
         """The same node of a copied cluster."""
@@ -60,11 +75,8 @@ class Host:
     @property
     def ips(self) -> list[str]:
         """The node's InternalIP addresses, as its Node object says; at most one of each family."""
-        try:
-            node = self.client.get("nodes", self.node_name)
-        except ApiError as error:
-            if error.code != 404:
-                raise
+        node = self.client.server.store.get("nodes", "", self.node_name)
+        if node is None:
             return []
         addresses = (node.get("status") or {}).get("addresses") or []
         internal = [one["address"] for one in addresses if one["type"] == "InternalIP"]
@@ -80,7 +92,11 @@ class Host:
             return
         if stored is not run.pod:
             run = self.keep(attrs.evolve(run, pod=stored))
-        status = pod_status(run, self.ips, timestamp(self.clock))
+        status = pod_status(run, self.ips, self.now)
         if status != stored.get("status"):
-            stored = self.client.update_status("pods", {**stored, "status": status})
+            try:
+                stored = self.client.update_status("pods", {**stored, "status": status})
+            except ApiFault:  # the status manager says it again at its next round
+                self.after(PUBLISH_AGAIN_S, "publish", uid)
+                return
             self.keep(attrs.evolve(run, pod=stored))

@@ -14,7 +14,6 @@ from fakecluster.controllers.kubelet.host import Host, target
 from fakecluster.controllers.kubelet.run import new_run
 from fakecluster.controllers.nodes import lifecycle
 from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo
-from fakecluster.controllers.timestamps import timestamp
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
@@ -34,7 +33,7 @@ class Kubelet:
     def __init__(
         self, node_name: str, api: ApiServer, clock: Clock, runtime: PodRuntime, *, start_delay_s: float = 0.0
     ) -> None:
-        self.node_name, self._start_delay_s = node_name, start_delay_s
+        self.node_name, self.start_delay_s = node_name, start_delay_s
         client = Client(api, user=f"system:node:{node_name}", agent="kubelet")
         events = EventRecorder(client, clock, "kubelet", host=node_name)
         self._host = Host(node_name, client, clock, runtime, events, {}, NodeInfo(node_name))
@@ -46,12 +45,13 @@ class Kubelet:
     def fork(self, api: ApiServer, clock: Clock, runtime: PodRuntime) -> Kubelet:
         """The kubelet of a copied cluster, with the same Pods running, bound to the copied clock."""
         copy = Kubelet.__new__(Kubelet)
-        copy.node_name, copy._start_delay_s = self.node_name, self._start_delay_s
+        copy.node_name, copy.start_delay_s = self.node_name, self.start_delay_s
         client = Client(api, user=f"system:node:{self.node_name}", agent="kubelet")
         events = self._host.events.fork(client, clock)
         copy._host = Host(
             self.node_name, client, clock, runtime, events, self._host.pods.copy(), self._host.usage.fork()
         )
+        copy._host.clock_skew_s = self._host.clock_skew_s
         copy._silence = self._silence
         copy._inbox = api.inbox(target(self.node_name))
         clock.bind(target(self.node_name), copy.handle)
@@ -66,6 +66,25 @@ class Kubelet:
         if self._silence is None:
             clock.hold(target(self.node_name))
             self._silence = clock.schedule(lifecycle.TARGET, ("silent", self.node_name), delay_s=lifecycle.GRACE_S)
+
+    def expect_silence(self) -> None:
+        """The controller that waits for heartbeats began anew: of a silent kubelet it learns a grace period later."""
+        if self._silence is not None:
+            silent = ("silent", self.node_name)
+            self._silence = self._host.clock.schedule(lifecycle.TARGET, silent, delay_s=lifecycle.GRACE_S)
+
+    @property
+    def is_silent(self) -> bool:
+        return self._silence is not None
+
+    @property
+    def clock_skew_s(self) -> int:
+        """How far the node's clock is ahead of the others'."""
+        return self._host.clock_skew_s
+
+    @clock_skew_s.setter
+    def clock_skew_s(self, seconds: int) -> None:
+        self._host.clock_skew_s = seconds
 
     def start(self) -> None:
         """A kubelet that was stopped is back: it catches up with what happened and posts its status."""
@@ -114,7 +133,7 @@ class Kubelet:
         info = PodInfo.of(pod)
         refused = admission.refusal(node, info, host.usage)
         host.usage.add(info)
-        run = host.keep(new_run(pod, timestamp(host.clock)))
+        run = host.keep(new_run(pod, host.now))
         if refused is not None:
             host.events.warning(pod, *refused)
             containers.fail(host, run.uid, *refused)
@@ -127,9 +146,9 @@ class Kubelet:
         host, uid = self._host, pod["metadata"]["uid"]
         if deadline_s := pod["spec"].get("activeDeadlineSeconds"):
             host.after(deadline_s, "deadline", uid)
-        if self._start_delay_s:
+        if self.start_delay_s:
             host.publish(uid)
-        host.after(self._start_delay_s, "start", uid)  # each Pod has an event of its own
+        host.after(self.start_delay_s, "start", uid)  # each Pod has an event of its own
 
     def _update(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
@@ -150,6 +169,12 @@ def start(host: Host, uid: str) -> None:
     """Run a Pod whose start was waited for; nothing when it is gone or going."""
     if uid in host.pods:
         containers.advance_pod(host, uid)
+
+
+def publish(host: Host, uid: str) -> None:
+    """Report again what could not be reported; a Pod that is over and was to go is deleted."""
+    if uid in host.pods:
+        host.publish(uid)
 
 
 def exited(host: Host, uid: str, name: str, exit_code: int) -> None:
@@ -176,6 +201,9 @@ def answered(host: Host, uid: str, name: str, kind: str, passed: bool, message: 
 HANDLERS: dict[str, Callable[..., None]] = {
     "start": start,
     "retry": start,
+    "publish": publish,
+    "delete": termination.delete,
+    "post-ready": registration.post_ready,
     "exited": exited,
     "probe": answered,
     "probe-due": probing.due,

@@ -83,7 +83,7 @@ def _started(host: Host, uid: str, container: ContainerRun) -> str:
     """The startup probe passed: the other probes begin."""
     ready = "readinessProbe" not in container.spec
     host.keep_container(uid, attrs.evolve(container, started=True, ready=ready))
-    age_s = host.clock.unix_s - unix_seconds(container.state["running"]["startedAt"])
+    age_s = host.unix_s - unix_seconds(container.state["running"]["startedAt"])
     for kind in ("readiness", "liveness"):
         probe = container.spec.get(KINDS[kind])
         if probe is not None:

@@ -6,12 +6,14 @@ component-helpers apimachinery/lease.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import merged
-from fakecluster.controllers.kubelet.host import Host
-from fakecluster.controllers.timestamps import micro_timestamp, timestamp
+from fakecluster.controllers.kubelet.host import PUBLISH_AGAIN_S, Host
+from fakecluster.controllers.timestamps import micro_timestamp
 
 Json = dict[str, Any]
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
@@ -31,13 +33,14 @@ def _node(host: Host) -> Json | None:
 
 def renew_lease(host: Host) -> None:
     """Make or renew the Lease of the node, which the node owns."""
-    name, now = host.node_name, micro_timestamp(host.clock)
+    name, now = host.node_name, micro_timestamp(host.clock, skew_s=host.clock_skew_s)
     node = _node(host)
     if node is None:
         return
     known = host.client.server.store.get(LEASES, LEASE_NAMESPACE, name)
     if known is not None:
-        host.client.update(LEASES, {**known, "spec": {**known["spec"], "renewTime": now}})
+        with suppress(ApiFault):  # the next heartbeat will do
+            host.client.update(LEASES, {**known, "spec": {**known["spec"], "renewTime": now}})
         return
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node["metadata"]["uid"]}
     lease = {
@@ -54,7 +57,7 @@ def post_ready(host: Host) -> None:
     node = _node(host)
     if node is None:
         return
-    now = timestamp(host.clock)
+    now = host.now
     old = (node.get("status") or {}).get("conditions") or []
     was_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in old)
     conditions = old
@@ -63,6 +66,9 @@ def post_ready(host: Host) -> None:
         conditions = merged(conditions, new, now)
     try:
         host.client.update_status("nodes", {**node, "status": {**(node.get("status") or {}), "conditions": conditions}})
+    except ApiFault:
+        host.after(PUBLISH_AGAIN_S, "post-ready")
+        return
     except ApiError as error:
         if error.code != 404:
             raise

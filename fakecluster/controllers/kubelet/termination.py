@@ -11,8 +11,9 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.kubelet.containers import SIGKILL_EXIT, SIGTERM_EXIT, ended, fail, finish
-from fakecluster.controllers.kubelet.host import Host
+from fakecluster.controllers.kubelet.host import PUBLISH_AGAIN_S, Host
 from fakecluster.controllers.kubelet.probing import KINDS
 from fakecluster.controllers.kubelet.run import APP, ContainerRun, PodRun
 
@@ -123,7 +124,7 @@ def progress(host: Host, uid: str) -> None:
             return
     finish(host, uid)
     host.publish(uid)
-    _delete(host, uid)
+    delete(host, uid)
 
 
 def _left_s(host: Host, run: PodRun) -> float:
@@ -157,12 +158,17 @@ def kill(host: Host, uid: str) -> None:
         stop(host, uid, container.name, container.attempt, SIGKILL_EXIT)
 
 
-def _delete(host: Host, uid: str) -> None:
+def delete(host: Host, uid: str) -> None:
+    """Let go of the Pod object of a Pod that has ended."""
+    if uid not in host.pods:
+        return
     meta = host.pods[uid].pod["metadata"]
     if "deletionTimestamp" not in meta:
         return
     try:
         host.client.delete("pods", meta["name"], meta["namespace"], grace_period_s=0, uid=uid)
+    except ApiFault:
+        host.after(PUBLISH_AGAIN_S, "delete", uid)
     except ApiError as error:
         if error.code not in (404, 409):
             raise

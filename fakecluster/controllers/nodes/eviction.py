@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import with_condition
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.ownership import Key, key_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 TARGET = "taint-eviction-controller"
+#: an eviction that the API server did not take is tried again
+AGAIN_S = 1.0
 USER = "system:serviceaccount:kube-system:node-controller"
 
 
@@ -102,6 +105,8 @@ class TaintEviction:
             if changed is not pod:
                 self._client.update_status("pods", changed)
             self._client.delete("pods", name, namespace, uid=pod["metadata"]["uid"])
+        except ApiFault:
+            self._clock.schedule(TARGET, key, delay_s=AGAIN_S)
         except ApiError as error:
             if error.code not in (404, 409):
                 raise

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fakecluster.api.client import ApiError
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import with_condition
 from fakecluster.controllers.loop import Desk, Duty
 from fakecluster.controllers.ownership import Key, key_of
@@ -61,7 +62,7 @@ def sync(desk: Desk, key: Key) -> None:
         desk.client.update_status("pods", changed)
         desk.client.delete("pods", key[1], key[0], grace_period_s=0, uid=pod["metadata"]["uid"])
     except ApiError as error:
-        if error.code not in (404, 409):
+        if error.code not in (404, 409) or isinstance(error, ApiFault):
             raise
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
+from fakecluster.api.faults import ApiFault
 from fakecluster.controllers.conditions import with_condition
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.node_affinity import preference
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 TARGET = "scheduler"
 NAME = "default-scheduler"
+#: what the API server did not take is tried again
+AGAIN_S = 1.0
 USER = "system:kube-scheduler"
 
 
@@ -64,6 +67,8 @@ class Scheduler:
 
     def handle(self, payload: object) -> None:
         """Take in what changed, then try the Pod whose turn it is; the next one has an event of its own."""
+        if isinstance(payload, tuple):  # a Pod whose binding, or the word about it, failed
+            self._wait_again(*payload[1:])
         for event in self._inbox.take():
             NOTICES[event.resource](self, event)
         pod = self._next()
@@ -79,6 +84,12 @@ class Scheduler:
             self._queued += 1
             heapq.heappush(self._queue, (-(pod["spec"].get("priority") or 0), self._queued, uid))
         self._waiting[uid] = pod
+
+    def _wait_again(self, uid: str, pod: Json) -> None:
+        stored = self._client.server.store.get("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if stored is not None and stored["metadata"]["uid"] == uid and not stored["spec"].get("nodeName"):
+            self._refused.pop(uid, None)
+            self._wait(stored)
 
     def _next(self) -> Json | None:
         while self._queue:
@@ -140,6 +151,9 @@ class Scheduler:
         meta = pod["metadata"]
         try:
             self._client.bind(meta["name"], meta["namespace"], best.name)
+        except ApiFault:
+            self._clock.schedule(TARGET, ("again", info.uid, pod), delay_s=AGAIN_S)
+            return
         except ApiError as error:  # the Pod went away or was bound meanwhile: its event tells
             if error.code not in (404, 409):
                 raise
@@ -206,7 +220,11 @@ class Scheduler:
             changed = {**changed, "status": status}
         self._refused[info.uid] = pod
         if changed is not pod:
-            self._client.update_status("pods", changed)
+            try:
+                self._client.update_status("pods", changed)
+            except ApiFault:
+                self._clock.schedule(TARGET, ("again", info.uid, pod), delay_s=AGAIN_S)
+                return
         self._events.warning(pod, "FailedScheduling", message)
 
     def _preempt(self, pod: PodInfo, refusals: dict[str, list[Refusal]]) -> str:
@@ -242,7 +260,7 @@ class Scheduler:
             self._client.update_status("pods", with_condition(stored, disrupted, self._clock))
             self._client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"])
         except ApiError as error:
-            if error.code not in (404, 409):
+            if error.code not in (404, 409) and not isinstance(error, ApiFault):
                 raise
 
 

@@ -1,0 +1,78 @@
+"""From the names that people give to what is broken, to what it is; unknown ones are answered with those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from fakecluster.cni.nodes import NODE_NETWORK, OUTSIDE, namespace_of_node
+from fakecluster.fabric.links import Port
+from fakecluster.handles import Pod
+
+if TYPE_CHECKING:
+    from fakecluster.cluster.cluster import Cluster
+
+
+def node_port(cluster: Cluster, node: str) -> Port:
+    """A node's end of the node network. Raises LookupError."""
+    if node not in cluster.runtime.nodes:
+        raise LookupError(f"no node {node!r}; there are {', '.join(cluster.runtime.nodes)}")
+    return Port(namespace_of_node(node), "eth0")
+
+
+def ports(cluster: Cluster, names: str | Iterable[str]) -> set[Port]:
+    """Ends of the node network: of nodes, and of the world `outside`."""
+    listed = [names] if isinstance(names, str) else names
+    return {Port(OUTSIDE, "eth0") if name == OUTSIDE else node_port(cluster, name) for name in listed}
+
+
+def pairs(cluster: Cluster, a: str | Iterable[str], b: str | Iterable[str]) -> frozenset[tuple[Port, Port]]:
+    """Every (from, to) of two sides. Raises LookupError, and ValueError when they have a node in common."""
+    here, there = ports(cluster, a), ports(cluster, b)
+    if not here or not there or here & there:
+        raise ValueError(f"a partition needs two sides that have no node in common: {a!r}, {b!r}")
+    return frozenset((one, other) for one in here for other in there)
+
+
+def segment(cluster: Cluster, place: str) -> str:
+    """The link called `node-network`, or a Pod's own (`pod/web-1`). Raises LookupError."""
+    segments = cluster.network.segments
+    for name, one in segments.items():
+        own = place.startswith("pod/") and Port(place, "eth0") in one.ports
+        if name == place or own:
+            return name
+    pods = [port.namespace for one in segments.values() for port in one.ports if "pod/" in str(port)]
+    raise LookupError(f"no link {place!r}; there are {', '.join([NODE_NETWORK, *sorted(pods)])}")
+
+
+def host(cluster: Cluster, namespace: str) -> str:
+    """A host by its namespace (`pod/client`, `node/a`). Raises LookupError."""
+    if namespace not in cluster.network.namespaces:
+        raise LookupError(f"no host {namespace!r}; there are {', '.join(cluster.network.namespaces)}")
+    return namespace
+
+
+def pod(cluster: Cluster, name: str) -> Pod:
+    """A Pod (`web-1`, or `kube-system/coredns-1`). Raises LookupError."""
+    namespace, _, short = name.rpartition("/")
+    if cluster.parts.server.store.get("pods", namespace or "default", short) is None:
+        there = [f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in cluster.api.list("pods")]
+        known = [text.removeprefix("default/") for text in there]
+        raise LookupError(f"no Pod {name!r}; there are {', '.join(known) or 'none'}")
+    return Pod(cluster, short, namespace or "default")
+
+
+def probability(name: str, value: Fraction | float) -> Fraction:
+    """A float is read as its decimal text: 0.1 is 1/10. Raises ValueError outside 0 to 1."""
+    exact = Fraction(str(value))
+    if not 0 <= exact <= 1:
+        raise ValueError(f"{name}={value}: expected a probability from 0 to 1")
+    return exact
+
+
+def seconds(name: str, value: float, why: str) -> float:
+    """A time that is not negative. Raises ValueError with the reason."""
+    if value < 0:
+        raise ValueError(f"{name}={value}: {why}")
+    return value
