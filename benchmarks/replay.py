@@ -21,10 +21,10 @@ from rich.table import Table
 
 from fakecluster import Cluster
 from fakecluster.cluster.capturing import port_of
+from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import open_capture
 from fakecluster.fabric.pcap import write_pcap
 from fakecluster.replay import replay
-from fakecluster.replay.packet_words import PacketWords
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 

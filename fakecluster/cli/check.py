@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,16 +12,10 @@ from rich.text import Text
 
 from fakecluster import checks
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
 
 FAILED = 1
-
-
-class Output(StrEnum):
-    """How findings are printed."""
-
-    text = "text"
-    json = "json"
 
 
 def check(
@@ -33,26 +25,22 @@ def check(
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
     seed: Seed = 0,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.text,
+    output: Output = "",
+    file: OutputFile = None,
 ) -> None:
     """Check that Services are reachable, balanced, sticky and named right. Exits 1 when an error is found.
 
     Checks: selectors, endpoints, unique, reachable, unoffered, hairpin, balanced, affinity, client-address, dns,
     modes-agree, rollout, policies.
+
+    Example: fakecluster check manifests/ --only reachable --only dns
     """
     names = list(checks.CHECKS) if only is None else only
     if unknown := [name for name in names if name not in checks.CHECKS]:
         raise UsageError(f"no such check: {', '.join(unknown)}; there are {', '.join(checks.CHECKS)}")
     cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
     findings = _run(cluster, names)
-    if output is Output.json:
-        rows = [
-            {"check": one.check, "subject": one.subject, "severity": one.severity, "problem": one.problem}
-            for one in findings
-        ]
-        print(json.dumps(rows, indent=2))
-    else:
-        _print(findings, names)
+    give(Answer("fakecluster check", lambda console: _print(console, findings, names), lambda: _data(findings)), output, file)
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -69,8 +57,13 @@ def _run(cluster: Cluster, names: list[str]) -> list[checks.Finding]:
     return found
 
 
-def _print(findings: list[checks.Finding], names: list[str]) -> None:
-    console = Console(highlight=False)
+def _data(findings: list[checks.Finding]) -> list[dict[str, str]]:
+    return [
+        {"check": one.check, "subject": one.subject, "severity": one.severity, "problem": one.problem} for one in findings
+    ]
+
+
+def _print(console: Console, findings: list[checks.Finding], names: list[str]) -> None:
     if findings:
         table = Table(box=None, pad_edge=False)
         for column in ("severity", "check", "subject", "problem"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from fakecluster.cli.explain import Output, read_dump
+from fakecluster.cli.explain import read_dump
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
-from fakecluster.replay.dumps import node_from_dumps
-from fakecluster.replay.rule_differences import RuleDifference, differences
+from fakecluster.cli.output import Answer, Output, OutputFile, give
+from fakecluster.explaining.dumps import node_from_dumps
+from fakecluster.explaining.rule_differences import RuleDifference, differences
 
 DIFFERENT = 1
 _STYLES = {"missing": "bold red", "extra": "yellow", "order": "magenta"}
@@ -29,13 +29,17 @@ def diff_rules(
     ipset: Annotated[Path | None, typer.Option("--ipset", help="ipset save.")] = None,
     ipvsadm: Annotated[Path | None, typer.Option("--ipvsadm", help="ipvsadm -Sn.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Rules that are not kube-proxy's, too.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.text,
+    output: Output = "",
+    file: OutputFile = None,
     proxy: Proxy = "iptables",
     nodes: Nodes = 1,
     ip_family: Family = "ipv4",
     seed: Seed = 0,
 ) -> None:
-    """Say what a real node lacks or has too much, in Services' names. Exits 1 when something differs."""
+    """Say what a real node lacks or has too much, in Services' names. Exits 1 when something differs.
+
+    Example: fakecluster diff-rules shop.yaml --node a --iptables-save node-a.rules
+    """
     files = {"ipset": ipset, "iptables-save": iptables, "ip6tables-save": ip6tables, "nft": nft, "ipvsadm": ipvsadm}
     dumps = {kind: read_dump(path) for kind, path in files.items() if path is not None}
     if not dumps:
@@ -46,18 +50,13 @@ def diff_rules(
     except LookupError as missing:
         raise UsageError(str(missing)) from None
     found = differences(node_from_dumps(dumps), model, everything=everything, kinds=tuple(dumps))
-    _print(found, output)
+    answer = Answer("fakecluster diff-rules", lambda console: _print(console, found), lambda: [*map(attrs.asdict, found)])
+    give(answer, output, file)
     if found:
         raise typer.Exit(DIFFERENT)
 
 
-def _print(found: list[RuleDifference], output: Output) -> None:
-    if output is Output.json:
-        print(json.dumps([attrs.asdict(one) for one in found], indent=2))
-        return
-    if output is not Output.text:
-        raise UsageError(f"--output {output.value}: expected text or json")
-    console = Console(highlight=False)
+def _print(console: Console, found: list[RuleDifference]) -> None:
     for one in found:
         console.print(Text(str(one), style=_STYLES[one.what]), soft_wrap=True)
     console.print(f"{len(found)} differences")

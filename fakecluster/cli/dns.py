@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cli.trace import source_host
 from fakecluster.cluster import Cluster
 from fakecluster.discovery.resolver import FLAVOURS, Asked, Lookup
@@ -22,7 +22,7 @@ _GOOD = {"NOERROR": "green", "NXDOMAIN": "yellow", "NODATA": "yellow"}
 
 def dns(
     name: Annotated[str, typer.Argument(help="The name to look up; with a final dot, without the search list.")],
-    manifests: Annotated[list[Path], typer.Argument(help="Manifest files or folders.", show_default=False)],
+    manifests: Manifests,
     source: Annotated[str, typer.Option("--from", help="pod/[NAMESPACE/]NAME, node/NAME or outside.")],
     types: Annotated[
         list[str] | None, typer.Option("--type", "-t", help="Record type (repeatable); A and AAAA as the host has.")
@@ -35,10 +35,14 @@ def dns(
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
     seed: Seed = 0,
+    output: Output = "",
+    file: OutputFile = None,
 ) -> None:
     """Look NAME up as a program in the Pod would: the whole search walk, each query and its answer.
 
     Exits 1 when the name is not found.
+
+    Example: fakecluster dns web.shop manifests/ --from pod/client --type A --resolver musl
     """
     if flavour not in FLAVOURS:
         raise UsageError(f"--resolver {flavour!r}: expected {' or '.join(FLAVOURS)}")
@@ -49,7 +53,7 @@ def dns(
         found = host.lookup(name, types=tuple(text.upper() for text in types or ()), flavour=flavour)
     except ValueError as wrong:
         raise UsageError(str(wrong)) from None
-    show(Console(highlight=False), host, found)
+    give(Answer("fakecluster dns", lambda console: show(console, host, found), lambda: data_of(host, found)), output, file)
     if not found.records:
         raise typer.Exit(FAILED)
 
@@ -83,6 +87,24 @@ def show(console: Console, host: Host, found: Lookup) -> None:
         console.print(Text(f"{found.name} is {records} ({count})", style="bold green"))
     else:
         console.print(Text(f"{found.status} ({count})", style="bold red"))
+
+
+def data_of(host: Host, found: Lookup) -> dict[str, Any]:
+    """The look-up as plain values."""
+    return {
+        "host": host.namespace,
+        "resolv_conf": str(host.resolv_conf),
+        "status": found.status,
+        "name": found.name,
+        "records": [{"type": one.type, "data": one.data} for one in found.records],
+        "queries": [
+            {"name": one.name, "type": one.type, "server": one.server, "protocol": "tcp" if one.tcp else "udp",
+             "status": one.status,
+             "answer": [{"type": record.type, "data": record.data, "ttl_s": record.ttl_s}
+                        for record in (one.answer.answer if one.answer is not None else ())]}
+            for one in found.queries
+        ],
+    }  # fmt: skip
 
 
 def answer_text(query: Asked) -> Text:

@@ -1,11 +1,8 @@
-"""`fakecluster explain`: one packet through a real node's dumps, no Kubernetes needed."""
+"""`fakecluster explain`: one packet through a cluster, or through a real node's dumps with no Kubernetes at all."""
 
 from __future__ import annotations
 
-import json
-import sys
-from enum import StrEnum
-from io import StringIO
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,28 +11,25 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from fakecluster.cli.options import UsageError
+from fakecluster.api.manifests import read
+from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of, read_text
+from fakecluster.cli.output import Answer, OutputFile, give, output_option
 from fakecluster.cli.render import print_walks
-from fakecluster.replay.dumps import node_from_dumps
-from fakecluster.replay.explaining import Explanation, explain
-from fakecluster.replay.packet_words import parse_packet
+from fakecluster.drawing import mermaid, page, svg
+from fakecluster.explaining import Explanation, Names, explain, explain_in, names_of, node_from_dumps
+from fakecluster.explaining.packet_words import parse_packet
 from fakecluster.trace import Hop, Step, step_text
 
 NOT_ARRIVED = 1
 Dump = Path | None
 
 
-class Output(StrEnum):
-    """How an explanation is printed."""
-
-    text = "text"
-    json = "json"
-    html = "html"
-    svg = "svg"
-
-
 def explain_command(
     packet: Annotated[str, typer.Option("--packet", help='"tcp 10.244.1.5:40000 > 10.96.0.10:53 in cni0"')],
+    manifests: Annotated[
+        list[Path] | None, typer.Argument(help="Manifests of a cluster to explain it in (- is standard input).")
+    ] = None,
+    at: Annotated[str, typer.Option("--at", help="In a cluster: where it begins: a, pod/web-1.")] = "",
     iptables: Annotated[Dump, typer.Option("--iptables-save", help="iptables-save, either backend.")] = None,
     ip6tables: Annotated[Dump, typer.Option("--ip6tables-save", help="ip6tables-save.")] = None,
     nft: Annotated[Dump, typer.Option("--nft", help="nft list ruleset.")] = None,
@@ -45,62 +39,111 @@ def explain_command(
     ip_route: Annotated[Dump, typer.Option("--ip-route", help="ip route show [table all].")] = None,
     ip_rule: Annotated[Dump, typer.Option("--ip-rule", help="ip rule show.")] = None,
     conntrack: Annotated[Dump, typer.Option("--conntrack", help="conntrack -L.")] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text, json, html or svg.")] = Output.text,
+    objects: Annotated[
+        list[Path] | None, typer.Option("--objects", help="kubectl get ... -o yaml: names for addresses (repeatable).")
+    ] = None,
+    output: Annotated[str, output_option("svg", "mermaid")] = "",
+    file: OutputFile = None,
+    proxy: Proxy = "iptables",
+    nodes: Nodes = 2,
+    ip_family: Family = "ipv4",
+    seed: Seed = 0,
 ) -> None:
-    """Walk one packet through a node made from its dumps: every hook, rule and rewrite, and why others did not match.
+    """Walk one packet and say why: every hook, rule and rewrite, why other rules did not match, what would change its end.
 
-    Forwarding is on. Exits 1 when the packet is dropped, 2 when a dump cannot be read (with file and line).
+    In a cluster made from manifests, the ends of the packet may be names; or in a node made from its dumps, of which any
+    will do (forwarding is taken to be on). --output html is a page to click through.
+
+    Exits 1 when the packet does not arrive, 2 when something cannot be read (with file and line), 3 for what is not modelled.
+
+    Examples:
+
+      fakecluster explain shop.yaml --packet "tcp pod/client > web:81"
+
+      fakecluster explain shop.yaml --packet "tcp 203.0.113.9:5 > 172.18.0.2:30080 in eth0" --at a -o why.html
+
+      iptables-save | fakecluster explain --iptables-save - --ip-route routes --packet "udp 10.244.1.5 > 10.96.0.10:53 in cni0"
     """
     files = {"ip-addr": ip_addr, "ip-route": ip_route, "ip-rule": ip_rule, "ipset": ipset, "iptables-save": iptables,
              "ip6tables-save": ip6tables, "nft": nft, "ipvsadm": ipvsadm, "conntrack": conntrack}  # fmt: skip
-    words = parse_packet(packet)
-    node = node_from_dumps({kind: read_dump(path) for kind, path in files.items() if path is not None})
-    explanation = explain(node, words)
-    _PRINT[output](explanation)
-    if not explanation.trace.hops or explanation.trace.way[-1].verdict.what == "dropped":
+    dumps = {kind: read_dump(path) for kind, path in files.items() if path is not None}
+    if manifests and dumps:
+        raise UsageError("either manifests or a node's dumps; names for dumps come from --objects")
+    if manifests:
+        cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
+        try:
+            explanation = explain_in(cluster, packet, at=at)
+        except LookupError as missing:
+            raise UsageError(f"--at {missing}") from None
+    elif dumps:
+        words = parse_packet(packet)  # before the dumps are loaded, which may take a while
+        explanation = explain(node_from_dumps(dumps), words, names=_names(objects or []))
+    else:
+        raise UsageError("expected manifests, or a node's dumps: --iptables-save, --ip-route, --ip-addr, --nft...")
+    give(answer_of(explanation), output, file)
+    if not explanation.arrived:
         raise typer.Exit(NOT_ARRIVED)
+
+
+def _names(files: list[Path]) -> Names:
+    """The names that dumps of objects give to addresses."""
+    return names_of(one.object for path in files for one in read(read_text(path) if str(path) == "-" else path))
 
 
 def read_dump(path: Path) -> tuple[str, str]:
     """A dump's text and the name of its file; - is standard input. Raises `UsageError`."""
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return data.decode("utf-8"), str(path)
-    except OSError as failed:
-        raise UsageError(f"{path}: {failed.strerror}") from None
-    except UnicodeDecodeError as wrong:
-        raise UsageError(f"{path}: offset {wrong.start}: not text") from None
+    return read_text(path), str(path)
 
 
-def _print(explanation: Explanation) -> None:
-    _write(Console(highlight=False), explanation)
+def answer_of(explanation: Explanation) -> Answer:
+    """An explanation in every way that it can be printed."""
+    way, names = explanation.trace.way, explanation.names
+    others: dict[str, Callable[[], str]] = {
+        "html": lambda: page(explanation),
+        "svg": lambda: svg(way, names=names),
+        "mermaid": lambda: mermaid(way, names=names),
+    }
+    return Answer(
+        "fakecluster explain", lambda console: _show(console, explanation), lambda: as_json(explanation), others
+    )
 
 
-def _write(console: Console, explanation: Explanation) -> None:
-    print_walks(console, explanation.trace.hops, everything=True)
+def _show(console: Console, explanation: Explanation) -> None:
+    for line in explanation.lookup:
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    print_walks(console, explanation.trace.hops, everything=True, names=explanation.names)
     if explanation.neighbours:
         console.print(Text("rules that did not match", style="bold"))
         for one in explanation.neighbours:
             console.print(Text(f"  {one.hook} {one.table} {one.chain} #{one.rule}: {one.text}"), soft_wrap=True)
-            console.print(Text(f"      {one.why}", style="yellow"), soft_wrap=True)
+            console.print(Text(f"      {explanation.names.in_text(one.why)}", style="yellow"), soft_wrap=True)
     if explanation.changes:
         console.print(Text("what would have led elsewhere", style="bold"))
         for change in explanation.changes:
-            console.print(Text(f"  {change.change}: {change.end}", style="cyan"), soft_wrap=True)
-    console.print(Text(explanation.end, style="bold"))
+            words = f"  {change.change}: {explanation.names.in_text(change.end)}"
+            console.print(Text(words, style="cyan"), soft_wrap=True)
+    if known := explanation.names.used_in(explanation.trace):
+        console.print(
+            Text("names: " + ", ".join(f"{name} is {ip}" for ip, name in known.items()), style="dim"), soft_wrap=True
+        )
+    console.print(Text(explanation.end, style="bold green" if explanation.arrived else "bold red"), soft_wrap=True)
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:
     """The explanation as plain data; packets as hexadecimal text."""
     return {
         "end": explanation.end,
-        "hops": [_hop_json(hop) for hop in explanation.trace.hops],
+        "arrived": explanation.arrived,
+        "lookup": list(explanation.lookup),
+        "hops": [hop_data(hop) for hop in explanation.trace.hops],
         "neighbours": [attrs.asdict(one) for one in explanation.neighbours],
         "changes": [attrs.asdict(one) for one in explanation.changes],
+        "names": explanation.names.used_in(explanation.trace),
     }
 
 
-def _hop_json(hop: Hop) -> dict[str, Any]:
+def hop_data(hop: Hop) -> dict[str, Any]:
+    """One hop as plain data."""
     return {
         "namespace": hop.namespace, "in": hop.iif, "out": hop.oif, "packet_in": hop.packet_in.hex(),
         "packet_out": hop.packet_out.hex(), "rules_walked": hop.rules_walked, "steps": [_step(s) for s in hop.steps],
@@ -110,24 +153,3 @@ def _hop_json(hop: Hop) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     return {"step": type(step).__name__, "text": step_text(step), **attrs.asdict(step)}
-
-
-def _print_json(explanation: Explanation) -> None:
-    print(json.dumps(as_json(explanation), indent=2))
-
-
-def _recorded(explanation: Explanation) -> Console:
-    console = Console(highlight=False, record=True, file=StringIO(), width=160, force_terminal=True)
-    _write(console, explanation)
-    return console
-
-
-def _print_html(explanation: Explanation) -> None:
-    print(_recorded(explanation).export_html())
-
-
-def _print_svg(explanation: Explanation) -> None:
-    print(_recorded(explanation).export_svg(title="fakecluster explain"))
-
-
-_PRINT = {Output.text: _print, Output.json: _print_json, Output.html: _print_html, Output.svg: _print_svg}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from fakecluster.cluster import Cluster
 from fakecluster.errors import FakeclusterError
 from fakecluster.proxy.config import MODES
 
-Manifests = Annotated[list[Path], typer.Argument(help="Manifest files or folders.", show_default=False)]
+Manifests = Annotated[list[Path], typer.Argument(help="Manifest files or folders; - is standard input.", show_default=False)]
 Proxy = Annotated[
     str,
     typer.Option("--proxy", "-p", help=f"kube-proxy's mode: {', '.join(MODES)}.", autocompletion=lambda: list(MODES)),
@@ -32,5 +33,16 @@ def cluster_of(manifests: list[Path], *, nodes: int, proxy: str, family: str, se
     except ValueError as wrong:
         raise UsageError(str(wrong)) from None
     for path in manifests:
-        cluster.apply(path)
+        cluster.apply(read_text(path) if str(path) == "-" else path)
     return cluster
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; - is standard input. Raises `UsageError` with the offset of what is no text."""
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as failed:
+        raise UsageError(f"{path}: {failed.strerror}") from None
+    except UnicodeDecodeError as wrong:
+        raise UsageError(f"{path}: offset {wrong.start}: not text") from None

@@ -9,21 +9,24 @@ from rich.table import Table
 from rich.text import Text
 
 from fakecluster.cluster import Cluster
+from fakecluster.explaining.names import NO_NAMES, Names
 from fakecluster.trace import ChainEnd, Hop, Note, Rewrite, RuleStep, Step, step_text, summary, walks
 
 _VERDICT_STYLES = {"transmitted": "cyan", "delivered": "bold green", "dropped": "bold red", "consumed": "yellow"}
 _STEP_STYLES: dict[type[object], str] = {RuleStep: "", ChainEnd: "dim", Rewrite: "bold magenta", Note: "dim cyan"}
 
 
-def print_walks(console: Console, hops: tuple[Hop, ...], *, everything: bool = False) -> None:
+def print_walks(
+    console: Console, hops: tuple[Hop, ...], *, everything: bool = False, names: Names = NO_NAMES
+) -> None:  # fmt: skip
     """Each packet's walk; without `everything` only the first packet and the first that answers it in full."""
     found = walks(hops)
     full = range(len(found)) if everything else range(_first_answer(found) + 1)
     for number, walk in enumerate(found):
-        console.print(Text(f"packet {number + 1}  {summary(walk[0].packet_in)}", style="bold"))
+        console.print(Text(f"packet {number + 1}  {names.in_text(summary(walk[0].packet_in))}", style="bold"))
         if number in full:
             for hop in walk:
-                print_hop(console, hop)
+                print_hop(console, hop, names)
         else:
             way = " > ".join(hop.namespace for hop in walk)
             console.print(Text(f"  {way}: {walk[-1].verdict.what}", style="dim"))
@@ -36,7 +39,7 @@ def _first_answer(found: list[tuple[Hop, ...]]) -> int:
     return next(ends, 0)
 
 
-def print_hop(console: Console, hop: Hop) -> None:
+def print_hop(console: Console, hop: Hop, names: Names = NO_NAMES) -> None:
     """One namespace's part of a walk."""
     way = f"{hop.iif or 'socket'} > {hop.oif or 'socket'}"
     rules = f", {hop.rules_walked} rules walked" if hop.rules_walked else ""
@@ -46,16 +49,17 @@ def print_hop(console: Console, hop: Hop) -> None:
         shown = step.hook if step.hook != hook else ""
         hook = step.hook
         line = Text(f"    {shown:<12}", style="bold")
-        line.append(step_words(step), style=_STEP_STYLES[type(step)])
+        line.append(step_words(step, names), style=_STEP_STYLES[type(step)])
         console.print(line, soft_wrap=True)
     verdict = " ".join(part for part in (hop.verdict.what, hop.verdict.where) if part)
     reason = f" ({hop.verdict.reason})" if hop.verdict.reason else ""
     console.print(Text(f"    = {verdict}{reason}", style=_VERDICT_STYLES.get(hop.verdict.what, "bold")))
 
 
-def step_words(step: Step) -> str:
-    """A step in one line, the blanks of tables squeezed."""
-    return " ".join(step_text(step).split())
+def step_words(step: Step, names: Names) -> str:
+    """A step in one line, the blanks of tables squeezed; rules keep their numbers."""
+    words = " ".join(step_text(step).split())
+    return words if isinstance(step, RuleStep | ChainEnd) else names.in_text(words)
 
 
 def print_objects(console: Console, cluster: Cluster) -> None:

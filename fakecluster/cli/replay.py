@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -15,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
 from fakecluster.fabric.captures import CaptureError
 from fakecluster.replay import Replay, replay
@@ -22,13 +21,6 @@ from fakecluster.replay import Replay, replay
 DIFFERENT = 1
 #: Flows that the table shows; --output json has them all.
 FLOWS_SHOWN = 40
-
-
-class Output(StrEnum):
-    """How the result is printed."""
-
-    text = "text"
-    json = "json"
 
 
 def replay_command(
@@ -41,7 +33,8 @@ def replay_command(
     write: Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Nothing leaves the interface.")] = False,
     mend: Annotated[bool, typer.Option("--mend-checksums", help="Correct checksums (offloading cards).")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.text,
+    output: Output = "",
+    file: OutputFile = None,
     proxy: Proxy = "iptables",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
@@ -63,11 +56,11 @@ def replay_command(
                       isolate=isolate, mend_checksums=mend)  # fmt: skip
     except CaptureError as damaged:
         if isinstance(damaged.replay, Replay) and damaged.replay.packets:
-            _show(damaged.replay, output)
+            _give(damaged.replay, output, file)
         raise
     except LookupError as missing:
         raise UsageError(f"--at {missing}") from None
-    _show(result, output)
+    _give(result, output, file)
     if result.difference_count:
         raise typer.Exit(DIFFERENT)
 
@@ -120,11 +113,8 @@ class _Watched:
         return data
 
 
-def _show(result: Replay, output: Output) -> None:
-    if output is Output.json:
-        print(json.dumps(as_json(result), indent=2))
-    else:
-        _print(result)
+def _give(result: Replay, output: str, file: Path | None) -> None:
+    give(Answer("fakecluster replay", lambda console: _print(console, result), lambda: as_json(result)), output, file)
 
 
 def as_json(result: Replay) -> dict[str, Any]:
@@ -148,8 +138,7 @@ def as_json(result: Replay) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(result: Replay) -> None:
-    console = Console(highlight=False)
+def _print(console: Console, result: Replay) -> None:
     console.print(
         f"{result.injected} of {result.packets} packets injected at {result.at}, {result.sent} answers, "
         f"{result.flow_count} flows"

@@ -13,7 +13,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.cluster.applying import Applied, apply
-from fakecluster.cluster.capturing import Recording, port_of
+from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
 from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.faults import Faults, schedule
@@ -293,13 +293,14 @@ class Cluster:
         # by name: what replays stands above the cluster
         return importlib.import_module("fakecluster.replay").replay(self, source, at=at, **options)
 
-    def explain(self, packet: str, *, at: str) -> Any:
-        """Explain a packet in words (`tcp 10.244.0.5:40000 > 10.96.0.10:53 in eth0`) on a host such as `a`, `pod/web-1`.
+    def explain(self, packet: str, *, at: str = "") -> Any:
+        """Explain a packet in words, from host to host: its walk, the rules that nearly matched, what would change its end.
 
-        The result has the walk, the rules that nearly matched, and what would have led elsewhere; `str()` says it all.
+        `tcp 10.244.0.5:40000 > 10.96.0.10:53 in eth0` begins at the host `at` (`a`, `pod/web-1`), which sends it itself
+        without `in`; `tcp pod/client > web:80` begins in that Pod, and asks its DNS. `str()` says it all.
         """
-        netns = self.network.namespaces[port_of(self.network, f"{at}:lo").namespace]
-        return importlib.import_module("fakecluster.replay").explain(netns, packet)
+        # by name: what explains stands above the cluster
+        return importlib.import_module("fakecluster.explaining").explain_in(self, packet, at=at)
 
     def reachability(self, protocol: str = "TCP", port: int = 80) -> Reachability:
         """Who may talk to whom by the network policies: a matrix of Pods and the outside."""

@@ -1,8 +1,6 @@
 """Captures in, answers out: what would have become of recorded packets in this cluster."""
 
 from fakecluster.replay.cluster import replay
-from fakecluster.replay.dumps import node_from_dumps
-from fakecluster.replay.explaining import Explanation, explain
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow, FlowKey
 from fakecluster.replay.matching import Difference
@@ -11,13 +9,10 @@ from fakecluster.replay.report import Replay
 
 __all__ = [
     "Difference",
-    "Explanation",
     "Fate",
     "Flow",
     "FlowKey",
     "MapError",
     "Replay",
-    "explain",
-    "node_from_dumps",
     "replay",
 ]

@@ -11,9 +11,9 @@ import pytest
 
 from fakecluster import Cluster
 from fakecluster.errors import FakeclusterError, RuleSyntaxError, Unsupported
+from fakecluster.explaining import explain, node_from_dumps
+from fakecluster.explaining.packet_words import PacketSyntaxError, parse_packet
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import explain, node_from_dumps
-from fakecluster.replay.packet_words import PacketSyntaxError, parse_packet
 
 ADDRESSES = """\
 1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000

@@ -14,7 +14,7 @@ import attrs
 from fakecluster.errors import FakeclusterError
 from fakecluster.kernel.packet import ICMP, ICMPV6, SCTP, TCP, UDP, Skb
 
-_SHAPE = re.compile(r"(\w+)\s+(\S+)\s*(?:>|->)\s*(\S+?)(?:\s+\[([SAFRPU.]+)\])?(?:\s+in\s+(\S+))?\s*")
+SHAPE = re.compile(r"(\w+)\s+(\S+)\s*(?:>|->)\s*(\S+?)(?:\s+\[([SAFRPU.]+)\])?(?:\s+in\s+(\S+))?\s*")
 _PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmp6": ICMPV6, "icmpv6": ICMPV6}
 _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, ".": 16, "U": 32}
 
@@ -74,7 +74,7 @@ _TRANSPORT = {TCP: _tcp, UDP: _udp, SCTP: _sctp, ICMP: _icmp, ICMPV6: _icmp}
 
 def parse_packet(text: str) -> PacketWords:
     """Read a packet in words. Raises `PacketSyntaxError` saying what is expected."""
-    found = _SHAPE.fullmatch(text.strip())
+    found = SHAPE.fullmatch(text.strip())
     if found is None:
         raise PacketSyntaxError(f"{text!r}: expected PROTOCOL SOURCE[:PORT] > TARGET[:PORT] [in INTERFACE]")
     name, source, target, flags, interface = found.groups()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fakecluster import Cluster
-from fakecluster.replay.dumps import node_from_dumps
-from fakecluster.replay.rule_differences import differences, service_of
+from fakecluster.explaining.dumps import node_from_dumps
+from fakecluster.explaining.rule_differences import differences, service_of
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
 DUMPS = {

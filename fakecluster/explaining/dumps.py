@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 
 from fakecluster.errors import CommandError, RuleSyntaxError, Unsupported
+from fakecluster.explaining import conntrack_dump
 from fakecluster.kernel.netns import Netns
-from fakecluster.replay import conntrack_dump
 
 _LINK = re.compile(r"\d+: ([^:@\s]+)(?:@\S+)?: <([^>]*)>(?:.*? mtu (\d+))?")
 _ADDRESS = re.compile(r"\s+inet6? (\S+)(?: peer (\S+))?(.*)")

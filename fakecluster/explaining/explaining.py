@@ -1,0 +1,48 @@
+"""One packet explained: its walk, why the rules beside those that matched did not, and what would change the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.explaining.changes import changes
+from fakecluster.explaining.explanation import Explanation
+from fakecluster.explaining.names import NO_NAMES, Names, names_of
+from fakecluster.explaining.neighbours import neighbours
+from fakecluster.explaining.packet_words import PacketWords, parse_packet
+from fakecluster.explaining.targets import sent
+from fakecluster.explaining.walking import Walker, through_cluster, through_node
+from fakecluster.kernel.netns import Netns
+
+if TYPE_CHECKING:
+    from fakecluster.cluster import Cluster
+
+
+def explain(netns: Netns, words: PacketWords | str, *, names: Names = NO_NAMES) -> Explanation:
+    """Explain a packet on a node (`words` as in `parse_packet`); the node itself does not change.
+
+    Raises `NoInterface`, `PacketSyntaxError`.
+    """
+    packet = parse_packet(words) if isinstance(words, str) else words
+    return _explained(through_node(netns), packet, names)
+
+
+def explain_in(cluster: Cluster, words: PacketWords | str, *, at: str = "") -> Explanation:
+    """Explain a packet in a cluster, from host to host; `at` is where it begins (`a`, `pod/web-1`).
+
+    The ends of `words` may be names: `tcp pod/client > web.default.svc:80`; then `at` is the source.
+    Raises `NoInterface`, `PacketSyntaxError`, `TargetError`, `ResolveFailed`, LookupError.
+    """
+    names = cluster_names(cluster)
+    found = sent(cluster, words, at)
+    return _explained(through_cluster(cluster, found.namespace), found.packet, names, found.lookup)
+
+
+def cluster_names(cluster: Cluster) -> Names:
+    """What the addresses of a cluster's Pods, Services and Nodes are called."""
+    return names_of([*cluster.api.list("pods"), *cluster.api.list("services"), *cluster.api.list("nodes")])
+
+
+def _explained(walker: Walker, packet: PacketWords, names: Names, lookup: tuple[str, ...] = ()) -> Explanation:
+    walked = walker(packet, "", None)
+    near = tuple(neighbours(walked.namespaces, walked.trace))
+    return Explanation(walked.trace, near, tuple(changes(walker, packet, walked.trace, near)), names, lookup)
