@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.api.manifests import Manifest, read
+from fakecluster.api.manifests import Manifest
 from fakecluster.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -38,14 +37,12 @@ class Applied:
         return f"{kind}{'.' + group if group else ''}/{self.name} {self.action}"
 
 
-def apply(
-    client: Client, source: str | Path | Mapping[str, Any] | list[Any], *, namespace: str = "default"
-) -> Iterator[Applied]:
+def apply(client: Client, manifests: Iterable[Manifest], *, namespace: str = "default") -> Iterator[Applied]:
     """Apply manifests in order, one by one as the iterator is read.
 
     Raises `ManifestError` for the first that is refused, in the server's words; nothing of that object is stored.
     """
-    for manifest in read(source):
+    for manifest in manifests:
         yield apply_one(client, manifest, namespace)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from fakecluster.api.client import Client
+from fakecluster.api.manifests import read
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
@@ -20,13 +21,16 @@ from fakecluster.cluster.faults import Faults, schedule
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
 from fakecluster.cluster.reachability import Reachability, reachability
-from fakecluster.cluster.served import GuardedClient, ServedApi
+from fakecluster.cluster.scripts import script
+from fakecluster.cluster.served import ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
+from fakecluster.cluster.told import ToldClient
 from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
 from fakecluster.cni import Runtime
 from fakecluster.errors import ManifestError
 from fakecluster.fabric.network import Network
 from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod, Service
+from fakecluster.handles.history import History, Manifests, kept
 from fakecluster.sim import Choices, Clock, Seeded
 
 JsonObject = dict[str, Any]
@@ -67,13 +71,20 @@ class Cluster:
             kubernetes=kubernetes,
             cni=cni,
         )
+        #: what it was made of; `spec` says what it is made of now
+        self.origin = spec
         self.parts: Components = template(spec).fork(choices if choices is not None else Seeded(seed))
         schedule.bind(self)
         self.traces: list[PacketTrace] = []
         #: what was applied, in order, as it was given
         self.applied: list[JsonObject] = []
+        #: what was done since, as lines of a script
+        self.history = History()
         #: held while the simulation is touched: a lock while the cluster is served over HTTP
         self.guard: AbstractContextManager[Any] = nullcontext()
+
+    #: how a script calls it
+    expression = "cluster"
 
     # --- the parts
 
@@ -100,9 +111,7 @@ class Cluster:
     @property
     def api(self) -> Client:
         """The API: `api.get("services", "web", "default")`, create, update, patch, delete, list."""
-        if isinstance(self.guard, nullcontext):
-            return self.parts.client
-        return GuardedClient(self.parts.server, self.guard)
+        return ToldClient(self.parts.server, self.guard, self.history)
 
     def serve(self, *, port: int = 0, tls: bool = True, clock: str = "virtual") -> ServedApi:
         """Serve the API on loopback, for kubectl and any client: `with cluster.serve() as api:` (api.url, api.token).
@@ -144,17 +153,20 @@ class Cluster:
         Raises `ManifestError` for the first object that is refused; what was applied before it stays (its `applied`).
         """
         done: list[Applied] = []
-        try:
-            with self.guard:
-                for one in apply(self.api, source, namespace=namespace):
-                    done.append(one)
-                    self.applied.append(one.manifest)
-        except ManifestError as refused:
-            refused.applied = tuple(str(one) for one in done)
-            raise
-        finally:
-            if settle:
-                self.settle()
+        manifests = read(source)
+        words = (f", namespace={namespace!r}" if namespace != "default" else "") + ("" if settle else ", settle=False")
+        with self.history.call(Manifests("cluster.apply", tuple(one.object for one in manifests), words)):
+            try:
+                with self.guard:
+                    for one in apply(self.parts.client, manifests, namespace=namespace):
+                        done.append(one)
+                        self.applied.append(one.manifest)
+            except ManifestError as refused:
+                refused.applied = tuple(str(one) for one in done)
+                raise
+            finally:
+                if settle:
+                    self.settle()
         return done
 
     def load(self, source: str | Path | Mapping[str, Any] | list[Any], *, namespace: str = "default") -> list[Applied]:
@@ -162,10 +174,20 @@ class Cluster:
 
         Nodes that do not exist are added. Raises `ManifestError` for the first object that is refused.
         """
-        with self.guard:
-            done = load(self.parts, source, namespace=namespace)
-        self.settle()
+        manifests = read(source)
+        words = f", namespace={namespace!r}" if namespace != "default" else ""
+        with self.history.call(Manifests("cluster.load", tuple(one.object for one in manifests), words)):
+            with self.guard:
+                done = load(self.parts, manifests, namespace=namespace)
+            self.settle()
         return done
+
+    def script(self) -> str:
+        """A script that does everything again that was done to this cluster; it can be pasted and run.
+
+        The last line is the last call of the test; what it expected of the answer is not in it.
+        """
+        return script(self)
 
     def manifest(self) -> str:
         """Everything that was applied to this cluster, as one YAML text."""
@@ -173,38 +195,44 @@ class Cluster:
 
         return yaml.safe_dump_all(self.applied, sort_keys=False)
 
+    @kept
     def delete(self, resource: str, name: str, namespace: str = "default", *, settle: bool = True) -> None:
         """Delete an object (`delete("pods", "web-1")`) and settle. Raises `ApiError`."""
         namespaced = self.parts.server.registry.by_key(resource).namespaced
         with self.guard:
-            self.api.delete(resource, name, namespace if namespaced else "")
+            self.parts.client.delete(resource, name, namespace if namespaced else "")
         if settle:
             self.settle()
 
     # --- time
 
+    @kept
     def settle(self) -> None:
         """Run everything that is due now to a fixed point; no time passes. Raises `SettleError` for a loop."""
         with self.guard:
             self.clock.settle()
 
+    @kept
     def step(self) -> str | None:
         """Run one event that is due now; returns its target (`kubelet@a`, `network`...), None when nothing is due."""
         with self.guard:
             event = self.clock.step()
         return event.target if event else None
 
+    @kept
     def advance(self, seconds: float) -> None:
         """Let virtual time pass; timers run in order."""
         with self.guard:
             self.clock.advance(seconds)
 
+    @kept
     def hold(self, target: str) -> None:
         """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
         if target not in self.clock.targets:
             raise ValueError(f"no component {target!r}; there are {', '.join(sorted(self.clock.targets))}")
         self.clock.hold(target)
 
+    @kept
     def release(self, target: str) -> None:
         """Let a held component run again; what waited for it runs at the next `settle`."""
         self.clock.release(target)
@@ -268,6 +296,7 @@ class Cluster:
     def host_of(self, namespace: str) -> Host:
         return host_of(self, namespace)
 
+    @kept
     def add_node(self, node: str | Mapping[str, Any] | NodeSpec) -> Node:
         """One more node, Ready. Raises ValueError for a name that is taken."""
         spec = NodeSpec.of(node)
@@ -314,8 +343,10 @@ class Cluster:
         with self.guard:
             copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
         copy.traces, copy.applied, copy.guard = [], self.applied.copy(), nullcontext()
+        copy.origin, copy.history = self.origin, self.history.fork()
         schedule.bind(copy)
         if proxy and proxy != self.spec.proxy:
+            copy.history.add(f"cluster = cluster.fork(proxy={proxy!r})")
             copy.parts.set_proxy(proxy)
         return copy
 

@@ -8,13 +8,12 @@ write it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.client import ApiError, Client
-from fakecluster.api.manifests import Manifest, read
+from fakecluster.api.manifests import Manifest
 from fakecluster.cluster.applying import Applied, refusal, resource_of
 from fakecluster.cluster.spec import NodeSpec
 from fakecluster.cni import AddressPlan, NodeAddresses
@@ -30,10 +29,10 @@ _SERVER_SET = ("uid", "resourceVersion", "generation", "creationTimestamp", "man
 _ORDER = ("Namespace", "Node")
 
 
-def load(parts: Components, source: str | Path | Mapping[str, Any] | list[Any], *, namespace: str) -> list[Applied]:
+def load(parts: Components, manifests: Iterable[Manifest], *, namespace: str) -> list[Applied]:
     """Store every object of a dump. Raises `ManifestError` for the first that is refused; what was stored stays."""
     loading = _Loading(parts, namespace)
-    return [done for one in _in_order(read(source)) if (done := loading.store(one)) is not None]
+    return [done for one in _in_order(manifests) if (done := loading.store(one)) is not None]
 
 
 def _in_order(manifests: Iterable[Manifest]) -> list[Manifest]:

@@ -1,15 +1,10 @@
-"""A cluster while it is served over HTTP: what the server offers, and the client that takes turns with it."""
+"""A cluster while it is served over HTTP: what the server offers."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
-
-from fakecluster.api.client import Client
-from fakecluster.api.server import ApiServer
-from fakecluster.api.status import JsonObject
+from typing import Protocol
 
 
 class ServedApi(Protocol):
@@ -30,35 +25,3 @@ class ServedApi(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, why: BaseException | None, at: TracebackType | None
     ) -> None: ...
-
-
-class GuardedClient(Client):
-    """A Client that holds the cluster's guard during every request."""
-
-    def __init__(self, server: ApiServer, guard: AbstractContextManager[Any]) -> None:
-        super().__init__(server)
-        self._guard = guard
-
-    def list(self, *args: Any, **options: Any) -> list[JsonObject]:
-        with self._guard:
-            return super().list(*args, **options)
-
-    def create(self, *args: Any, **options: Any) -> JsonObject:
-        with self._guard:
-            return super().create(*args, **options)
-
-    def update(self, *args: Any, **options: Any) -> JsonObject:
-        with self._guard:
-            return super().update(*args, **options)
-
-    def patch(self, *args: Any, **options: Any) -> JsonObject:
-        with self._guard:
-            return super().patch(*args, **options)
-
-    def delete(self, *args: Any, **options: Any) -> JsonObject | None:
-        with self._guard:
-            return super().delete(*args, **options)
-
-    def bind(self, *args: Any, **options: Any) -> None:
-        with self._guard:
-            super().bind(*args, **options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fakecluster.cluster.hosts import host_of
+from fakecluster.handles.history import History
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Twin:
     proxy: str
     dns: StandIn | None = None
     traces: list[PacketTrace] = attrs.field(factory=list)
+    history: History = attrs.field(factory=lambda: History(is_muted=True))
     guard: AbstractContextManager[Any] = attrs.field(factory=nullcontext)
 
     @classmethod

@@ -12,6 +12,7 @@ from fakecluster.discovery.hostname import listed
 from fakecluster.discovery.resolvconf import ResolvConf, parse
 from fakecluster.discovery.resolver import Lookup, lookup
 from fakecluster.handles.asking import ask
+from fakecluster.handles.history import History, called, kept
 from fakecluster.handles.outcomes import Outcomes, connection_outcomes, packet_outcomes
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place, locate
@@ -47,6 +48,15 @@ class Host:
         self.world, self.namespace = world, namespace
 
     @property
+    def expression(self) -> str:
+        """How a script gets hold of this host."""
+        return f"cluster.host_of({self.namespace!r})"
+
+    @property
+    def history(self) -> History:
+        return self.world.history
+
+    @property
     def netns(self) -> Netns:
         """The model of this host's kernel. Raises LookupError when it does not exist (any more)."""
         netns = self.world.network.namespaces.get(self.namespace)
@@ -76,6 +86,7 @@ class Host:
 
     # --- commands
 
+    @kept
     def run(self, command: str | Sequence[str], stdin: str | Path = "") -> str:
         """Run a command (iptables-save, nft, ip, conntrack, ...) on this host; returns what it prints.
 
@@ -86,6 +97,7 @@ class Host:
 
     # --- packets
 
+    @kept
     def send(self, packet: Any) -> PacketTrace:
         """Send one L3 packet (Scapy or bytes) and follow it as far as it gets now.
 
@@ -120,8 +132,15 @@ class Host:
         When nothing comes back now, up to `timeout_s` of virtual time passes (retransmissions, delays). Raises
         `ConnectFailed` (its text is the trace), `TargetError`, `ResolveFailed`.
         """
-        return open_connection(self, self.locate(target, port, protocol=protocol), timeout_s=timeout_s)
+        history = self.world.history
+        name = history.new_connection()
+        line = called(self.expression, "connect", target, *_given(port), protocol=protocol, timeout_s=timeout_s or None)
+        with history.call(f"{name} = {line}"):
+            opened = open_connection(self, self.locate(target, port, protocol=protocol), timeout_s=timeout_s)
+        opened.expression = name
+        return opened
 
+    @kept
     def can_reach(
         self, target: str | Service | Host, port: int | str | None = None, *, timeout_s: float = 0.0
     ) -> Reach:
@@ -139,6 +158,7 @@ class Host:
         connection.close()
         return Reach(True, words, "reached")
 
+    @kept
     def outcomes(self, what: Any, port: int | str | None = None, *, explain: bool = False) -> Outcomes:
         """Every possible end of a packet or of a connection (`"tcp://web:80"`), with its exact probability.
 
@@ -150,6 +170,7 @@ class Host:
 
     # --- names
 
+    @kept
     def resolve(self, name: str, rtype: str = "", *, flavour: str = "glibc", timeout_s: float = 0.0) -> list[str]:
         """A name's addresses (or the data of its records of a type), by this host's resolv.conf and DNS packets.
 
@@ -160,6 +181,7 @@ class Host:
             raise ResolveFailed(name, found.status, tuple(dict.fromkeys(query.name for query in found.queries)))
         return [record.data for record in found.records]
 
+    @kept
     def lookup(
         self, name: str, *, types: tuple[str, ...] = (), flavour: str = "glibc", timeout_s: float = 0.0
     ) -> Lookup:
@@ -226,6 +248,10 @@ class Host:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace}>"
+
+
+def _given(port: int | str | None) -> tuple[int | str, ...]:
+    return () if port is None else (port,)
 
 
 def target_of(target: str | Service | Host, port: int | str | None) -> Target:

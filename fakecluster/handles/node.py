@@ -25,6 +25,10 @@ class Node(Host):
         return f"node/{self.name}"
 
     @property
+    def expression(self) -> str:
+        return f"cluster.node({self.name!r})"
+
+    @property
     def object(self) -> JsonObject:
         """The API object as it is now. Raises `ApiError` (404) when it does not exist."""
         return self.world.api.get("nodes", self.name)

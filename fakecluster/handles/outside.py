@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.cni.nodes import OUTSIDE
 from fakecluster.discovery.zone import Zone
+from fakecluster.handles.history import kept
 from fakecluster.handles.host import Host
 from fakecluster.kernel.sockets import Program
 
@@ -20,6 +21,10 @@ class Outside(Host):
         super().__init__(world, OUTSIDE)
 
     @property
+    def expression(self) -> str:
+        return "cluster.outside"
+
+    @property
     def ip(self) -> str:
         """Its own address on the internet."""
         plan = self.world.runtime.plan
@@ -30,6 +35,7 @@ class Outside(Host):
         """The names that DNS servers outside know: `cluster.outside.dns["example.com"] = "198.51.100.7"`."""
         return self.world.runtime.outside_dns
 
+    @kept
     def serve(self, port: int, program: Program, *, protocol: str = "tcp") -> None:
         """Let a program listen here. Raises `SendError` (EADDRINUSE)."""
         self.world.runtime.listen(self.netns, protocol, port, program, owner=("", "outside"), name="outside")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fakecluster.cni.runtime import Sandbox, namespace_of_pod
 from fakecluster.discovery.resolvconf import ResolvConf
+from fakecluster.handles.history import kept, named
 from fakecluster.handles.host import Host
 from fakecluster.kernel.sockets import Program
 
@@ -26,6 +27,10 @@ class Pod(Host):
     @property
     def target(self) -> str:
         return f"pod/{self.kubernetes_namespace}/{self.name}"
+
+    @property
+    def expression(self) -> str:
+        return f"cluster.pod({', '.join(map(repr, named(self.name, self.kubernetes_namespace)))})"
 
     @property
     def object(self) -> JsonObject:
@@ -92,24 +97,28 @@ class Pod(Host):
 
     # --- what runs in it
 
+    @kept
     def serve(self, port: int, program: Program, *, protocol: str = "tcp") -> None:
         """Let a program listen on one more port. Raises `SendError` (EADDRINUSE)."""
         pod = self.object
         owner = (pod["metadata"]["uid"], pod["spec"]["containers"][0]["name"])
         self.world.runtime.listen(self.netns, protocol, port, program, owner=owner, name=self.name)
 
+    @kept
     def stop_listening(self, port: int | None = None, *, protocol: str = "tcp") -> None:
         """Close the Pod's listening sockets (of one port), as a hung or misconfigured program does."""
         for sock in list(self.netns.sockets):
             if port in (None, sock.port) and sock.name.endswith(f"({protocol}:{sock.port})"):
                 sock.close()
 
+    @kept
     def set_ready(self, ready: bool) -> None:
         """Let the Pod's exec probes answer so from now on; probes of other kinds need `stop_listening` and `serve`."""
         pod = self.object
         for container in pod["spec"]["containers"]:
             self.world.runtime.exec_results[pod["metadata"]["uid"], container["name"]] = ready
 
+    @kept
     def exit(self, code: int = 0, *, container: str = "") -> None:
         """Let a container's program end by itself."""
         pod = self.object

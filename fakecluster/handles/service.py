@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.selectors import from_set
+from fakecluster.handles.history import named
 from fakecluster.handles.pod import Pod
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ class Service:
     @property
     def target(self) -> str:
         return f"svc/{self.kubernetes_namespace}/{self.name}"
+
+    @property
+    def expression(self) -> str:
+        """How a script gets hold of this Service."""
+        return f"cluster.service({', '.join(map(repr, named(self.name, self.kubernetes_namespace)))})"
 
     @property
     def object(self) -> JsonObject:

@@ -8,6 +8,7 @@ import attrs
 
 from fakecluster.apps.echo import Answer, parse_answer
 from fakecluster.errors import FakeclusterError
+from fakecluster.handles.history import History, kept
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.sockets import Socket
@@ -57,7 +58,13 @@ class Connection:
     def __init__(self, host: Host, place: Place, sock: Socket, journey: int) -> None:
         self._host, self._sock, self._journey = host, sock, journey
         self.place = place
+        #: its name in the history's script
+        self.expression = ""
         self._read = 0
+
+    @property
+    def history(self) -> History:
+        return self._host.world.history
 
     @property
     def trace(self) -> PacketTrace:
@@ -72,6 +79,7 @@ class Connection:
     def error(self) -> str:
         return self._sock.error
 
+    @kept
     def request(self, data: bytes = b"", *, timeout_s: float = 0.0) -> Answer:
         """Send bytes and read what comes back; lets up to `timeout_s` of virtual time pass when nothing does.
 
@@ -104,11 +112,13 @@ class Connection:
             return fresh
         return self._sock.received.pop(0)[0] if self._sock.received else b""
 
+    @kept
     def close(self) -> None:
         """Say good-bye (FIN), or give the UDP port back."""
         with self._host.recorded(self._journey):
             self._sock.close()
 
+    @kept
     def reset(self) -> None:
         """Abort a TCP connection (RST)."""
         if isinstance(self._sock, TcpConnection):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fakecluster.api.client import Client
     from fakecluster.cni import Runtime
     from fakecluster.fabric.network import Network
+    from fakecluster.handles.history import History
     from fakecluster.handles.host import Host
     from fakecluster.handles.packets import PacketTrace
 
@@ -34,6 +35,11 @@ class World(Protocol):
 
     @property
     def api(self) -> Client: ...
+
+    @property
+    def history(self) -> History:
+        """What tests did to this cluster, as lines of a script."""
+        ...
 
     @property
     def traces(self) -> list[PacketTrace]: ...

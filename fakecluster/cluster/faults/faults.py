@@ -22,6 +22,7 @@ from fakecluster.cluster.faults.options import FaultOptions
 from fakecluster.cluster.faults.plan import Fault, FaultPlan
 from fakecluster.cni.nodes import NODE_NETWORK
 from fakecluster.discovery.faults import DnsFault
+from fakecluster.handles.history import History, kept
 
 if TYPE_CHECKING:
     from fakecluster.api.store import Inbox
@@ -36,8 +37,18 @@ class Faults:
 
     cluster: Cluster
 
+    @property
+    def expression(self) -> str:
+        """How a script gets hold of it."""
+        return "cluster.faults"
+
+    @property
+    def history(self) -> History:
+        return self.cluster.history
+
     # --- by a plan
 
+    @kept
     def run(self, plan: FaultPlan | FaultOptions) -> FaultPlan:
         """Let the faults of a plan begin and end at their times from now on; options make a plan by their seed.
 
@@ -59,6 +70,7 @@ class Faults:
 
     # --- links
 
+    @kept
     def link(self, place: str = NODE_NETWORK, **changes: Fraction | float) -> None:
         """Make a link worse: `node-network`, or a Pod's own (`pod/web-1`). What is not given stays; 0 makes it well.
 
@@ -77,6 +89,7 @@ class Faults:
                 checked[name] = names.probability(name, value)
         self.cluster.network.change(names.segment(self.cluster, place), **checked)
 
+    @kept
     def partition(self, a: str | Iterable[str], b: str | Iterable[str], *, one_way: bool = False) -> None:
         """Let no packet pass between two nodes (or groups of them, or `outside`); `one_way`: none from `a` to `b`.
 
@@ -87,6 +100,7 @@ class Faults:
         network = self.cluster.network
         network.change(NODE_NETWORK, cut=network.segments[NODE_NETWORK].cut | directed)
 
+    @kept
     def heal(self, a: str | Iterable[str] = (), b: str | Iterable[str] = ()) -> None:
         """End the partition between two sides; without arguments, every partition."""
         network = self.cluster.network
@@ -96,10 +110,12 @@ class Faults:
 
     # --- nodes
 
+    @kept
     def crash(self, node: str) -> None:
         """The node is dead: no packet leaves or reaches it, kubelet and kube-proxy stand still, its lease runs out."""
         nodes.crash(self.cluster, node)
 
+    @kept
     def boot(self, node: str) -> None:
         """A node that crashed is back: connections are forgotten, containers start anew, the kubelet reports.
 
@@ -108,6 +124,7 @@ class Faults:
         nodes.boot(self.cluster, node)
         self.cluster.settle()
 
+    @kept
     def reboot(self, node: str, *, down_s: float = 0.0) -> None:
         """Crash, let `down_s` of virtual time pass, boot. Raises ValueError for negative times."""
         names.seconds("down_s", down_s, "time does not run backwards")
@@ -115,12 +132,14 @@ class Faults:
         self.cluster.advance(down_s)
         self.boot(node)
 
+    @kept
     def clock_jump(self, node: str, seconds: float) -> None:
         """A node's clock is wrong by so much more (negative: behind): so are the times that its kubelet writes."""
         nodes.clock_jump(self.cluster, node, seconds)
 
     # --- components
 
+    @kept
     def kill(self, component: str) -> None:
         """End a component (`kube-proxy@a`, `scheduler`, `endpointslice-controller`...); rules that it wrote stay.
 
@@ -129,11 +148,13 @@ class Faults:
         processes.crash(self.cluster, component)
         self.cluster.settle()
 
+    @kept
     def start(self, component: str) -> None:
         """Start a component that was killed; it lists, and goes on from there. Raises ValueError when it runs."""
         processes.start(self.cluster, component)
         self.cluster.settle()
 
+    @kept
     def restart(self, component: str) -> None:
         """Kill a component and start it again; until it has listed, what the old one wrote stays in force."""
         processes.crash(self.cluster, component)
@@ -141,20 +162,24 @@ class Faults:
 
     # --- Pods
 
+    @kept
     def hang(self, pod: str) -> None:
         """A Pod's programs stop where they are; connections still open, nothing is answered until `resume`."""
         pods.hang(names.pod(self.cluster, pod))
 
+    @kept
     def resume(self, pod: str) -> None:
         """Programs that hang go on, with what has waited for them."""
         pods.resume(names.pod(self.cluster, pod))
 
+    @kept
     def crash_pod(self, pod: str) -> None:
         """Every program of a Pod is killed; its restart policy says what follows."""
         handle = names.pod(self.cluster, pod)
         for container in handle.object["spec"]["containers"]:
             handle.exit(nodes.KILLED, container=container["name"])
 
+    @kept
     def slow_start(self, node: str, seconds: float) -> None:
         """Pods that are bound to a node from now on need so long until their containers start (0: at once)."""
         names.node_port(self.cluster, node)
@@ -163,6 +188,7 @@ class Faults:
 
     # --- the API server
 
+    @kept
     def fail_api(
         self,
         code: int,
@@ -182,24 +208,29 @@ class Faults:
             server.registry.by_key(resource)
         server.failing = (*server.failing, Failing(code, verbs, resource, user, chance))
 
+    @kept
     def slow_api(self, seconds: float) -> None:
         """Every answer over HTTP and every event of a watch takes so long (0: at once)."""
         server = self.cluster.parts.server
         server.slow_s = names.seconds("seconds", seconds, "an answer does not come before the question")
         server.store.set_delay(seconds)
 
+    @kept
     def cut_watch(self, component: str) -> None:
         """A component's watch breaks; it hears of nothing until `mend_watch`, and then only what it came to."""
         self._inbox(component).cut()
 
+    @kept
     def mend_watch(self, component: str) -> None:
         """The watch is back: the component lists anew."""
         self._inbox(component).mend()
 
+    @kept
     def cut_watches(self) -> None:
         """Every watch over HTTP ends, as when the server is restarted; clients come again."""
         self.cluster.parts.server.store.connections += 1
 
+    @kept
     def stale_lists(self) -> None:
         """From now on lists from the watch cache (version 0, and a component's first) show the present state for ever.
 
@@ -208,6 +239,7 @@ class Faults:
         store = self.cluster.parts.server.store
         store.stale_revision = store.revision
 
+    @kept
     def mend_api(self) -> None:
         """Nothing fails, is slow or stale any more."""
         server = self.cluster.parts.server
@@ -216,6 +248,7 @@ class Faults:
 
     # --- DNS
 
+    @kept
     def dns(self, what: str, *, name: str = "", probability: Fraction | float = 1) -> None:
         """Let cluster DNS err until `mend_dns`: `what` is "silent", "NXDOMAIN", "SERVFAIL", "REFUSED" or an address.
 
@@ -225,12 +258,14 @@ class Faults:
         dns = self.cluster.dns
         dns.set_faults((*dns.faults, fault))
 
+    @kept
     def mend_dns(self) -> None:
         """Cluster DNS is right again."""
         self.cluster.dns.set_faults(())
 
     # --- tables
 
+    @kept
     def conntrack_limit(self, node: str, entries: int) -> None:
         """Let a node's connection table hold so many entries and no more (nf_conntrack_max)."""
         if entries < 1:
@@ -238,6 +273,7 @@ class Faults:
         netns = self.cluster.network.namespaces[names.node_port(self.cluster, node).namespace]
         netns.run(f"sysctl -w net.netfilter.nf_conntrack_max={entries}")
 
+    @kept
     def ephemeral_ports(self, namespace: str, count: int) -> None:
         """Leave a host (`pod/client`, `node/a`) so many source ports and no more (ip_local_port_range)."""
         netns = self.cluster.network.namespaces[names.host(self.cluster, namespace)]
