@@ -11,10 +11,12 @@ from fakecluster.strategies.naming import label_keys, label_values, labels, name
 from fakecluster.strategies.objects import pods, service_ports, services
 from fakecluster.strategies.packets import packets
 from fakecluster.strategies.policies import network_policies
+from fakecluster.strategies.rule_sets import RuleSet, rule_sets
 from fakecluster.strategies.workloads import deployments, endpoint_slices
 
 __all__ = [
     "ClusterMachine",
+    "RuleSet",
     "choices",
     "clusters",
     "deployments",
@@ -29,6 +31,7 @@ __all__ = [
     "network_policies",
     "packets",
     "pods",
+    "rule_sets",
     "selectors",
     "service_ports",
     "services",

@@ -9,23 +9,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import iptables_rules
-import nft_rules
 from both import compare
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from packets import scripts
 from real_node import why_not
-from scenario import Scenario
+from scenario import Load, Scenario
 
-LANGUAGES: dict[str, Callable[[], st.SearchStrategy[Scenario]]] = {
-    "iptables": iptables_rules.scenarios,
-    "nft": nft_rules.scenarios,
-}
+from fakecluster.strategies.rule_sets import LANGUAGES, RuleSet, rule_sets
+
+
+def scenarios(language: str) -> st.SearchStrategy[Scenario]:
+    """Rules of one family and backend, and packets for them."""
+
+    def with_packets(rules: RuleSet) -> st.SearchStrategy[Scenario]:
+        load = Load(rules.command, rules.text)
+        return scripts(rules.family).map(lambda steps: Scenario((load,), steps))
+
+    return rule_sets(languages=(language,)).flatmap(with_packets)
 
 
 class Different(AssertionError):
@@ -42,7 +47,7 @@ def fuzz(language: str, *, examples: int, start: int, shrink: bool = True) -> tu
         max_examples=examples, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )  # fmt: skip
-    @given(LANGUAGES[language]())
+    @given(scenarios(language))
     def run(scenario: Scenario) -> None:
         result = compare(scenario)
         counts[result.outcome.partition(":")[0]] += 1

@@ -9,12 +9,8 @@ from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Packet, Raw
 from scenario import Inject, React, Send, Step
 
-PODS = {4: ("10.244.0.2", "10.244.0.3"), 6: ("fd00:10:244::2", "fd00:10:244::3")}
-OUTSIDE = {4: ("203.0.113.7", "192.168.1.20"), 6: ("2001:db8::7", "fd00:1::1")}
-VIPS = {4: ("10.96.0.1", "10.96.0.2"), 6: ("fd00:96::1", "fd00:96::2")}
-OWN = {4: ("192.168.1.10", "10.244.0.1"), 6: ("fd00:1::10", "fd00:10:244::1")}
-PORTS = (53, 80, 443, 8080, 30080)
-SOURCE_PORTS = (1000, 4000, 4001)
+from fakecluster.strategies.rule_addresses import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS
+
 FLAGS = ("S", "S", "S", "A", "PA", "SA", "FA", "R", "RA", "F", "", "SAPU", "FPU")
 BEHIND = {"vethA": 0, "vethB": 1}
 

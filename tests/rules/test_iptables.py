@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import iptables_rules
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables import RuleProblem, parse
+from fakecluster.strategies import iptables_rules
 
 SAVED = """*nat
 :PREROUTING ACCEPT [0:0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import nft_rules
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import NftError, parse, ruleset, tables
+from fakecluster.strategies import nft_rules
 
 
 def listed(rule: str, *, declarations: str = "", family: str = "ip") -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import nft_rules
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.rules.nft import NftError, parse, ruleset, tables
 from fakecluster.rules.nft.json_listing import listing
 from fakecluster.rules.nft.json_reading import as_text, commands
+from fakecluster.strategies import nft_rules
 
 WHOLE = frozenset(("ruleset",))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import iptables_rules
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from fakecluster.rules.iptables import RuleProblem, parse
 from fakecluster.rules.translate import as_nft, rule
 from fakecluster.rules.translate_words import NoTranslation
 from fakecluster.sim import Seeded
+from fakecluster.strategies import iptables_rules
 
 
 def translated(text: str, *, table: str = "filter", chain: str = "FORWARD", family: int = 4) -> str:

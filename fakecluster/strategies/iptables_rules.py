@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from packets import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS, scripts
-from scenario import Load, Scenario
+
+from fakecluster.strategies.rule_addresses import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS
 
 CHAINS = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -35,7 +35,7 @@ def _not(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 @st.composite
 def addresses(draw: st.DrawFn, family: int) -> str:
     """An address or a network out of those that packets carry."""
-    one = draw(st.sampled_from(PODS[family] + OUTSIDE[family] + VIPS[family] + OWN[family]))
+    one: str = draw(st.sampled_from(PODS[family] + OUTSIDE[family] + VIPS[family] + OWN[family]))
     lengths = ("", "/32", "/31", "/24", "/16", "/0") if family == 4 else ("", "/128", "/127", "/64", "/32")
     return one + draw(st.sampled_from(lengths))
 
@@ -301,11 +301,3 @@ def restores(draw: st.DrawFn, family: int) -> str:
     )
     return "\n".join(draw(tables(family, name)) for name in sorted(names, key=list(CHAINS).index)) + "\n"
 
-
-@st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
-    """Rules of one family and backend, and packets for them."""
-    family = draw(st.sampled_from((4, 4, 6)))
-    backend = draw(st.sampled_from(("", "", "-legacy")))
-    tool = f"{'iptables' if family == 4 else 'ip6tables'}{backend}-restore"
-    return Scenario((Load((tool,), draw(restores(family))),), draw(scripts(family)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from hypothesis import strategies as st
-from packets import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS, scripts
-from scenario import Load, Scenario
+
+from fakecluster.strategies.rule_addresses import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS
 
 HOOKS = {
     "filter": ("prerouting", "input", "forward", "output", "postrouting"),
@@ -219,8 +219,3 @@ def files(draw: st.DrawFn, family: int) -> str:
         lines.append(f"chain c{number} {{ type {kind} hook {hook} priority {priority}; policy {policy}\n{body}\n}}")
     return "\n".join((*lines, "}", ""))
 
-
-@st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
-    family = draw(st.sampled_from((4, 4, 6)))
-    return Scenario((Load(("nft", "-f", "-"), draw(files(family))),), draw(scripts(family)))
