@@ -28,9 +28,8 @@ def script(cluster: Cluster) -> str:
     imports = ["from fakecluster import Cluster"]
     if "Scripted(" in made:
         imports.append("from fakecluster.sim import Scripted")
-    for name in ("FaultOptions", "FaultPlan"):
-        if any(f"{name}(" in line for line in lines):
-            imports.append(f"from fakecluster.cluster.faults import Fault, {name}")
+    if any("Fault(" in line or "FaultOptions(" in line for line in lines):
+        imports.append("from fakecluster.cluster.faults import Fault, FaultOptions, FaultPlan")
     if any(".send(" in line or ".outcomes(" in line for line in lines):
         imports += _SCAPY
     return "\n".join([*imports, "", f"cluster = {made}", *lines, ""])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import attrs
 
@@ -111,20 +111,18 @@ class Told(Protocol):
     def history(self) -> History: ...
 
 
-Teller = TypeVar("Teller", bound=Told)
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def kept(method: Callable[Concatenate[Teller, Arguments], Result]) -> Callable[Concatenate[Teller, Arguments], Result]:
-    """Decorates a method: calls of a test become lines of the history."""
+def kept(method: Method) -> Method:
+    """Decorates a method of something `Told`: calls of a test become lines of the history."""
 
     @wraps(method)
-    def keeping(self: Teller, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+    def keeping(self: Told, *args: Any, **options: Any) -> Any:
         history = self.history
         if not history.listens:
             return method(self, *args, **options)
         with history.call(called(self.expression, method.__name__, *args, **options)):
             return method(self, *args, **options)
 
-    return keeping
+    return cast("Method", keeping)
