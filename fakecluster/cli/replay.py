@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -15,12 +17,14 @@ from rich.text import Text
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
 from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
-from fakecluster.fabric.captures import CaptureError
-from fakecluster.replay import Replay, replay
+from fakecluster.fabric.captures import MAGICS, CaptureError
+from fakecluster.replay import Replay, replay, spread
 
 DIFFERENT = 1
 #: Flows that the table shows; --output json has them all.
 FLOWS_SHOWN = 40
+#: How long a Dask scheduler is waited for.
+DASK_TIMEOUT_S = 10
 
 
 def replay_command(
@@ -29,7 +33,10 @@ def replay_command(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", help="Readdress: 10.1.2.3=pod/web-1 (repeatable).")
     ] = None,
-    compare: Annotated[str, typer.Option("--compare", help="A proxy mode, or manifests, to compare with.")] = "",
+    compare: Annotated[str, typer.Option("--compare", help="A proxy mode, manifests, or a second capture.")] = "",
+    compare_at: Annotated[str, typer.Option("--compare-at", help="Where the second capture was taken (--at).")] = "",
+    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Spread the flows over processes.")] = 1,
+    dask: Annotated[str, typer.Option("--dask", help="Spread over a Dask scheduler: tcp://HOST:PORT.")] = "",
     write: Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Nothing leaves the interface.")] = False,
     mend: Annotated[bool, typer.Option("--mend-checksums", help="Correct checksums (offloading cards).")] = False,
@@ -44,16 +51,27 @@ def replay_command(
 
     Exits 1 when something differs, 2 when the capture is damaged (what came before is printed).
 
-    Example: fakecluster replay shop.yaml node-a.pcap --at a:eth0 --compare nftables
+    Examples:
+
+      fakecluster replay shop.yaml node-a.pcap --at a:eth0 --compare nftables --write out.pcapng
+
+      tcpdump -w - -i eth0 | fakecluster replay shop.yaml - --at a:eth0 --map 10.1.2.3=pod/web-1
+
+      fakecluster replay shop.yaml node-a.pcap --at a:eth0 --compare pod.pcap --compare-at pod/web-1
     """
     if len(manifests) < 2:
         raise UsageError("expected manifests, and the capture last")
     *folders, capture = manifests
     cluster = cluster_of(folders, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
-    against = _other(compare, cluster, nodes=nodes, family=ip_family, seed=seed)
+    options: dict[str, Any] = {
+        "at": at, "mapping": _mapping(mapping or []), "isolate": isolate, "mend_checksums": mend,
+    }  # fmt: skip
     try:
-        result = _run(cluster, capture, at=at, mapping=_mapping(mapping or []), against=against, output=write,
-                      isolate=isolate, mend_checksums=mend)  # fmt: skip
+        if workers > 1 or dask:
+            result = _spread(cluster, capture, workers, dask, compare=compare, write=write, **options)
+        else:
+            against = _other(compare, cluster, nodes=nodes, family=ip_family, seed=seed)
+            result = _run(cluster, capture, against=against, against_at=compare_at, output=write, **options)
     except CaptureError as damaged:
         if isinstance(damaged.replay, Replay) and damaged.replay.packets:
             _give(damaged.replay, output, file)
@@ -65,16 +83,46 @@ def replay_command(
         raise typer.Exit(DIFFERENT)
 
 
-def _other(compare: str, cluster: Cluster, *, nodes: int, family: str, seed: int) -> Cluster | None:
-    """The cluster to compare with: the same one in another mode, or one of other manifests."""
+def _other(compare: str, cluster: Cluster, *, nodes: int, family: str, seed: int) -> Cluster | Path | None:
+    """What to compare with: the same cluster in another mode, one of other manifests, or a second capture."""
     if not compare:
         return None
-    if Path(compare).exists():
-        return cluster_of([Path(compare)], nodes=nodes, proxy=cluster.spec.proxy, family=family, seed=seed)
+    path = Path(compare)
+    if path.is_file() and _is_capture(path):
+        return path
+    if path.exists():
+        return cluster_of([path], nodes=nodes, proxy=cluster.spec.proxy, family=family, seed=seed)
     try:
         return cluster.fork(proxy=compare)
     except ValueError as wrong:
         raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({wrong})") from None
+
+
+def _is_capture(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in MAGICS
+
+
+def _spread(
+    cluster: Cluster, capture: Path, workers: int, dask: str, *, compare: str, write: Path | None, **options: Any
+) -> Replay:  # fmt: skip
+    """Replay on several processes, or on the workers of a Dask scheduler."""
+    if compare or write is not None or str(capture) == "-":
+        raise UsageError("--workers and --dask read a file by themselves: not with -, --compare or --write")
+    if not dask:
+        with ProcessPoolExecutor(workers) as pool:
+            return spread(cluster, capture, executor=pool, count=workers, **options)
+    try:
+        distributed = importlib.import_module("distributed")
+    except ModuleNotFoundError as missing:
+        raise UsageError(f"{missing}; install fakecluster[dask]") from None
+    try:
+        client = distributed.Client(dask, timeout=DASK_TIMEOUT_S)
+    except (OSError, ValueError) as failed:
+        raise UsageError(f"--dask {dask}: {failed}") from None
+    with client:
+        count = max(workers, len(client.scheduler_info()["workers"]))
+        return spread(cluster, capture.absolute(), executor=client, count=count, **options)
 
 
 def _mapping(words: list[str]) -> dict[str, str]:

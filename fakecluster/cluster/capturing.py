@@ -1,4 +1,4 @@
-"""Recording what passes: taps on interfaces for as long as a `with` lasts, kept in memory, written as pcapng."""
+"""Recording what passes: taps on interfaces, links and hooks for as long as a `with` lasts, written as pcapng."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from fakecluster.cni.nodes import OUTSIDE, namespace_of_node
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
 from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.kernel.hooks import ACCEPT, Hook, HookContext
+from fakecluster.kernel.packet import Skb
 from fakecluster.sim.clock import NS_PER_S
 
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
 
 INTERFACE = "eth0"
+#: A tap on a hook runs before everything that stands there.
+FIRST = -(2**31)
+TAP = "capture"
+_HOOKS = {hook.name: hook for hook in Hook}
 
 
 class Tapped(NamedTuple):
@@ -58,33 +64,77 @@ class _Tap:
         return _Tap(self.port, [])
 
 
+class _HookTap:
+    """A function on a hook that keeps a copy of every packet which comes there."""
+
+    def __init__(self, port: Port, packets: list[Tapped]) -> None:
+        self.port, self.packets = port, packets
+
+    def __call__(self, skb: Skb, ctx: HookContext) -> int:
+        way = "out" if ctx.hook in (Hook.OUTPUT, Hook.POSTROUTING) else "in"
+        self.packets.append(Tapped(self.port, ctx.netns.clock.now_ns, way, bytes(skb.data)))
+        return ACCEPT
+
+
+def places_of(network: Network, text: str) -> tuple[Port, ...]:
+    """What a place to capture at means: an interface, a hook (`a:FORWARD`, as a port of that name), a link's interfaces.
+
+    Raises LookupError with what there is.
+    """
+    if text in network.segments:
+        return network.segments[text].ports
+    place, _, name = text.partition(":")
+    if name in _HOOKS:
+        return (Port(port_of(network, f"{place}:lo").namespace, name),)
+    return (port_of(network, text),)
+
+
 class Recording:
-    """Taps on `places` (named as in `port_of`) while it is entered; `packets` are what passed, in order."""
+    """Taps on `places` (see `places_of`) while it is entered; `packets` are what passed, in order.
+
+    A hook is seen before anything that stands there has changed the packet.
+    """
 
     def __init__(self, cluster: Cluster, places: tuple[str, ...], *, path: str | Path | None = None) -> None:
         self.cluster, self.path = cluster, Path(path) if path is not None else None
-        self.ports = tuple(port_of(cluster.network, place) for place in places)
+        found = [port for place in places for port in places_of(cluster.network, place)]
+        self.ports = tuple(dict.fromkeys(found))
         self.packets: list[Tapped] = []
 
     def __enter__(self) -> Recording:
-        taps = self.cluster.network.taps
         for port in self.ports:
-            if port in taps:
+            if self._is_tapped(port):
                 raise ValueError(f"{port} is being captured already")
         for port in self.ports:
-            taps[port] = _Tap(port, self.packets)
+            if port.interface in _HOOKS:
+                hooks, tap = self.cluster.network.namespaces[port.namespace].hooks, _HookTap(port, self.packets)
+                for family in (4, 6):
+                    hooks.register(family, _HOOKS[port.interface], FIRST, TAP, tap)
+            else:
+                self.cluster.network.taps[port] = _Tap(port, self.packets)
         return self
+
+    def _is_tapped(self, port: Port) -> bool:
+        if port.interface not in _HOOKS:
+            return port in self.cluster.network.taps
+        entries = self.cluster.network.namespaces[port.namespace].hooks.entries[4][_HOOKS[port.interface]]
+        return any(entry.name == TAP for entry in entries)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for port in self.ports:
-            self.cluster.network.taps.pop(port, None)
+            netns = self.cluster.network.namespaces.get(port.namespace)
+            if port.interface not in _HOOKS:
+                self.cluster.network.taps.pop(port, None)
+            elif netns is not None:
+                for family in (4, 6):
+                    netns.hooks.unregister(family, _HOOKS[port.interface], TAP)
         if self.path is not None:
             self.write(self.path)
 
     def write(self, path: str | Path) -> int:
-        """Write a pcapng file with an interface for every port; returns the number of packets."""
+        """Write a pcapng file with an interface for every place; returns the number of packets."""
         epoch_ns = self.cluster.clock.epoch_s * NS_PER_S
         with Path(path).open("wb") as file:
             writer = PcapngWriter(file)

@@ -311,7 +311,9 @@ class Cluster:
     # --- captures
 
     def capture(self, *places: str, path: str | Path | None = None) -> Recording:
-        """Record what passes interfaces: `with cluster.capture("a:eth0", "pod/web-1") as pcap:`, then `pcap.packets`.
+        """Record what passes: `with cluster.capture("a:eth0", "pod/web-1", "b:FORWARD") as pcap:`, then `pcap.packets`.
+
+        A place is an interface, a hook, or a link (`node-network`).
 
         With `path`, written as pcapng at the end. Raises LookupError for what does not exist.
         """

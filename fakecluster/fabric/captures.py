@@ -20,6 +20,10 @@ CHUNK = 1 << 20
 #: The longest packet or block that is believed (libpcap's MAXIMUM_SNAPLEN, with room for a block's options).
 MAX_PACKET, MAX_BLOCK = 262_144, 16 << 20
 NS_PER_S = 1_000_000_000
+#: How captures begin: pcap of either byte order and resolution, pcapng.
+MAGICS = frozenset(
+    (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
+)
 
 
 class CaptureError(FakeclusterError):

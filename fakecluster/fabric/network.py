@@ -230,6 +230,20 @@ class Network:
                 return [other]
         return []
 
+    @contextmanager
+    def choosing(self, choices: Choices) -> Iterator[None]:
+        """Let every namespace there is decide by other choices while this lasts."""
+        before = self.choices
+        self.choices = choices
+        for netns in self.namespaces.values():
+            netns.choices = choices
+        try:
+            yield
+        finally:
+            self.choices = before
+            for netns in self.namespaces.values():
+                netns.choices = before
+
     # --- records
 
     @contextmanager

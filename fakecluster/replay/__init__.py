@@ -6,6 +6,7 @@ from fakecluster.replay.flows import Flow, FlowKey
 from fakecluster.replay.matching import Difference
 from fakecluster.replay.preparing import MapError
 from fakecluster.replay.report import Replay
+from fakecluster.replay.spreading import SpreadError, spread
 
 __all__ = [
     "Difference",
@@ -14,5 +15,7 @@ __all__ = [
     "FlowKey",
     "MapError",
     "Replay",
+    "SpreadError",
     "replay",
+    "spread",
 ]

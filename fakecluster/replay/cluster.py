@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from fakecluster.cluster import Cluster
 from fakecluster.cluster.capturing import port_of
 from fakecluster.fabric.captures import CaptureError
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.report import Replay
+from fakecluster.replay.second_capture import SecondCapture
 from fakecluster.replay.sources import Source, packets_of
 from fakecluster.replay.writing import AnnotatedWriter
 
-if TYPE_CHECKING:
-    from fakecluster.cluster import Cluster
+#: Bytes of the output that are written at once.
+WRITE_BUFFER = 1 << 20
 
 
 def replay(
@@ -25,31 +26,42 @@ def replay(
     *,
     at: str,
     mapping: Mapping[str, str] | None = None,
-    against: Cluster | None = None,
+    against: Cluster | Source | None = None,
+    against_at: str = "",
     output: str | Path | None = None,
     isolate: bool = False,
     mend_checksums: bool = False,
 ) -> Replay:
     """Replay a capture (a path, bytes, a stream, Scapy packets) at an interface such as `a:eth0` or `pod/web-1`.
 
-    `mapping` readdresses (`{"10.1.2.3": "pod/web-1"}`); `against` is another cluster that gets the same packets, so
-    that differing ends show in `differences`; `output` a pcapng to write, with comments; `isolate` lets nothing leave
-    the port; `mend_checksums` corrects those that an offloading card had not filled in yet.
+    `mapping` readdresses (`{"10.1.2.3": "pod/web-1"}`). `against` is another cluster that gets the same packets, so that
+    differing ends show in `differences`; or a second capture, which was taken at `against_at` (default: `at`) and is
+    compared with what passes there. `output` is a pcapng to write, with comments; `isolate` lets nothing leave the port;
+    `mend_checksums` corrects those that an offloading card had not filled in yet.
     Raises `CaptureError` for a damaged file (its `replay` is what came before), LookupError, `MapError`.
     """
     port = port_of(cluster.network, at)
     first = _replayer(cluster, at, mapping, isolate, mend_checksums)
-    others = [_replayer(against, at, mapping, isolate, mend_checksums)] if against is not None else []
+    others, second = [], None
+    if isinstance(against, Cluster):
+        others = [_replayer(against, at, mapping, isolate, mend_checksums)]
+    elif against is not None:
+        second = SecondCapture(against, port_of(cluster.network, against_at or at))
     with ExitStack() as stack:
         writer = None
         if output is not None:
-            writer = AnnotatedWriter(stack.enter_context(Path(output).open("wb")), port, cluster.clock)
-            stack.callback(writer.finish)
+            file = stack.enter_context(Path(output).open("wb", buffering=WRITE_BUFFER))
+            writer = AnnotatedWriter(file, port, cluster.clock)
+        if second is not None:
+            stack.enter_context(second.attached(cluster.network))
         try:
             run(packets_of(source, interface=str(port)), first, others, writer)
         except CaptureError as damaged:
             damaged.replay = first.finish()
             raise
+        if second is not None:
+            for difference in second.differences():
+                first.report.differ(difference)
     return first.finish()
 
 

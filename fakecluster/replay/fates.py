@@ -9,7 +9,7 @@ from fakecluster.kernel.effects import Arp, Deliver, Drop, Effect, Transmit
 
 
 class Fate(NamedTuple):
-    """The end of a packet: `what` is delivered, transmitted, dropped, unresolved or unreadable.
+    """The end of a packet: `what` is delivered, transmitted, dropped, unresolved, consumed, lost or unreadable.
 
     `namespace` is where it ended and `where` the socket, interface or hook there; `reason` is the table that dropped it.
     """
@@ -39,18 +39,18 @@ class Follower:
     def __call__(self, arriving: InFlight, effects: list[Effect]) -> None:
         if arriving.packet != self.expected:
             return
-        self.expected = None
-        name = arriving.port.namespace
-        for effect in effects:
-            if isinstance(effect, Transmit):
-                if not effect.generated:
-                    self.expected = effect.packet
-                    self.fate = Fate("transmitted", name, effect.iface)
-                    return
-            elif (found := _end(name, effect)) is not None:
-                self.fate = found
-                return
-        self.fate = Fate("consumed", name)
+        self.fate, self.expected = end_of(arriving.port.namespace, effects)
+
+
+def end_of(namespace: str, effects: list[Effect]) -> tuple[Fate, bytes | None]:
+    """What a namespace did with a packet (and not with what that caused), and the packet that it sent on."""
+    for effect in effects:
+        if isinstance(effect, Transmit):
+            if not effect.generated:
+                return Fate("transmitted", namespace, effect.iface), effect.packet
+        elif (found := _end(namespace, effect)) is not None:
+            return found, None
+    return Fate("consumed", namespace), None
 
 
 def _end(namespace: str, effect: Effect) -> Fate | None:

@@ -12,10 +12,10 @@ import attrs
 from fakecluster.kernel.packet import FIN, RST, SYN, Skb
 from fakecluster.replay.fates import Fate
 
-#: A flow that was silent for this long has ended, in ns of the capture's time (conntrack's UDP stream and TCP FIN times).
+#: A flow that was silent for this long has ended, and one that was closed for the second, in ns of virtual time
+#: (conntrack's UDP stream and TCP FIN times).
 IDLE_NS = 120_000_000_000
-#: How often, in packets, the idle ones are looked for.
-SWEEP = 16_384
+CLOSED_NS = IDLE_NS // 60
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 
@@ -68,6 +68,8 @@ class Flow:
     ack_shift: int | None = None
     model_isn: int | None = None
     closing: int = 0
+    #: how often chance was asked for it
+    asked: int = 0
 
     @property
     def fate(self) -> Fate:
@@ -82,27 +84,35 @@ class Flow:
         elif flags & SYN:
             self.closing = 0
 
+    def is_over(self, now_ns: int) -> bool:
+        """Whether it has been silent for so long that another packet would begin another flow."""
+        return now_ns - self.last_ns > (CLOSED_NS if self.closing else IDLE_NS)
+
 
 class FlowTable:
-    """The live flows; those that end are given to `finished`."""
+    """The live flows; those that end are given to `finished`.
+
+    Whether a packet belongs to an old flow depends on times alone, not on when the table was last swept.
+    """
 
     def __init__(self, finished: Callable[[Flow], None]) -> None:
         self.live: dict[FlowKey, Flow] = {}
         self.finished = finished
-        self.count = 0
 
-    def of(self, key: FlowKey, number: int, time_ns: int) -> Flow:
+    def of(self, key: FlowKey, number: int, now_ns: int) -> Flow:
         """The flow of an injected packet; a new one when there is none."""
         flow = self.live.get(key)
+        if flow is not None and flow.is_over(now_ns):
+            self.finished(flow)
+            flow = None
         if flow is None:
-            self.count += 1
-            flow = self.live[key] = Flow(key, number, time_ns)
+            flow = self.live[key] = Flow(key, number, now_ns)
         return flow
 
     def sweep(self, now_ns: int) -> None:
-        """Let go of what is closed or has long been silent."""
+        """Let go of what is over."""
         for key, flow in list(self.live.items()):
-            if now_ns - flow.last_ns > (IDLE_NS if not flow.closing else IDLE_NS // 60):
+            if flow.is_over(now_ns):
                 del self.live[key]
                 self.finished(flow)
 

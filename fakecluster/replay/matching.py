@@ -80,11 +80,11 @@ class Balance:
         if not entry[0]:
             del self._open[found]
 
-    def differences(self) -> list[Difference]:
+    def differences(self, missing: str = "a packet that was not sent", extra: str = "extra") -> list[Difference]:
         """What did not cancel out, in order of first appearance."""
         found = []
         for one, (count, number) in sorted(self._open.items(), key=lambda item: item[1][1]):
             times = f"{one}" + (f", {abs(count)} times" if abs(count) > 1 else "")
-            what = ("a packet that was not sent", times, "nothing") if count > 0 else ("extra", "nothing", times)
+            what = (missing, times, "nothing") if count > 0 else (extra, "nothing", times)
             found.append(Difference(number, *what))
         return found

@@ -10,49 +10,58 @@ sent its packets: answers to these addresses do not travel on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.links import Port
+from fakecluster.fabric.network import InFlight
+from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.packet import ACK, SYN, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
-from fakecluster.replay.flows import SWEEP, Flow, FlowKey, FlowTable
-from fakecluster.replay.matching import Balance
+from fakecluster.replay.flows import IDLE_NS, Flow, FlowKey, FlowTable
+from fakecluster.replay.matching import Balance, Difference
+from fakecluster.replay.parts import WHOLE, Part
 from fakecluster.replay.preparing import AddressMap, is_whole_tcp, restored, shift_ack
 from fakecluster.replay.report import Replay
+from fakecluster.replay.timeline import Timeline
 from fakecluster.replay.writing import AnnotatedWriter
-from fakecluster.sim.clock import NS_PER_S
+from fakecluster.sim import Keyed, Seeded
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
-#: A longer silence is shortened to this, and said: a damaged time stamp must not run the cluster for years.
-LONGEST_GAP_S = 3600
 #: Source addresses whose side is remembered.
 SIDES_KEPT = 65_536
+#: How often, in packets, what is over is looked for.
+SWEEP = 16_384
 UNREADABLE = Fate("unreadable", "")
 
 
 class Replayer:
-    """One cluster that packets are replayed into, at one port. Enter it, then `take` packets in order."""
+    """One cluster that packets are replayed into, at one port. Enter it, then `take` packets in order.
+
+    `part` says which flows it replays; of the others it only sees that time passes.
+    """
 
     def __init__(
-        self, cluster: Cluster, port: Port, *, addresses: AddressMap, isolate: bool = False, mend: bool = False
-    ) -> None:
+        self, cluster: Cluster, port: Port, *, addresses: AddressMap, isolate: bool = False, mend: bool = False,
+        part: Part = WHOLE,
+    ) -> None:  # fmt: skip
         self.cluster, self.port, self.addresses, self.isolate, self.mend = cluster, port, addresses, isolate, mend
+        self.part = part
         self.network, self.clock = cluster.network, cluster.clock
         self.netns = cluster.network.namespaces[port.namespace]
         self.report = Replay(str(port))
+        self.timeline = Timeline(self.clock, self.report.warn)
+        self.choices = Keyed(getattr(cluster.choices, "seed", 0))
         self.flows = FlowTable(self.report.finish_flow)
         self.balance = Balance()
         self.follower = Follower()
         self.writer: AnnotatedWriter | None = None
-        self._played: set[tuple[int, int]] = set()
+        #: addresses that the capture speaks for, and when it last did
+        self._played: dict[tuple[int, int], int] = {}
         self._sides: dict[tuple[int, int], bool] = {}
-        self._base_ns: int | None = None
-        self._now_ns = 0
-        self._number = 0
 
     @contextmanager
     def attached(self) -> Iterator[Replayer]:
@@ -60,10 +69,11 @@ class Replayer:
         network = self.network
         if network.on_arrival is not None or self.port in network.diverted:
             raise ValueError("this cluster is being replayed into already")
-        network.on_arrival = self.follower
+        network.on_arrival = self._arriving
         network.diverted[self.port] = self._leaving
         try:
-            yield self
+            with network.choosing(self.choices) if isinstance(self.cluster.choices, Seeded) else nullcontext():
+                yield self
         finally:
             network.on_arrival = None
             del network.diverted[self.port]
@@ -74,58 +84,65 @@ class Replayer:
         """Replay one packet of the capture; its end, or None when it was not injected."""
         report = self.report
         report.packets += 1
-        self._number = report.packets
-        self._pass_time(captured.time_ns)
+        self.timeline.read(captured.time_ns)
         if not captured.packet:
             report.other += 1
             return None
         try:
             skb = Skb(restored(captured) if len(captured.packet) < captured.length else captured.packet)
         except BadPacket as bad:
-            report.warn(f"unreadable: {bad}")
-            report.injected += 1
-            report.fates[UNREADABLE] += 1
-            return UNREADABLE
+            return self._unreadable(bad)
+        leaving = self._is_leaving(captured, skb)
+        if not self.part.has(skb.dst if leaving else skb.src):
+            return None
         if self.addresses:
             self.addresses.apply(skb)
         if self.mend:
             skb.refresh_ip_checksum()
             if not skb.is_fragment:
                 skb.refresh_l4_checksum()
-        if self._is_leaving(captured, skb):
+        if leaving:
             report.recorded += 1
-            self.balance.expect(bytes(skb.data), self._number)
+            self.balance.expect(bytes(skb.data), report.packets)
             return None
+        self.timeline.catch_up()
         return self._inject(skb)
 
+    def _unreadable(self, bad: BadPacket) -> Fate | None:
+        if not self.part.has(0):
+            return None
+        self.report.warn(f"unreadable: {bad}")
+        self.report.injected += 1
+        self.report.fates[UNREADABLE] += 1
+        return UNREADABLE
+
     def _inject(self, skb: Skb) -> Fate:
-        report, key = self.report, FlowKey.of(skb)
-        flow = self.flows.of(key, self._number, self._now_ns)
-        self._played.add((key.family, key.src))
+        report, key, now_ns = self.report, FlowKey.of(skb), self.clock.now_ns
+        flow = self.flows.of(key, report.packets, now_ns)
+        self._played[key.family, key.src] = now_ns
         if is_whole_tcp(skb):
             self._fit(flow, skb)
             flow.close_by(skb.tcp_flags)
         packet = bytes(skb.data)
-        flow.last_ns = self._now_ns
+        flow.last_ns = now_ns
         flow.packets += 1
         flow.octets += len(packet)
         self.follower.follow(packet)
-        writer = self.writer
-        if writer is not None and (flow.packets == 1 or skb.tcp_flags & SYN):
-            with self.network.recorded() as journey:
+        self.choices.turn_to(str(flow.first), flow.asked)
+        if self.writer is not None and (flow.packets == 1 or skb.tcp_flags & SYN):
+            with self.network.recorded():
                 self._run(packet)
-            writer.traced(packet, self.follower.fate, self.network.trace(journey))
         else:
             self._run(packet)
-            if writer is not None:
-                writer.plain(packet, self.follower.fate)
+        flow.asked = self.choices.asked
+        self.choices.turn_to("")
         fate = self.follower.fate
         flow.fates[fate] += 1
         report.fates[fate] += 1
         report.injected += 1
         if report.injected % SWEEP == 0:
-            self.flows.sweep(self._now_ns)
-            self._played = {(key.family, key.src) for key in self.flows.live}
+            self.flows.sweep(now_ns)
+            self._played = {key: last for key, last in self._played.items() if now_ns - last <= IDLE_NS}
         return fate
 
     def _run(self, packet: bytes) -> None:
@@ -146,27 +163,13 @@ class Replayer:
         if flow.ack_shift:
             shift_ack(skb, flow.ack_shift)
 
-    # --- time and sides
+    def _arriving(self, arriving: InFlight, effects: list[Effect]) -> None:
+        """A packet came somewhere: the one that is followed, or what it caused."""
+        self.follower(arriving, effects)
+        if self.writer is not None:
+            self.writer.arrived(arriving, effects)
 
-    def _pass_time(self, time_ns: int) -> None:
-        if self._base_ns is None:
-            self._base_ns, self._now_ns = time_ns - self.clock.now_ns, time_ns
-            return
-        gap_ns = time_ns - self._now_ns
-        if gap_ns <= 0:
-            if gap_ns:
-                self.report.warn("the capture's clock goes backwards")
-            return
-        if gap_ns > LONGEST_GAP_S * NS_PER_S:
-            self.report.warn(f"a silence of more than {LONGEST_GAP_S} s was shortened")
-            self.clock.advance(LONGEST_GAP_S)
-        else:
-            due_ns = self.clock.next_ns
-            if due_ns is None or due_ns > self.clock.now_ns + gap_ns:
-                self.clock.now_ns += gap_ns  # nothing happens in between
-            else:
-                self.clock.advance(gap_ns / NS_PER_S)
-        self._now_ns = time_ns
+    # --- sides
 
     def _is_leaving(self, captured: Captured, skb: Skb) -> bool:
         """Whether the port's own host sent this packet: by the capture, else by where its source address is."""
@@ -194,10 +197,10 @@ class Replayer:
             skb = Skb(packet)
         except BadPacket:
             return False
-        if not self.isolate and (skb.family, skb.dst) not in self._played:
+        if not self.isolate and not self._is_played(skb):
             return False
         self.report.sent += 1
-        self.balance.got(packet, self._number)
+        self.balance.got(packet, self.report.packets)
         key = FlowKey.of(skb)
         flow = self.flows.live.get(key.answer())
         if flow is not None:
@@ -208,6 +211,10 @@ class Replayer:
             self.writer.sent(packet)
         return True
 
+    def _is_played(self, skb: Skb) -> bool:
+        last_ns = self._played.get((skb.family, skb.dst))
+        return last_ns is not None and self.clock.now_ns - last_ns <= IDLE_NS
+
     # --- the end
 
     def finish(self) -> Replay:
@@ -216,6 +223,7 @@ class Replayer:
         if self.balance.recorded:
             for difference in self.balance.differences():
                 self.report.differ(difference)
+        self.report.in_order()
         return self.report
 
 
@@ -223,8 +231,6 @@ def run(
     packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None
 ) -> None:
     """Replay packets into one cluster, and the same into others, whose ends are compared with the first's."""
-    from fakecluster.replay.matching import Difference
-
     others = tuple(others)
     first.writer = writer
     with ExitStack() as stack:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import attrs
 
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow
 from fakecluster.replay.matching import DIFFERENCES_KEPT, Difference
+from fakecluster.replay.timeline import BACKWARDS, SHORTENED
 
-#: Flows whose rows are kept; later ones are only counted.
+#: Flows whose rows are kept, the first of the capture; others are only counted.
 FLOWS_KEPT = 100_000
 
 
@@ -45,8 +47,15 @@ class Replay:
 
     def finish_flow(self, flow: Flow) -> None:
         self.flow_count += 1
-        if len(self.flows) < FLOWS_KEPT:
-            self.flows.append(flow)
+        self.flows.append(flow)
+        if len(self.flows) >= 2 * FLOWS_KEPT:
+            self.in_order()
+
+    def in_order(self) -> None:
+        """Flows and differences in the order of the capture."""
+        self.flows.sort(key=lambda flow: flow.first)
+        del self.flows[FLOWS_KEPT:]
+        self.differences.sort(key=lambda one: one.packet)
 
     def __str__(self) -> str:
         lines = [f"{self.injected} of {self.packets} packets injected at {self.at}, {self.flow_count} flows"]
@@ -56,3 +65,27 @@ class Replay:
         if self.difference_count > 20:
             lines.append(f"... {self.difference_count} differences in all")
         return "\n".join(lines)
+
+
+def merged(parts: Iterable[Replay]) -> Replay:
+    """The replays of a capture's parts as one: each read the whole capture and replayed only some of its flows."""
+    first, *others = parts
+    result = attrs.evolve(
+        first, fates=first.fates.copy(), flows=first.flows.copy(), differences=first.differences.copy(),
+        warnings=first.warnings.copy(),
+    )  # fmt: skip
+    for part in others:
+        result.injected += part.injected
+        result.recorded += part.recorded
+        result.sent += part.sent
+        result.fates.update(part.fates)
+        result.flows += part.flows
+        result.flow_count += part.flow_count
+        result.differences += part.differences
+        result.difference_count += part.difference_count
+        for words, count in part.warnings.items():
+            if words not in (BACKWARDS, SHORTENED):  # every part has read all times
+                result.warnings[words] = result.warnings.get(words, 0) + count
+    result.in_order()
+    del result.differences[DIFFERENCES_KEPT:]
+    return result

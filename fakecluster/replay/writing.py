@@ -1,17 +1,19 @@
-"""The output of a replay: a pcapng of the port whose comments say what became of each packet, and by which rules."""
+"""The output of a replay: a pcapng with every interface that packets passed; comments say what became of each and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from fakecluster.fabric.network import InFlight
 from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.kernel.effects import Effect
+from fakecluster.replay.fates import end_of
 from fakecluster.sim.clock import NS_PER_S
-from fakecluster.trace import Rewrite, RuleStep, Trace
+from fakecluster.trace import Hop, Rewrite, RuleStep
 
 if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
-    from fakecluster.replay.fates import Fate
     from fakecluster.sim import Clock
 
 #: Rules that only lead somewhere else are left out of comments.
@@ -19,45 +21,31 @@ _PASSING = ("jump", "goto", "continue")
 
 
 class AnnotatedWriter:
-    """Writes what arrived at a port and what left it, in order, with comments on what arrived."""
+    """Writes what arrives at any port, with comments, and what leaves the port of the replay."""
 
     def __init__(self, file: BinaryIO, port: Port, clock: Clock) -> None:
         self.port, self.clock = str(port), clock
         self.writer = PcapngWriter(file)
         self.writer.interface(self.port)
-        self._waiting: list[tuple[int, bytes]] = []
+        self._base_ns = clock.epoch_s * NS_PER_S
 
-    def _now_ns(self) -> int:
-        return self.clock.epoch_s * NS_PER_S + self.clock.now_ns
-
-    def traced(self, packet: bytes, fate: Fate, trace: Trace) -> None:
-        """A packet whose walk was recorded: hooks, rules and rewrites are named."""
-        self._arrived(packet, "\n".join((str(fate), *_decisions(trace))))
-
-    def plain(self, packet: bytes, fate: Fate) -> None:
-        self._arrived(packet, str(fate))
-
-    def _arrived(self, packet: bytes, comment: str) -> None:
-        self.writer.write(self.port, self._now_ns(), packet, direction="in", comment=comment)
-        for time_ns, answer in self._waiting:
-            self.writer.write(self.port, time_ns, answer, direction="out")
-        self._waiting.clear()
+    def arrived(self, arriving: InFlight, effects: list[Effect]) -> None:
+        """A packet came to a namespace, which did this; when the walk was recorded its rules and rewrites are named."""
+        fate, _ = end_of(arriving.port.namespace, effects)
+        hop = next((found for effect in effects if (found := getattr(effect, "hop", None)) is not None), None)
+        comment = "\n".join((str(fate), *_decisions(hop))) if hop is not None else str(fate)
+        time_ns = self._base_ns + self.clock.now_ns
+        self.writer.write(str(arriving.port), time_ns, arriving.packet, direction="in", comment=comment)
 
     def sent(self, packet: bytes) -> None:
-        """A packet that left the port; it is written after the one that caused it."""
-        self._waiting.append((self._now_ns(), packet))
-
-    def finish(self) -> None:
-        for time_ns, answer in self._waiting:
-            self.writer.write(self.port, time_ns, answer, direction="out")
-        self._waiting.clear()
+        """A packet left the port of the replay."""
+        self.writer.write(self.port, self._base_ns + self.clock.now_ns, packet, direction="out")
 
 
-def _decisions(trace: Trace) -> Iterator[str]:
-    """The rules that decided something on the packet's own way, and what was rewritten."""
-    for hop in trace.way:
-        for step in hop.steps:
-            if isinstance(step, RuleStep) and not step.verdict.startswith(_PASSING):
-                yield f"{hop.namespace} {step.hook} {step.table} {step.chain} #{step.rule}: {step.text} => {step.verdict}"
-            elif isinstance(step, Rewrite):
-                yield f"{hop.namespace} {step.hook} {step.why}: {step.field} {step.before} -> {step.after}"
+def _decisions(hop: Hop) -> Iterator[str]:
+    """The rules that decided something on a packet's way through a namespace, and what was rewritten."""
+    for step in hop.steps:
+        if isinstance(step, RuleStep) and not step.verdict.startswith(_PASSING):
+            yield f"{step.hook} {step.table} {step.chain} #{step.rule}: {step.text} => {step.verdict}"
+        elif isinstance(step, Rewrite):
+            yield f"{step.hook} {step.why}: {step.field} {step.before} -> {step.after}"

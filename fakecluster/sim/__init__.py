@@ -2,5 +2,6 @@
 
 from fakecluster.sim.choices import Choice, Choices, Scripted, Seeded, enumerate_outcomes
 from fakecluster.sim.clock import Clock, Event
+from fakecluster.sim.keyed import Keyed
 
-__all__ = ["Choice", "Choices", "Clock", "Event", "Scripted", "Seeded", "enumerate_outcomes"]
+__all__ = ["Choice", "Choices", "Clock", "Event", "Keyed", "Scripted", "Seeded", "enumerate_outcomes"]

@@ -38,8 +38,10 @@ class Choice:
 class Choices(Protocol):
     """Where the model gets its chance from."""
 
-    #: every `pick` so far, in order
-    taken: list[Choice]
+    @property
+    def taken(self) -> Sequence[Choice]:
+        """The `pick`s so far, in order (`Keyed` keeps the last of them)."""
+        ...
 
     def pick(self, weights: Sequence[int], why: str) -> int:
         """Choose an index with probability weight/sum; zero-weight entries are never chosen."""
@@ -63,7 +65,7 @@ class Seeded:
         self._random = random.Random(seed)
 
     def pick(self, weights: Sequence[int], why: str) -> int:
-        index = _index_at(weights, self._random.randrange(sum(weights)))
+        index = index_at(weights, self._random.randrange(sum(weights)))
         self.taken.append(Choice(index, tuple(weights), why))
         return index
 
@@ -146,7 +148,7 @@ def _next_script(taken: Sequence[Choice]) -> list[int] | None:
     return None
 
 
-def _index_at(weights: Sequence[int], point: int) -> int:
+def index_at(weights: Sequence[int], point: int) -> int:
     for index, weight in enumerate(weights):
         if point < weight:
             return index

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 
 from fakecluster import Cluster
-from fakecluster.fabric.captures import CaptureError, open_capture
+from fakecluster.fabric.captures import CaptureError, CaptureInterface, open_capture
+from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.packet import Skb
 from fakecluster.replay import MapError, replay
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
@@ -154,14 +157,19 @@ def test_another_cluster_shows_what_changes(shop: Cluster, tmp_path: Path) -> No
     assert "pod/web-" not in result.differences[0].got
 
 
-def test_the_output_names_hook_rule_and_verdict(shop: Cluster, tmp_path: Path) -> None:
+def test_the_output_names_hook_rule_and_verdict_at_every_interface(shop: Cluster, tmp_path: Path) -> None:
     talk(shop.fork(), tmp_path / "a.pcapng")
     out = tmp_path / "out.pcapng"
     shop.replay(tmp_path / "a.pcapng", at=client_port(shop), output=out)
-    assert [one.direction for one in open_capture(out)] == ["in", "out", "in", "out", "in", "in", "out", "out", "in"]
+    capture = open_capture(out)
+    passed = [(one.interface, one.direction) for one in capture]
+    assert [way for number, way in passed if number == 0] == ["in", "out", "in", "out", "in", "in", "out", "out", "in"]
+    names = {one.name.partition("/")[0] for one in capture.interfaces}
+    assert names == {"node", "pod"}
     text = out.read_bytes()
     assert b"PREROUTING ip nat KUBE-SEP-" in text
     assert b"dnat: dport 80 -> 8080" in text
+    assert re.search(rb"delivered in pod/web-\d to web-\d \(tcp:8080\)", text)
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -176,6 +184,59 @@ def test_tshark_reads_what_is_written_without_complaint(shop: Cluster, tmp_path:
         assert run.returncode == 0, run.stderr
         assert "cut short" not in run.stderr
         assert words in run.stdout
+
+
+def test_a_second_capture_is_compared_with_what_passes_there(shop: Cluster, tmp_path: Path) -> None:
+    again, place = shop.fork(), client_port(shop)
+    with shop.capture(place, path=tmp_path / "a.pcapng"), shop.capture("pod/client", path=tmp_path / "b.pcapng"):
+        shop.pod("client").connect("web", 80).request(b"hi")
+    recorded = (tmp_path / "b.pcapng").read_bytes()
+    assert again.fork().replay(tmp_path / "a.pcapng", at=place, against=recorded, against_at=place).differences == []
+    found = again.replay(
+        tmp_path / "a.pcapng", at=place, against=tmp_path / "b.pcapng", against_at="pod/client"
+    ).differences
+    assert {one.what for one in found} == {
+        "only in the second capture"
+    }  # the capture plays the client: nothing gets there
+
+
+def test_hooks_and_links_are_captured_as_well(shop: Cluster, tmp_path: Path) -> None:
+    client = shop.pod("client")
+    node = client.node.name
+    with shop.capture(f"{node}:PREROUTING", f"{node}:POSTROUTING", "node-network", path=tmp_path / "a.pcapng") as pcap:
+        client.connect("svc/web", 80)
+    assert [seen.port.interface for seen in pcap.packets[:2]] == ["PREROUTING", "POSTROUTING"]
+    before, after = pcap.packets[:2]
+    service, endpoint = int(ip_address(shop.service("web").cluster_ip)), Skb(after.packet)
+    assert Skb(before.packet).dst == service
+    assert (endpoint.dst != service, endpoint.dport) == (True, 8080)
+    assert {one.name for one in _interfaces(tmp_path / "a.pcapng")} >= {f"node/{node}:PREROUTING", "outside:eth0"}
+    with (
+        shop.capture("a:FORWARD"),
+        pytest.raises(ValueError, match="node/a:FORWARD is being captured already"),
+        shop.capture("a:FORWARD"),
+    ):
+        pass
+    assert all(entry.name != "capture" for entry in shop.node("a").netns.hooks.entries[4][Hook.FORWARD])
+
+
+def _interfaces(path: Path) -> list[CaptureInterface]:
+    capture = open_capture(path)
+    list(capture)
+    return capture.interfaces
+
+
+def test_what_chance_decides_for_a_flow_does_not_depend_on_other_flows(shop: Cluster) -> None:
+    ip = shop.service("web").cluster_ip
+    packets = [IP(src=f"203.0.113.{n}", dst=ip) / TCP(sport=n, dport=80, flags="S") for n in range(1, 12)]
+    whole = {str(flow.key): flow.fate for flow in shop.fork().replay(packets, at="a:eth0").flows}
+    # beside other packets, which are no flows of their own for the cluster
+    fewer = [
+        packet if n % 3 else IP(src="203.0.113.77", dst="172.18.0.2") / UDP(dport=9) for n, packet in enumerate(packets)
+    ]
+    some = {str(flow.key): flow.fate for flow in shop.fork().replay(fewer, at="a:eth0").flows if "tcp" in str(flow.key)}
+    assert some == {key: whole[key] for key in some}
+    assert len({fate.namespace for fate in whole.values()}) == 3
 
 
 def test_a_port_that_does_not_exist_is_refused_with_those_that_do(shop: Cluster) -> None:

@@ -1,0 +1,48 @@
+"""What passed an interface of the model, beside a second capture that was taken there: packets counted on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fakecluster.fabric.links import Port
+from fakecluster.fabric.network import Network
+from fakecluster.replay.matching import Balance, Difference
+from fakecluster.replay.sources import Source, packets_of
+
+#: What a difference says: the packet's number is that of the second capture, or of the replayed one when it is extra.
+MISSING, EXTRA = "only in the second capture", "not in the second capture"
+
+
+class SecondCapture:
+    """Watches an interface during a replay, then compares with the capture that was taken there."""
+
+    def __init__(self, source: Source, port: Port) -> None:
+        self.source, self.port = source, port
+        self.balance = Balance()
+        self.number = 0
+
+    def append(self, seen: tuple[int, str, bytes], /) -> None:
+        """A packet passed (see `fabric.network.Tap`)."""
+        self.balance.got(seen[2], self.number)
+
+    def copy(self) -> SecondCapture:
+        return SecondCapture(self.source, self.port)
+
+    @contextmanager
+    def attached(self, network: Network) -> Iterator[None]:
+        """Watch while this lasts. Raises ValueError when the interface is being captured already."""
+        if self.port in network.taps:
+            raise ValueError(f"{self.port} is being captured already")
+        network.taps[self.port] = self
+        try:
+            yield
+        finally:
+            network.taps.pop(self.port, None)
+
+    def differences(self) -> list[Difference]:
+        """What one side has and the other has not. Raises `CaptureError`."""
+        for number, captured in enumerate(packets_of(self.source, interface=str(self.port)), 1):
+            if captured.packet:
+                self.balance.expect(captured.packet, number)
+        return self.balance.differences(MISSING, EXTRA)
