@@ -5,6 +5,7 @@ Everything is valid by construction and shrinks towards one node, one Service, o
 
 from fakecluster.strategies.chance import choices
 from fakecluster.strategies.clusters import clusters, manifests
+from fakecluster.strategies.faults import fault_plans, faults
 from fakecluster.strategies.invalid import invalid_pods, invalid_services
 from fakecluster.strategies.machine import ClusterMachine
 from fakecluster.strategies.naming import label_keys, label_values, labels, names, selectors
@@ -21,6 +22,8 @@ __all__ = [
     "clusters",
     "deployments",
     "endpoint_slices",
+    "fault_plans",
+    "faults",
     "invalid_pods",
     "invalid_services",
     "label_keys",

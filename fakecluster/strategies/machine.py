@@ -18,7 +18,9 @@ from fakecluster.checks.endpoints import expected, service_ports, words
 from fakecluster.checks.objects import allocations_are_unique, slices_list_the_selected_pods
 from fakecluster.checks.services import FAILURES, outcomes_of
 from fakecluster.cluster import Cluster
+from fakecluster.cluster.faults import FaultPlan
 from fakecluster.handles import ConnectFailed, Connection, Pod
+from fakecluster.strategies.faults import CONTROL_PLANE, faults
 from fakecluster.strategies.objects import service_ports as some_ports
 
 JsonObject = dict[str, Any]
@@ -26,6 +28,8 @@ APPS = ("blue", "green")
 MAX_PODS, MAX_SERVICES = 5, 3
 #: Long enough for probes (every second here), kube-proxy and controllers to come to rest.
 REST_S = 5.0
+#: Retries after a fault come later and later.
+REST_AFTER_FAULTS_S = 120.0
 _CONTAINER = {
     "name": "main",
     "image": "example.com/server:1",
@@ -46,11 +50,13 @@ class Flow:
 
 
 class ClusterMachine(RuleBasedStateMachine):
-    """Creates, deletes and flips Pods and Services, holds components, opens connections; see the invariants below."""
+    """Creates, deletes and flips Pods and Services, lets components fail, opens connections; see the invariants below."""
 
     nodes: ClassVar[int] = 2
     proxy: ClassVar[str] = "iptables"
     ip_family: ClassVar[str] = "ipv4"
+    #: kinds of faults that strike meanwhile; those that break connections themselves are not for `established_flows...`
+    fault_kinds: ClassVar[tuple[str, ...]] = CONTROL_PLANE
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +66,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
         self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
         self._count = 0
+        self._struck = False
 
     def _take(self) -> None:
         for event in self._inbox.take():
@@ -138,6 +145,18 @@ class ClusterMachine(RuleBasedStateMachine):
             self.cluster.release(target)
         self.cluster.settle()
 
+    @precondition(lambda self: self.fault_kinds and not self.cluster.faults.active)
+    @rule(data=st.data())
+    def strike(self, data: st.DataObject) -> None:
+        """Let one fault begin; it ends as time passes. The API server goes on serving the user."""
+        users = [f"system:node:{node.name}" for node in self.cluster.nodes] + ["system:kube-scheduler"]
+        struck = faults(self.cluster, kinds=self.fault_kinds, targets={"fail-api": users}, within_s=0)
+        fault = data.draw(struck, label="fault")
+        if fault.target not in (*self.held, *self.cluster.parts.down):
+            self.cluster.faults.run(FaultPlan((fault,)))
+            self.cluster.settle()
+            self._struck = True
+
     @precondition(lambda self: self.cluster.services)
     @rule(data=st.data())
     def connect(self, data: st.DataObject) -> None:
@@ -173,10 +192,10 @@ class ClusterMachine(RuleBasedStateMachine):
     @invariant()
     def packets_go_to_endpoints_only(self) -> None:
         """Once everything has come to rest and nothing is held back."""
-        if self.held:
+        if self.held or self.cluster.faults.active:
             return
         rested = self.cluster.fork()
-        rested.advance(REST_S)
+        rested.advance(REST_AFTER_FAULTS_S if self._struck else REST_S)
         client = rested.pod("client")
         for service, port in service_ports(rested):
             seen = outcomes_of(client, port, (service.cluster_ip, port["port"])).destinations

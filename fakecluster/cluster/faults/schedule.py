@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
 
 TARGET = "faults"
+#: At one moment, faults end before others begin, and both before everything else that is due.
+ENDS, BEGINS = -2, -1
 #: What a wrong answer says: an address of TEST-NET-1 that nobody has.
 WRONG_ADDRESS = "192.0.2.1"
 
@@ -24,7 +26,7 @@ def run(cluster: Cluster, plan: FaultPlan) -> None:
     """Put a plan on the clock. Raises LookupError when it names what does not exist; then nothing of it happens."""
     plan.check(cluster)
     for fault in plan.faults:
-        cluster.clock.schedule(TARGET, ("begin", fault), delay_s=fault.at_s, priority=-1)
+        cluster.clock.schedule(TARGET, ("begin", fault), delay_s=fault.at_s, priority=BEGINS)
 
 
 def bind(cluster: Cluster) -> None:
@@ -44,7 +46,7 @@ def _begin(cluster: Cluster, fault: Fault) -> None:
     if KINDS[fault.kind].lasts:
         cluster.parts.active_faults.append(fault)
         if fault.for_s != inf:
-            cluster.clock.schedule(TARGET, ("end", fault, before), delay_s=fault.for_s, priority=-1)
+            cluster.clock.schedule(TARGET, ("end", fault, before), delay_s=fault.for_s, priority=ENDS)
 
 
 def _end(cluster: Cluster, fault: Fault, before: Any) -> None:
