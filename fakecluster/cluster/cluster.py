@@ -13,6 +13,8 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.manifests import read
+from fakecluster.apps.load import Load, LoadRun
+from fakecluster.apps.load import Place as LoadPlace
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
@@ -253,6 +255,28 @@ class Cluster:
     def faults(self) -> Faults:
         """Break it: links, partitions, nodes, tables: `cluster.faults.partition("a", "b")`."""
         return Faults(self)
+
+    # --- load
+
+    def run_load(self, load: Load, target: str, *, clients: Iterable[str | Host] = ("client",)) -> LoadRun:
+        """Let clients (Pods by name, or hosts) send HTTP requests to a target (`web:80`) from now on, as time passes.
+
+        Names are looked up once, now. The result is in the run's `result`: `run.result.table()`. Raises `TargetError`,
+        `ResolveFailed`; ValueError when there is no client or the target is not TCP.
+        """
+        hosts = [self.pod(one) if isinstance(one, str) else one for one in clients]
+        places = [(host, host.locate(target)) for host in hosts]
+        if wrong := [place for _, place in places if place.protocol != "tcp"]:
+            raise ValueError(f"{wrong[0]}: a load is HTTP over TCP")
+        found = [LoadPlace(host.namespace, place.family, place.address, place.port) for host, place in places]
+        runs = self.parts.loads
+        runs.append(LoadRun(len(runs) + 1, load, found, self.network.namespaces, self.clock, self.choices))
+        return runs[-1]
+
+    @property
+    def loads(self) -> list[LoadRun]:
+        """Every load that was begun, in order; a fork has its own."""
+        return self.parts.loads
 
     # --- what is in it
 

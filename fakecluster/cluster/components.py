@@ -10,6 +10,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
+from fakecluster.apps.load import LoadRun
 from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
@@ -51,6 +52,7 @@ class Components:
     kubelets: dict[str, Kubelet] = attrs.field(factory=dict)
     proxies: dict[str, proxies.ProxyComponent] = attrs.field(factory=dict)
     policies: dict[str, policies.PolicyAgent] = attrs.field(factory=dict)
+    loads: list[LoadRun] = attrs.field(factory=list)
     #: what is broken by now: components that were killed, faults of plans, and what was said about them
     down: list[str] = attrs.field(factory=list)
     active_faults: list[Fault] = attrs.field(factory=list)
@@ -165,6 +167,7 @@ class Components:
                 name: agent.fork(server, clock, network.namespaces[namespace_of_node(name)])
                 for name, agent in self.policies.items()
             },
+            loads=[load.fork(network.namespaces, clock, choices) for load in self.loads],
             down=self.down.copy(),
             active_faults=self.active_faults.copy(),
             fault_log=self.fault_log.copy(),

@@ -126,7 +126,7 @@ class Manager:
         del self.controllers[name]
         for target in clock.targets:
             if target == name or target.startswith(f"{name}/"):
-                clock.unbind(target)
+                clock.forget(target)
                 api.store.unwatch(target)
 
     def start(self, name: str, api: ApiServer, clock: Clock, choices: Choices) -> None:

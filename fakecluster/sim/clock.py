@@ -76,6 +76,12 @@ class Clock:
         if target in self._handlers:
             self._handlers[target](payload)
 
+    def forget(self, target: str) -> None:
+        """Unbind a target and drop its pending events at once, so that they do not wait for a successor of its name."""
+        self.unbind(target)
+        self._heap = [entry for entry in self._heap if entry[3].target != target]
+        heapq.heapify(self._heap)
+
     @property
     def targets(self) -> tuple[str, ...]:
         return tuple(self._handlers)

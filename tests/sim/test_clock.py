@@ -87,3 +87,16 @@ def test_events_of_an_unbound_target_are_dropped():
     clock.unbind("a")
     clock.advance(1)
     assert seen == [] and clock.next_ns is None
+
+
+def test_a_target_that_is_forgotten_and_bound_again_has_none_of_its_old_events():
+    clock, seen = Clock(), []
+    for payload in ("old", "older"):
+        clock.schedule("a", payload, delay_s=5)
+    clock.schedule("b", "other", delay_s=5)
+    clock.forget("a")
+    for target in "ab":
+        clock.bind(target, seen.append)
+    clock.schedule("a", "new", delay_s=6)
+    clock.advance(10)
+    assert seen == ["other", "new"]

@@ -81,7 +81,7 @@ def _start_scheduler(cluster: Cluster, name: str) -> None:
 
 def _crash_scheduler(cluster: Cluster, name: str) -> None:
     cluster.parts.server.store.unwatch(SCHEDULER)
-    cluster.clock.unbind(SCHEDULER)
+    cluster.clock.forget(SCHEDULER)
 
 
 def _start_controller(cluster: Cluster, name: str) -> None:

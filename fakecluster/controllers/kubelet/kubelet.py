@@ -70,6 +70,7 @@ class Kubelet:
     def expect_silence(self) -> None:
         """The controller that waits for heartbeats began anew: of a silent kubelet it learns a grace period later."""
         if self._silence is not None:
+            self._host.clock.cancel(self._silence)
             silent = ("silent", self.node_name)
             self._silence = self._host.clock.schedule(lifecycle.TARGET, silent, delay_s=lifecycle.GRACE_S)
 
