@@ -1,10 +1,11 @@
-"""What a namespace did with a packet: values for whoever moves packets between namespaces, and for tests."""
+"""What a namespace did with a packet: values for whoever moves packets between namespaces, and for tests.
+
+Every packet makes one, so that they are named tuples: several times quicker to make than frozen attrs classes.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.trace import Hop
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from fakecluster.kernel.sockets import Socket
 
 
-@attrs.frozen
-class Transmit:
+class Transmit(NamedTuple):
     """A packet leaves by an interface towards a neighbour; `next_hop` is the neighbour's address as an integer."""
 
     iface: str
@@ -25,8 +25,7 @@ class Transmit:
     hop: Hop | None = None
 
 
-@attrs.frozen
-class Arp:
+class Arp(NamedTuple):
     """The next hop is not in the neighbour table: the host asks for it, the packet waits and is lost."""
 
     iface: str
@@ -35,8 +34,7 @@ class Arp:
     hop: Hop | None = None
 
 
-@attrs.frozen
-class Deliver:
+class Deliver(NamedTuple):
     """A packet reached this host's transport layer, as it is after INPUT; `socket` took it (None: nobody listens)."""
 
     packet: bytes
@@ -47,16 +45,14 @@ class Deliver:
     hop: Hop | None = None
 
 
-@attrs.frozen
-class Looped:
+class Looped(NamedTuple):
     """A packet was sent to this host itself, by lo; its reception follows as another walk."""
 
     packet: bytes
     hop: Hop | None = None
 
 
-@attrs.frozen
-class Drop:
+class Drop(NamedTuple):
     """A packet ended here: `where` is a hook or a stage of the stack, `reason` says why."""
 
     where: str
@@ -65,8 +61,7 @@ class Drop:
     hop: Hop | None = None
 
 
-@attrs.frozen
-class Log:
+class Log(NamedTuple):
     """NFLOG, LOG or nft log: the packet as it was at that rule; `group` None is the kernel log."""
 
     group: int | None

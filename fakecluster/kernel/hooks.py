@@ -59,12 +59,17 @@ HookFunction = Callable[["Skb", HookContext], int]
 
 @attrs.frozen
 class HookEntry:
-    """One function on one hook; of equal priorities the last registered runs first (nf_hook_entries_grow)."""
+    """One function on one hook; of equal priorities the last registered runs first (nf_hook_entries_grow).
+
+    `steady` says that the function keeps the packet's `trail`, so that what it decides for one packet of a flow can be
+    remembered for the next (see flow_cache).
+    """
 
     priority: int
     sequence: int
     name: str
     function: HookFunction
+    steady: bool = False
 
 
 def hook_order(entry: HookEntry) -> tuple[int, int]:
@@ -73,20 +78,26 @@ def hook_order(entry: HookEntry) -> tuple[int, int]:
 
 
 class Hooks:
-    """All hook functions of a namespace: `entries[family][hook]` is the ordered list that packets run through."""
+    """All hook functions of a namespace: `entries[family][hook]` is the ordered list that packets run through.
+
+    `on_change` is told of every change.
+    """
 
     def __init__(self) -> None:
+        self.on_change: Callable[[], None] | None = None
         self.entries: dict[int, dict[Hook, list[HookEntry]]] = {
             family: {hook: [] for hook in Hook} for family in (4, 6)
         }
         self._sequence = 0
 
-    def register(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
+    def register(
+        self, family: int, hook: Hook, priority: int, name: str, function: HookFunction, *, steady: bool = False
+    ) -> None:
         """Add `function` to a hook; `name` says who it is and is unique there (a second one replaces)."""
         self.unregister(family, hook, name)
         self._sequence -= 1
         entries = self.entries[family][hook]
-        entries.append(HookEntry(priority, self._sequence, name, function))
+        entries.append(HookEntry(priority, self._sequence, name, function, steady))
         entries.sort(key=hook_order)
 
     def is_registered(self, family: int, hook: Hook, name: str) -> bool:
@@ -96,3 +107,5 @@ class Hooks:
         """Remove the function called `name`; harmless when it is not there."""
         entries = self.entries[family][hook]
         entries[:] = [entry for entry in entries if entry.name != name]
+        if self.on_change is not None:
+            self.on_change()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any
 
 import attrs
 
@@ -30,9 +32,18 @@ class InterfaceAddress:
         return (self.peer if self.peer is not None else self.address) >> shift == address >> shift
 
 
-@attrs.define(eq=False)
+def _tell(device: Interface, _field: attrs.Attribute[Any], value: object) -> object:
+    if device.on_change is not None:
+        device.on_change()
+    return value
+
+
+@attrs.define(eq=False, on_setattr=_tell)
 class Interface:
-    """A device: `kind` is loopback, ether, dummy, bridge, veth...; a `noarp` one resolves no neighbours."""
+    """A device: `kind` is loopback, ether, dummy, bridge, veth...; a `noarp` one resolves no neighbours.
+
+    `on_change` is told when a field is about to change.
+    """
 
     name: str
     index: int
@@ -44,6 +55,7 @@ class Interface:
     addresses: list[InterfaceAddress] = attrs.field(factory=list)
     master: str = ""  # the bridge that it is a port of
     group: str = "default"
+    on_change: Callable[[], None] | None = attrs.field(default=None, repr=False, on_setattr=attrs.setters.NO_OP)
 
     @property
     def is_loopback(self) -> bool:

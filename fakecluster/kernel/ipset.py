@@ -167,6 +167,8 @@ class IpSets:
 
     def _test(self, wanted: IpSet, skb: Skb, directions: tuple[str, ...], return_nomatch: bool) -> bool:
         options = wanted.options
+        if options.timeout is not None or options.counters:
+            skb.trail = None
         if options.type.name == "list:set":
             return any(self._test(member, skb, directions, return_nomatch) for member in wanted.members)
         if len(directions) < options.type.dimension:
@@ -197,6 +199,8 @@ class IpSets:
             return
         if known is not None and not exist:
             return
+        if known is None:
+            self.netns.flow_cache.changed()
         wanted.put(element, Held(end_of(wanted, timeout, now_ns), nomatch=False, comment="", packets=0, octets=0))
 
     def delete_packet(self, name: str, skb: Skb, directions: tuple[str, ...]) -> None:
@@ -205,6 +209,7 @@ class IpSets:
         element = wanted.of_packet(skb, directions) if wanted.options.type.dimension <= len(directions) else None
         if element is not None and element in wanted.held:
             wanted.remove(element)
+            self.netns.flow_cache.changed()
 
 
 def end_of(wanted: IpSet, timeout: int | None, now_ns: int) -> int | None:

@@ -75,7 +75,7 @@ class Nat:
         if hooks.is_registered(family, Hook.PREROUTING, "nat"):
             return
         for hook, priority in HOOKS:
-            hooks.register(family, hook, priority, "nat", self.hook)
+            hooks.register(family, hook, priority, "nat", self.hook, steady=True)
 
     def unregister_chain(self, family: int, hook: Hook, name: str) -> None:
         entries = self.chains.get((family, hook), [])
@@ -114,6 +114,7 @@ class Nat:
         done = SRC_NAT_DONE if manip_source else DST_NAT_DONE
         if skb.ctinfo in (NEW, RELATED, RELATED_REPLY):
             if not ct.status & done:
+                skb.trail = None  # asked for the first packet only
                 for entry in self.chains.get((ctx.family, ctx.hook), ()):
                     verdict = entry.function(skb, ctx)
                     if verdict != ACCEPT:

@@ -21,6 +21,7 @@ from fakecluster.kernel import ip_input, ip_output
 from fakecluster.kernel.addresses import Addresses
 from fakecluster.kernel.conntrack.table import Conntrack
 from fakecluster.kernel.effects import Deliver, Drop, Effect, Log, SendError
+from fakecluster.kernel.flow_cache import FlowCache
 from fakecluster.kernel.fragments import Fragments
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
 from fakecluster.kernel.interfaces import Interface, InterfaceAddress
@@ -74,6 +75,10 @@ class Netns:
         self.addresses.on_removed = self._forget_masquerade
         self._errno = ""
         self._tracing = False
+        self.flow_cache = FlowCache(self)
+        self.hooks.on_change = self.sysctls.on_change = self.routes.on_change = self.flow_cache.changed
+        for device in self.interfaces.values():
+            device.on_change = self.flow_cache.changed
         self._contexts = {(family, hook): HookContext(self, hook, family) for family in (4, 6) for hook in Hook}
 
     # --- the parts, made when first used, so that a Pod's namespace costs nothing
@@ -130,7 +135,10 @@ class Netns:
         if tool is None:
             name = argv[0] if argv else ""
             raise CommandError(argv, 127, f"sh: 1: {name}: not found\n")
-        return tool(self, argv, stdin)
+        try:
+            return tool(self, argv, stdin)
+        finally:
+            self.flow_cache.changed()
 
     def add_interface(
         self, name: str, *, kind: str = "ether", mac: bytes = b"", mtu: int = DEFAULT_MTU, noarp: bool = False
@@ -140,6 +148,7 @@ class Netns:
             raise ValueError("File exists")
         index = max(device.index for device in self.interfaces.values()) + 1
         device = self.interfaces[name] = Interface(name, index, mac, mtu, kind, noarp=noarp)
+        device.on_change = self.flow_cache.changed
         self.routes.changed()
         return device
 
@@ -170,6 +179,10 @@ class Netns:
 
         Raises KeyError for an interface that does not exist.
         """
+        learning = type(packet) is bytes and not (trace or self._depth or self.effects)
+        if learning and (effects := self.flow_cache.receive(packet, iface, dst_mac)) is not None:
+            return effects
+        skb = None
         self._enter(trace)
         try:
             device = self.interfaces[iface]
@@ -181,11 +194,16 @@ class Netns:
             skb.iif, skb.src_mac, skb.dst_mac = iface, src_mac, dst_mac
             if device.master:
                 skb.iif, skb.physin = device.master, iface
+            if learning:
+                skb.trail = self.flow_cache.begin(packet, iface)
             self.begin_walk(skb)
             ip_input.receive(self, skb)
         except SendError:
             pass
-        return self._leave()
+        effects = self._leave()
+        if skb is not None and skb.trail is not None:
+            self.flow_cache.learn(skb, effects)
+        return effects
 
     def send_local(self, packet: Any, *, uid: int = 0, mark: int = 0, trace: bool = False) -> list[Effect]:
         """A process sends a finished packet through a raw socket: routed, then OUTPUT.
@@ -305,6 +323,8 @@ class Netns:
         ctx = self._contexts[skb.family, hook]
         if skb.tracer is not None:
             skb.tracer.hook = hook.name
+        if skb.trail is not None and not all(entry.steady for entry in entries):
+            skb.trail = None
         for entry in entries:
             verdict = entry.function(skb, ctx)
             if verdict != ACCEPT:

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.trail import Trail
     from fakecluster.trace import Tracer
 
 ICMP, IGMP, IPIP, TCP, UDP, DCCP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 4, 6, 17, 33, 47, 50, 51, 58, 132, 136
@@ -47,7 +48,7 @@ class Skb:
     __slots__ = (
         "ct", "ctinfo", "data", "dport", "dst", "dst_mac", "family", "frag_max_size", "frag_offset", "generated", "iif",
         "ipvs_property", "l4", "mark", "more_fragments", "oif", "option_slots", "physin", "physout", "pkttype",
-        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "taken", "tracer", "uid",
+        "priority", "proto", "reply_to", "route", "sock", "sport", "src", "src_mac", "taken", "tracer", "trail", "uid",
         "zone_tmpl",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class Skb:
         self.priority = 0
         self.ct: Any = None
         self.ctinfo = 0
+        self.trail: Trail | None = None  # what is learned on the way, for the flow cache
         self.zone_tmpl: Any = None
         self.route: Any = None
         self.sock: Any = None
@@ -302,6 +304,7 @@ class Skb:
         for name in Skb.__slots__:
             setattr(twin, name, getattr(self, name))
         twin.data = bytearray(self.data)
+        twin.trail = None
         return twin
 
 

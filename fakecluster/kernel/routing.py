@@ -6,7 +6,7 @@ number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -136,13 +136,17 @@ class RouteTable:
 
 
 class Routes:
-    """All tables and rules; `interfaces` is the namespace's dictionary. `generation` counts every change."""
+    """All tables and rules; `interfaces` is the namespace's dictionary.
+
+    `generation` counts every change, `on_change` is told of it.
+    """
 
     def __init__(self, interfaces: dict[str, Interface]) -> None:
         self.interfaces = interfaces
         self.tables: dict[int, dict[int, RouteTable]] = {4: {}, 6: {}}
         self.rules: dict[int, list[PolicyRule]] = {family: _default_rules(family) for family in (4, 6)}
         self.generation = 0
+        self.on_change: Callable[[], None] | None = None
         self.custom_rules = {4: False, 6: False}
         self._cache: dict[tuple[int, int, int, int, str, str, int], Route | None] = {}
 
@@ -194,6 +198,8 @@ class Routes:
         """Forget remembered look-ups (routes, rules, addresses or interfaces have changed)."""
         self.generation += 1
         self._cache.clear()
+        if self.on_change is not None:
+            self.on_change()
 
     def lookup(
         self, family: int, dst: int, *, src: int = 0, mark: int = 0, iif: str = "", oif: str = "", tos: int = 0

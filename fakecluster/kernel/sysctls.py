@@ -5,7 +5,7 @@ Per-interface IPv4 and IPv6 values fall back to `default`, and combine with `all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 DEFAULTS: Mapping[str, str] = {
     "net.ipv4.ip_forward": "0",
@@ -90,16 +90,17 @@ DEFAULTS: Mapping[str, str] = {
 class Sysctls:
     """A mapping of dotted names to text; `number` reads one as an integer.
 
-    Reading is on every packet's path, so that integers are kept parsed.
+    Reading is on every packet's path, so that integers are kept parsed. `on_change` is told of every change.
     """
 
-    __slots__ = ("_interfaces", "_numbers", "_values", "generation")
+    __slots__ = ("_interfaces", "_numbers", "_values", "generation", "on_change")
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
         self._numbers: dict[str, int] = {}
         self._interfaces: dict[tuple[str, str], int] = {}
         self.generation = 0
+        self.on_change: Callable[[], None] | None = None
 
     def __getitem__(self, name: str) -> str:
         value = self._values.get(name)
@@ -116,6 +117,8 @@ class Sysctls:
         self._numbers.clear()
         self._interfaces.clear()
         self.generation += 1
+        if self.on_change is not None:
+            self.on_change()
 
     def __contains__(self, name: str) -> bool:
         try:

@@ -50,7 +50,7 @@ class Conn:
 
     __slots__ = (
         "expires_ns", "id", "labels", "mark", "masq_oif", "master", "octets", "orig", "packets", "proto_info", "reply",
-        "state", "status", "template", "tuples", "zone_orig", "zone_reply",
+        "shortcuts", "state", "status", "template", "tuples", "zone_orig", "zone_reply",
     )  # fmt: skip
 
     def __init__(self, orig: Tuple, reply: Tuple, *, zone_orig: int = 0, zone_reply: int = 0) -> None:
@@ -64,6 +64,7 @@ class Conn:
         self.masq_oif = ""
         self.packets, self.octets = [0, 0], [0, 0]
         self.template = False
+        self.shortcuts: tuple[tuple[dict[bytes, Any], bytes], ...] = ()  # where the flow cache has it
 
     @property
     def confirmed(self) -> bool:

@@ -32,6 +32,7 @@ from fakecluster.kernel.conntrack.entry import (
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, Priority
 from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Skb
 from fakecluster.kernel.sysctls import Sysctls
+from fakecluster.kernel.trail import tracked
 from fakecluster.sim import Clock
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Conntrack:
         self.needed: dict[int, set[str]] = {4: set(), 6: set()}
         self._next_id = 0
         self._timeouts: dict[str, int] = {}
+        self._tcp_timeouts: tcp.TcpTimeouts | None = None
         self._sysctl_generation = -1
 
     # --- who needs tracking
@@ -87,10 +89,12 @@ class Conntrack:
     def _register(self, family: int) -> None:
         hooks = self.netns.hooks
         for hook in (Hook.PREROUTING, Hook.OUTPUT):
-            hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", self.netns.fragments.hook)
-            hooks.register(family, hook, Priority.CONNTRACK, "conntrack", self.hook_in)
+            defrag = self.netns.fragments.hook
+            hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", defrag, steady=True)
+            hooks.register(family, hook, Priority.CONNTRACK, "conntrack", self.hook_in, steady=True)
         for hook in (Hook.INPUT, Hook.POSTROUTING):
-            hooks.register(family, hook, Priority.CONNTRACK_CONFIRM, "conntrack confirm", self.hook_confirm)
+            confirm = self.hook_confirm
+            hooks.register(family, hook, Priority.CONNTRACK_CONFIRM, "conntrack confirm", confirm, steady=True)
 
     def _unregister(self, family: int) -> None:
         for hook in Hook:
@@ -144,6 +148,8 @@ class Conntrack:
             if self.by_tuple.get(key) is ct:
                 del self.by_tuple[key]
         ct.status |= DYING
+        if ct.shortcuts:
+            self.netns.flow_cache.forget(ct)
         source = self.by_source.get(source_key(ct))
         if source is not None and ct in source:
             source.remove(ct)
@@ -172,10 +178,22 @@ class Conntrack:
         if self._sysctl_generation != self.sysctls.generation:
             self._sysctl_generation = self.sysctls.generation
             self._timeouts.clear()
+            self._tcp_timeouts = None
         found = self._timeouts.get(name)
         if found is None:
             found = self._timeouts[name] = self.sysctls.number(f"net.netfilter.nf_conntrack_{name}") * NS_PER_S
         return found
+
+    def tcp_timeouts(self) -> tcp.TcpTimeouts:
+        """All of TCP's, read once after every change of a sysctl."""
+        found = self._tcp_timeouts
+        if found is None or self._sysctl_generation != self.sysctls.generation:
+            found = self._tcp_timeouts = tcp.TcpTimeouts.of(self)
+        return found
+
+    def udp_timeouts(self) -> tuple[int, int]:
+        """Of a flow that is not answered yet or not for long, and of a stream; in nanoseconds."""
+        return self.timeout_ns("udp_timeout"), self.timeout_ns("udp_timeout_stream")
 
     def new_template(self, *, zone: int = 0, direction: str = "both") -> Conn:
         """What the CT target and `ct zone set` attach before tracking: the zone of packets to come."""
@@ -202,6 +220,7 @@ class Conntrack:
             skb.ct, skb.ctinfo = None, 0
         if verdict == "drop":
             return DROP
+        tracked(skb)
         if skb.tracer is not None:
             skb.tracer.note("conntrack", describe(skb))
         return ACCEPT

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn
 from fakecluster.kernel.conntrack.tcp_segment import (
     BE_LIBERAL,
@@ -34,7 +36,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     before,
     options_of,
 )
-from fakecluster.kernel.conntrack.tcp_window import in_window
+from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
 from fakecluster.kernel.packet import RST, Skb
 
 if TYPE_CHECKING:
@@ -49,6 +51,25 @@ TIMEOUTS = {
     SYN_SENT: "syn_sent", SYN_RECV: "syn_recv", ESTAB: "established", FIN_WAIT: "fin_wait", CLOSE_WAIT: "close_wait",
     LAST_ACK: "last_ack", TIME_WAIT: "time_wait", CLOSE: "close", SYN_SENT2: "syn_sent",
 }  # fmt: skip
+
+
+@attrs.frozen
+class TcpTimeouts:
+    """The net.netfilter.nf_conntrack_tcp_* values, times in nanoseconds."""
+
+    by_state: tuple[int, ...]
+    retransmitted: int
+    unacknowledged: int
+    max_retrans: int
+
+    @classmethod
+    def of(cls, table: Conntrack) -> TcpTimeouts:
+        def timeout(name: str) -> int:
+            return table.timeout_ns(f"tcp_timeout_{name}")
+
+        by_state = (0, *[timeout(TIMEOUTS[state]) for state in range(SYN_SENT, SYN_SENT2 + 1)])
+        limit = table.sysctls.number("net.netfilter.nf_conntrack_tcp_max_retrans")
+        return cls(by_state, timeout("max_retrans"), timeout("unacknowledged"), limit)
 
 
 _V, _G = INVALID, IGNORE
@@ -78,7 +99,7 @@ CHALLENGE_ACK, SIMULTANEOUS_OPEN = 64, 128
 
 def new_flow(table: Conntrack, ct: Conn, segment: Segment) -> bool:
     """Whether a first segment may open a flow (tcp_new); fills in its protocol part."""
-    state = NEXT[ORIGINAL][segment.index][NONE]
+    state = NEXT[ORIGINAL][segment.kind][NONE]
     if state < 0:
         return False
     info = ct.proto_info = TcpInfo()
@@ -97,6 +118,24 @@ def new_flow(table: Conntrack, ct: Conn, segment: Segment) -> bool:
     return True
 
 
+def follow(
+    timeouts: TcpTimeouts, ct: Conn, direction: int, seq: int, ack: int, sack: int, end: int, window: int, now_ns: int
+) -> bool:
+    """Take in an acknowledgment (with or without data) of an open connection that is assured.
+
+    Most segments are one. False, and nothing changed, when `track` has to look closer.
+    """
+    info: TcpInfo = ct.proto_info
+    sender, receiver = info.seen[direction], info.seen[1 - direction]
+    if info.state != ESTAB or not sender.td_maxwin or judge(sender, receiver, seq, end, sack) != "accept":
+        return False
+    slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
+    count_repeats(info, direction, seq, ack, end, window)
+    info.last_index, info.last_dir = Flags.ACK, direction
+    ct.expires_ns = now_ns + _lifetime(timeouts, info, ESTAB, reset=False)
+    return True
+
+
 def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
     """nf_conntrack_tcp_packet(): "accept", "invalid", "drop" or "repeat" (the entry died: look up again)."""
     segment = Segment.read(skb)
@@ -104,7 +143,7 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
         return "invalid"
     info: TcpInfo = ct.proto_info
     old = info.state
-    new = NEXT[direction][segment.index][old]
+    new = NEXT[direction][segment.kind][old]
     new, verdict = _special_case(table, ct, info, direction, segment, old, new)
     if verdict not in ("", "in window"):
         return verdict
@@ -115,7 +154,7 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
             case "invalid":
                 _shorten(table, ct, info, direction, segment)
                 return "invalid"
-    info.last_index, info.last_dir = segment.index, direction
+    info.last_index, info.last_dir = segment.kind, direction
     if info.state != new and new == FIN_WAIT:
         info.seen[direction].flags |= CLOSE_INIT
     info.state = new
@@ -138,22 +177,22 @@ def _special_case(
         return _ignored(info, direction, segment, old)
     if new == INVALID:
         return new, "invalid"
-    if new == TIME_WAIT and old == LAST_ACK and segment.index == Flags.ACK:
+    if new == TIME_WAIT and old == LAST_ACK and segment.kind == Flags.ACK:
         if info.last_dir != direction and info.last_index == Flags.SYN and info.last_flags & CHALLENGE_ACK:
             info.last_flags &= ~CHALLENGE_ACK
             return new, "accept"
     elif new == SYN_SENT2:
         info.last_flags |= SIMULTANEOUS_OPEN
-    elif new == SYN_RECV and direction == REPLY and segment.index == Flags.ACK:
+    elif new == SYN_RECV and direction == REPLY and segment.kind == Flags.ACK:
         if info.last_flags & SIMULTANEOUS_OPEN:
             new = ESTAB
-    elif new == CLOSE and segment.index == Flags.RST:
+    elif new == CLOSE and segment.kind == Flags.RST:
         return _reset(table, ct, info, direction, segment, old)
     return new, ""
 
 
 def _ignored(info: TcpInfo, direction: int, segment: Segment, old: int) -> tuple[int, str]:
-    answers = segment.index == Flags.SYNACK and info.last_index == Flags.SYN and info.last_dir != direction
+    answers = segment.kind == Flags.SYNACK and info.last_index == Flags.SYN and info.last_dir != direction
     if answers and segment.ack == info.last_end:
         other = info.seen[info.last_dir]
         other.td_end = other.td_maxend = info.last_end
@@ -164,15 +203,15 @@ def _ignored(info: TcpInfo, direction: int, segment: Segment, old: int) -> tuple
         mine.td_end = mine.td_maxend = mine.td_maxwin = mine.td_maxack = mine.td_scale = mine.flags = 0
         info.state = SYN_SENT
         return SYN_RECV, ""
-    info.last_index, info.last_dir, info.last_seq = segment.index, direction, segment.seq
+    info.last_index, info.last_dir, info.last_seq = segment.kind, direction, segment.seq
     info.last_end, info.last_win = segment.end, segment.window
-    if segment.index == Flags.SYN and direction == ORIGINAL:
+    if segment.kind == Flags.SYN and direction == ORIGINAL:
         seen = Side()
         options_of(segment, seen)
         info.last_flags, info.last_wscale = seen.flags & (WINDOW_SCALE | SACK_PERM), seen.td_scale
         if old == LAST_ACK:
             info.last_flags |= CHALLENGE_ACK
-    if old == SYN_SENT and segment.index == Flags.ACK and direction == REPLY:
+    if old == SYN_SENT and segment.kind == Flags.ACK and direction == REPLY:
         info.last_ack = segment.ack
     return old, "accept"
 
@@ -205,37 +244,40 @@ def _reset(table: Conntrack, ct: Conn, info: TcpInfo, direction: int, segment: S
 
 def _shorten(table: Conntrack, ct: Conn, info: TcpInfo, direction: int, segment: Segment) -> None:
     """An out-of-window FIN or RST answered by another: do not keep the entry for days (nf_tcp_handle_invalid)."""
-    if not ct.status & ASSURED or segment.index not in (Flags.RST, Flags.FIN):
+    if not ct.status & ASSURED or segment.kind not in (Flags.RST, Flags.FIN):
         return
     if info.last_dir != direction and info.last_index in (Flags.RST, Flags.FIN):
         limit = table.timeout_ns("tcp_timeout_unacknowledged")
         if ct.expires_ns - table.clock.now_ns > max(limit, 120 * 10**9):
             ct.expires_ns = table.clock.now_ns + limit
     else:
-        info.last_index, info.last_dir = segment.index, direction
+        info.last_index, info.last_dir = segment.kind, direction
 
 
 def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, skb: Skb, old: int, new: int) -> None:
-    timeout = table.timeout_ns(f"tcp_timeout_{TIMEOUTS[new]}")
-    retransmitted = table.timeout_ns("tcp_timeout_max_retrans")
-    unacknowledged = table.timeout_ns("tcp_timeout_unacknowledged")
-    limit = table.sysctls.number("net.netfilter.nf_conntrack_tcp_max_retrans")
-    if info.retrans >= limit and timeout > retransmitted:
-        timeout = retransmitted
-    elif segment.index == Flags.RST:
-        timeout = table.timeout_ns("tcp_timeout_close")
-    elif (info.seen[0].flags | info.seen[1].flags) & UNACKNOWLEDGED and timeout > unacknowledged:
-        timeout = unacknowledged
-    elif info.last_win == 0 and timeout > retransmitted:
-        timeout = retransmitted
+    timeouts = table.tcp_timeouts()
+    timeout = _lifetime(timeouts, info, new, reset=segment.kind == Flags.RST)
     if not ct.status & SEEN_REPLY:
         if segment.flags & RST:
             table.kill(ct)
             return
-        if segment.index == Flags.SYN and old == SYN_SENT:
+        if segment.kind == Flags.SYN and old == SYN_SENT:
             return  # a SYN sent again does not renew the time-out
         if new == ESTAB:
-            timeout = min(timeout, unacknowledged)
+            timeout = min(timeout, timeouts.unacknowledged)
     elif not ct.status & ASSURED and old in (SYN_RECV, ESTAB) and new == ESTAB:
         ct.status |= ASSURED
     table.refresh(ct, timeout, skb)
+
+
+def _lifetime(timeouts: TcpTimeouts, info: TcpInfo, state: int, *, reset: bool) -> int:
+    timeout = timeouts.by_state[state]
+    if info.retrans >= timeouts.max_retrans and timeout > timeouts.retransmitted:
+        return timeouts.retransmitted
+    if reset:
+        return timeouts.by_state[CLOSE]
+    if (info.seen[0].flags | info.seen[1].flags) & UNACKNOWLEDGED and timeout > timeouts.unacknowledged:
+        return timeouts.unacknowledged
+    if info.last_win == 0 and timeout > timeouts.retransmitted:
+        return timeouts.retransmitted
+    return timeout

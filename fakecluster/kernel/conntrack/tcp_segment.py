@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import attrs
 
 from fakecluster.kernel.conntrack.entry import ORIGINAL
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
-
-if TYPE_CHECKING:
-    pass
-
 
 NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 
@@ -35,11 +31,13 @@ MAXACKWINCONST = 66000
 
 
 MASK = 0xFFFFFFFF
+#: Set in a difference of sequence numbers that is negative.
+HALF = 0x80000000
 
 
 def before(a: int, b: int) -> bool:
     """Sequence number a comes before b (modulo 2^32)."""
-    return (a - b) & 0x80000000 != 0
+    return (a - b) & HALF != 0
 
 
 def after(a: int, b: int) -> bool:
@@ -78,11 +76,10 @@ class TcpInfo:
         return attrs.evolve(self, seen=(attrs.evolve(self.seen[0]), attrs.evolve(self.seen[1])))
 
 
-@attrs.frozen
-class Segment:
-    """The header of one TCP segment as the tracker reads it."""
+class Segment(NamedTuple):
+    """The header of one TCP segment as the tracker reads it; `kind` is what the tables are indexed by."""
 
-    index: Flags
+    kind: Flags
     flags: int
     seq: int
     ack: int

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
 from fakecluster.kernel.conntrack.tcp_segment import (
     BE_LIBERAL,
+    HALF,
     MASK,
     MAXACK_SET,
     MAXACKWINCONST,
@@ -27,14 +28,13 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     Side,
     TcpInfo,
     after,
-    before,
     options_of,
 )
 
 
-def highest_sack(segment: Segment, sack: int) -> int:
+def highest_sack(options: bytes, sack: int) -> int:
     """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
-    options, at = segment.options, 0
+    at = 0
     while at < len(options):
         kind = options[at]
         if kind == 0:
@@ -58,7 +58,7 @@ def in_window(table: Conntrack, info: TcpInfo, direction: int, segment: Segment)
     sender, receiver = info.seen[direction], info.seen[1 - direction]
     seq, ack, end, flags = segment.seq, segment.ack, segment.end, segment.flags
     window = segment.window
-    sack = highest_sack(segment, ack) if receiver.flags & SACK_PERM and flags & ACK else ack
+    sack = highest_sack(segment.options, ack) if receiver.flags & SACK_PERM and flags & ACK else ack
     if sender.td_maxwin == 0:
         if flags & SYN:
             _init_sender(sender, receiver, segment, direction)
@@ -74,13 +74,13 @@ def in_window(table: Conntrack, info: TcpInfo, direction: int, segment: Segment)
         ack = sack = receiver.td_end
     if flags & RST and seq == 0 and info.state == SYN_SENT:
         seq = end = sender.td_end
-    verdict = _judge(sender, receiver, seq, end, sack)
+    verdict = judge(sender, receiver, seq, end, sack)
     if verdict != "accept":
         liberal = sender.flags & BE_LIBERAL or table.sysctls.number("net.netfilter.nf_conntrack_tcp_be_liberal")
         return "accept" if liberal else verdict
-    if not flags & SYN:
-        window <<= sender.td_scale
-    _update(info, direction, segment, ack, sack, end, window)
+    slide(sender, receiver, ack, sack, end, window if flags & SYN else window << sender.td_scale, acks=flags & ACK != 0)
+    if segment.kind == Flags.ACK:
+        count_repeats(info, direction, seq, ack, end, window)
     return "accept"
 
 
@@ -102,42 +102,53 @@ def _pick_up(sender: Side, receiver: Side, segment: Segment, sack: int) -> None:
         receiver.td_end = sack
 
 
-def _judge(sender: Side, receiver: Side, seq: int, end: int, sack: int) -> str:
-    if not before(seq, sender.td_maxend + 1):
-        overshot = (end - sender.td_maxend + 1) & MASK
-        return "invalid" if overshot > receiver.td_maxwin else "ignore"
-    if not before(sack, receiver.td_end + 1):
+def judge(sender: Side, receiver: Side, seq: int, end: int, sack: int) -> str:
+    """The four bounds of the window: "accept", "ignore" or "invalid". Every open connection's segments pass here."""
+    beyond = end - sender.td_maxend + 1
+    if not (seq - sender.td_maxend - 1) & HALF:
+        return "invalid" if beyond & MASK > receiver.td_maxwin else "ignore"
+    if not (sack - receiver.td_end - 1) & HALF:
         return "invalid"
-    if receiver.td_maxwin and not after(end, sender.td_end - receiver.td_maxwin - 1):
+    if receiver.td_maxwin and not (sender.td_end - receiver.td_maxwin - 1 - end) & HALF:
         return "ignore"
-    if not after(sack, receiver.td_end - max(sender.td_maxwin, MAXACKWINCONST) - 1):
+    reach = sender.td_maxwin
+    if not (receiver.td_end - (reach if reach > MAXACKWINCONST else MAXACKWINCONST) - 1 - sack) & HALF:
         return "ignore"
     return "accept"
 
 
-def _update(info: TcpInfo, direction: int, segment: Segment, ack: int, sack: int, end: int, window: int) -> None:
-    sender, receiver = info.seen[direction], info.seen[1 - direction]
-    sender.td_maxwin = max(sender.td_maxwin, window + ((sack - ack) & MASK))
-    if after(end, sender.td_end):
+def slide(sender: Side, receiver: Side, ack: int, sack: int, end: int, window: int, *, acks: bool) -> None:
+    """Take an accepted segment into both windows; `window` is scaled, `acks` says that it has the ACK flag."""
+    widest = window + (sack - ack & MASK)
+    if widest > sender.td_maxwin:
+        sender.td_maxwin = widest
+    if (sender.td_end - end) & HALF:
         sender.td_end = end
         sender.flags |= UNACKNOWLEDGED
-    if segment.flags & ACK:
+    if acks:
         if not sender.flags & MAXACK_SET:
             sender.td_maxack = ack
             sender.flags |= MAXACK_SET
-        elif after(ack, sender.td_maxack):
+        elif (sender.td_maxack - ack) & HALF:
             sender.td_maxack = ack
-    if receiver.td_maxwin and after(end, sender.td_maxend):
+    if receiver.td_maxwin and (sender.td_maxend - end) & HALF:
         receiver.td_maxwin += (end - sender.td_maxend) & MASK
-    if after(sack + window, receiver.td_maxend - 1):
+    if (receiver.td_maxend - 1 - sack - window) & HALF:
         receiver.td_maxend = (sack + window + (window == 0)) & MASK
     if ack == receiver.td_end:
         receiver.flags &= ~UNACKNOWLEDGED
-    if segment.index == Flags.ACK:
-        last = (info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win)
-        now = (direction, segment.seq, ack, end, segment.window)
-        if last == now:
-            info.retrans += 1
-        else:
-            info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = now
-            info.retrans = 0
+
+
+def count_repeats(info: TcpInfo, direction: int, seq: int, ack: int, end: int, window: int) -> None:
+    """Notice an acknowledgment that is sent again; `window` is the header's."""
+    if (
+        info.last_ack == ack
+        and info.last_seq == seq
+        and info.last_dir == direction
+        and info.last_end == end
+        and info.last_win == window
+    ):
+        info.retrans += 1
+        return
+    info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = direction, seq, ack, end, window
+    info.retrans = 0

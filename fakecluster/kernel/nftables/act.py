@@ -227,6 +227,9 @@ def named(statement: Named, place: object, _family: str) -> Operation:
         now = packet.now_ns
         spec = found.spec
         state = packet.ruleset.state(packet.table, (kind, spec.name), lambda: stateful.initial(spec.state, now))
+        if kind == "counter":
+            stateful.count(state, packet.skb)
+            return None
         return None if stateful.passes(spec.state, state, len(packet.skb.data), now) else BREAK
 
     return run

@@ -200,7 +200,16 @@ def _verdict(statement: Verdict, _place: object, _family: str) -> Operation:
     return lambda packet: statement
 
 
-def _stateful(statement: Counter | Quota | Limit, place: object, _family: str) -> Operation:
+def _counter(statement: Counter, place: object, _family: str) -> Operation:
+    def run(packet: Packet) -> Answer:
+        pair = packet.ruleset.state(packet.table, place, lambda: [statement.packets, statement.bytes])
+        stateful.count(pair, packet.skb)
+        return None
+
+    return run
+
+
+def _stateful(statement: Quota | Limit, place: object, _family: str) -> Operation:
     def run(packet: Packet) -> Answer:
         now = packet.now_ns
         state = packet.ruleset.state(packet.table, place, lambda: stateful.initial(statement, now))
@@ -213,7 +222,7 @@ _COMPILERS: dict[type, Callable[[Any, object, str], Operation]] = {
     Match: _match,
     Vmap: _vmap,
     Verdict: _verdict,
-    Counter: _stateful,
+    Counter: _counter,
     Quota: _stateful,
     Limit: _stateful,
     ConnLimit: connlimit,

@@ -117,7 +117,8 @@ class Nftables:
             if base.kind == "nat":
                 self.netns.nat.register_chain(family, HOOKS[base.hook], base.priority, name, function)
             else:
-                self.netns.hooks.register(family, HOOKS[base.hook], base.priority, name, function)
+                hook = HOOKS[base.hook]
+                self.netns.hooks.register(family, hook, base.priority, name, function, steady=True)
 
     def uninstall(self, table: TableName, chain: str, base: BaseChain) -> None:
         name = hook_name(table, chain)
@@ -166,6 +167,8 @@ class Nftables:
     def hit(self, packet: Packet, name: str, key: Value) -> Element | bool | None:
         """Look a packet's key up in a named set; False when a limit of the element says no."""
         state = packet.table.sets[name]
+        if state.expires:
+            packet.skb.trail = None
         now = self.netns.clock.now_ns
         found = state.find(key, now)
         if found is None:
@@ -177,6 +180,7 @@ class Nftables:
 
     def _meet(self, packet: Packet, name: str, key: Key, element: Element) -> bool:
         """Let a packet pass an element's counters and limits."""
+        packet.skb.trail = None
         now, length = self.netns.clock.now_ns, len(packet.skb.data)
         table = packet.table = self.own_table(packet.table.name)
         state = self.own_set(table, name)
@@ -196,6 +200,7 @@ class Nftables:
         if statement.action == "delete":
             if found is not None:
                 state.remove(found)
+                self.netns.flow_cache.changed()
             return True
         timeout_ms = statement.element.timeout_ms or state.spec.timeout_ms
         if found is None:
@@ -210,6 +215,7 @@ class Nftables:
                 statements=statement.element.statements or state.spec.statements,
             )
             state.put(found, element)
+            self.netns.flow_cache.changed()
             if timeout_ms:
                 state.expires[found] = now + timeout_ms * 1_000_000
         elif statement.action == "update" and timeout_ms:

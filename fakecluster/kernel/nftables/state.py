@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 
 class LoadedRule:
-    """A rule in a chain: its handle, and its compiled form once a packet has come by. Never changed, so shared."""
+    """A rule in a chain: its handle, and its compiled form once a packet has come by. Never changed, so shared.
 
-    __slots__ = ("handle", "operations", "references", "rule", "text")
+    The first `steady` operations answer alike for every packet of a flow.
+    """
+
+    __slots__ = ("handle", "operations", "references", "rule", "steady", "text")
 
     def __init__(self, rule: Rule, handle: int) -> None:
         self.rule, self.handle = rule, handle
         self.operations: tuple[Operation, ...] | None = None
+        self.steady = 0
         self.text: str | None = None
         self.references: References | None = None
 

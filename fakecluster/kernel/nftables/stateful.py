@@ -6,9 +6,14 @@ Source: nft_counter.c, nft_quota.c, nft_limit.c, nft_connlimit.c.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from fakecluster.rules.nft.statements import ConnLimit, Counter, Limit, Quota, Statement
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.packet import Skb
 
 NS_PER_S = 1_000_000_000
 _UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
@@ -30,6 +35,14 @@ def _full(limit: Limit) -> int:
     if limit.kind == "packets":
         return nsecs // limit.rate * limit.burst
     return nsecs * (limit.rate + limit.burst) // limit.rate
+
+
+def count(pair: State, skb: Skb) -> None:
+    """Let a counter count a packet."""
+    pair[0] += 1
+    pair[1] += len(skb.data)
+    if skb.trail is not None:
+        skb.trail.counters.append(pair)
 
 
 def passes(statement: Stateful, state: State, length: int, now_ns: int) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from fakecluster.kernel import hooks
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.nftables.compile import operations
-from fakecluster.kernel.nftables.program import BREAK, Answer, Packet
+from fakecluster.kernel.nftables.program import BREAK, Answer, Operation, Packet
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
+from fakecluster.kernel.nftables.steady import steady_part
 from fakecluster.kernel.packet import Skb
 from fakecluster.rules.nft.print_statement import rule as rule_text
 
@@ -65,11 +66,15 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
         compiled = loaded.operations
         if compiled is None:
             compiled = loaded.operations = operations(loaded.rule, packet.table.name.family, loaded.handle)
+            loaded.steady = steady_part(loaded.rule)
         answer: Answer = None
-        for operation in compiled:
-            answer = operation(packet)
-            if answer is not None:
-                break
+        if packet.skb.trail is not None:
+            answer = _on_trail(packet, compiled, loaded.steady)
+        else:
+            for operation in compiled:
+                answer = operation(packet)
+                if answer is not None:
+                    break
         if tracer is not None:
             tracer.rules_walked += 1
             if answer is not BREAK:
@@ -77,6 +82,17 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
         if answer is not None and answer is not BREAK and answer.kind != "continue":  # type: ignore[union-attr]
             return answer, position
     return None, position
+
+
+def _on_trail(packet: Packet, compiled: tuple[Operation, ...], steady: int) -> Answer:
+    """One rule for a packet whose walk may be remembered: no longer, once something is asked that is not steady."""
+    for number, operation in enumerate(compiled):
+        if number >= steady:
+            packet.skb.trail = None
+        answer = operation(packet)
+        if answer is not None:
+            return answer
+    return None
 
 
 def _trace(packet: Packet, chain: Chain, number: int, loaded: LoadedRule, answer: Answer) -> None:

@@ -35,16 +35,29 @@ class Building:
 class Code:
     """One compiled rule. `verdict` is a verdict when nothing has to be done for it, else `act` gives one.
 
-    `chain` is where it jumps or goes ("" when nowhere).
+    `chain` is where it jumps or goes ("" when nowhere). The first `steady` of its tests (and, above their number, its
+    target) answer alike for every packet of a flow.
     """
 
-    __slots__ = ("act", "chain", "goto", "index", "rule", "tests", "verdict")
+    __slots__ = ("act", "chain", "goto", "index", "rule", "steady", "tests", "verdict")
 
     def __init__(
-        self, index: int, rule: Rule, tests: tuple[Test, ...], act: Act | None, verdict: int, chain: str, *, goto: bool
-    ) -> None:
+        self, index: int, rule: Rule, tests: tuple[Test, ...], act: Act | None, verdict: int, chain: str, *,
+        goto: bool, steady: int,
+    ) -> None:  # fmt: skip
         self.index, self.rule, self.tests, self.act, self.verdict = index, rule, tests, act, verdict
-        self.chain, self.goto = chain, goto
+        self.chain, self.goto, self.steady = chain, goto, steady
+
+    def matches_on_trail(self, skb: Skb, ctx: HookContext) -> bool:
+        """Run the tests of a packet whose walk may be remembered: no longer, once one is asked that is not steady."""
+        for number, test in enumerate(self.tests):
+            if number >= self.steady:
+                skb.trail = None
+            if not test(skb, ctx):
+                return False
+        if self.steady <= len(self.tests):
+            skb.trail = None
+        return True
 
 
 class States:

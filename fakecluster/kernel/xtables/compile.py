@@ -11,6 +11,7 @@ from fakecluster.kernel.ipvs.match import ipvs
 from fakecluster.kernel.xtables import match_flow, match_packet, match_rate, match_transport, targets
 from fakecluster.kernel.xtables.code import CONTINUE, RETURN, Act, Building, Code, Test
 from fakecluster.kernel.xtables.headers import header_tests
+from fakecluster.kernel.xtables.steady import steady_part
 from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
 from fakecluster.rules.iptables.rule import Rule, RuleParts, Target
 
@@ -105,11 +106,12 @@ def compile_rule(index: int, rule: Rule, backend: str) -> Code:
     parts = rule.parts
     building = Building(rule, parts, backend)
     tests = [*header_tests(parts)]
+    steady = steady_part(parts, len(tests))
     tests += [MATCHES[match.name](match.value, building) for match in parts.matches if match.name != "comment"]
     target = parts.target
     act, verdict = _action(target, building)
     chain = target.name if target is not None and target.is_chain else ""
-    return Code(index, rule, tuple(tests), act, verdict, chain, goto=target is not None and target.goto)
+    return Code(index, rule, tuple(tests), act, verdict, chain, goto=target is not None and target.goto, steady=steady)
 
 
 def _action(target: Target | None, building: Building) -> tuple[Act | None, int]:

@@ -169,6 +169,8 @@ def nfacct(value: NfacctMatch, _building: Building) -> Test:
         account = ctx.netns.xtables.accounts.setdefault(value.name, [0, 0])
         account[0] += 1
         account[1] += len(skb.data)
+        if skb.trail is not None:
+            skb.trail.counters.append(account)
         return True
 
     return test

@@ -154,7 +154,7 @@ class Xtables:
             function = run_and_reroute if table == "mangle" and hook is Hook.OUTPUT else run
             late = table == "security" and backend == "nft"
             priority = NFT_SECURITY_PRIORITY if late else PRIORITIES[table]
-            self.netns.hooks.register(family, hook, priority, name, function)
+            self.netns.hooks.register(family, hook, priority, name, function, steady=True)
 
     def _unhook(self, family: int, backend: str, table: str, chain: str) -> None:
         if (family, backend, table, chain) not in self._hooked:

@@ -27,6 +27,10 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
             while position < len(codes):
                 code = codes[position]
                 position += 1
+                if skb.trail is not None:
+                    if code.matches_on_trail(skb, ctx):
+                        break
+                    continue
                 for test in code.tests:
                     if not test(skb, ctx):
                         break
@@ -51,10 +55,12 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
             held = counters[chain.name] = {}
         pair = held.get(code.index)
         if pair is None:
-            held[code.index] = [1, len(skb.data)]
+            pair = held[code.index] = [1, len(skb.data)]
         else:
             pair[0] += 1
             pair[1] += len(skb.data)
+        if skb.trail is not None:
+            skb.trail.counters.append(pair)
         if code.chain:
             if tracer is not None:
                 word = "goto" if code.goto else "jump"
@@ -91,6 +97,8 @@ def _policy(table: Table, title: str, base: str, skb: Skb) -> int:
     pair = table.counters.setdefault(base, {}).setdefault(POLICY, [0, 0])
     pair[0] += 1
     pair[1] += len(skb.data)
+    if skb.trail is not None:
+        skb.trail.counters.append(pair)
     if skb.tracer is not None:
         skb.tracer.end(title, base, "policy", policy.lower(), skb.mark)
     return ACCEPT if policy == "ACCEPT" else DROP

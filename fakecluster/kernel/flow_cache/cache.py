@@ -1,0 +1,118 @@
+"""The flows of a namespace: finding them, learning them, forgetting them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPLY, Conn
+from fakecluster.kernel.conntrack.tcp_segment import ESTAB
+from fakecluster.kernel.effects import Effect, Transmit
+from fakecluster.kernel.flow_cache.flow import Flow, flow_of
+from fakecluster.kernel.flow_cache.following import NOT_PSH
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES4, LANES6, REWRITES, Tables
+from fakecluster.kernel.packet import ACK, TCP, UDP
+from fakecluster.kernel.trail import Trail
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.packet import Skb
+
+#: Flows that one namespace remembers; with more it starts anew rather than grow. An entry takes about 600 bytes.
+MAX_FLOWS = 65_536
+OPEN = ASSURED | SEEN_REPLY
+
+
+class FlowCache:
+    """The flows that a namespace remembers. `enabled` may be switched off and on at any time."""
+
+    def __init__(self, netns: Netns) -> None:
+        self.netns = netns
+        self.tables: Tables = {}
+        self.enabled = True
+        self.generation = self.size = 0
+
+    def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+        """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
+        if len(packet) < 28 or not self.enabled:
+            return None
+        if packet[0] == 0x45:
+            lane = LANES4.get(packet[9])
+        elif packet[0] >> 4 == 6:
+            lane = LANES6.get(packet[6])
+        else:
+            return None
+        return lane(self.netns, self.tables, packet, iface, dst_mac) if lane is not None else None
+
+    def changed(self) -> None:
+        """Something that packets' ways depend on is different now: forget everything."""
+        self.generation += 1
+        if self.size:
+            self.tables.clear()
+            self.size = 0
+
+    def forget(self, ct: Conn) -> None:
+        """A connection is over: its flows go with it."""
+        for table, key in ct.shortcuts:
+            if table.pop(key, None) is not None:
+                self.size -= 1
+        ct.shortcuts = ()
+
+    # --- learning
+
+    def begin(self, packet: bytes, iface: str) -> Trail | None:
+        """The trail for a packet that goes the long way, if its flow might be remembered."""
+        size = len(packet)
+        if not self.enabled or size < 28:
+            return None
+        if packet[0] == 0x45:
+            l4, proto = 20, packet[9]
+            sound = packet[2] << 8 | packet[3] == size and not (packet[6] << 8 | packet[7]) & FRAGMENT
+        else:
+            l4, proto = 40, packet[6]
+            sound = packet[0] >> 4 == 6 and (packet[4] << 8 | packet[5]) + 40 == size
+        if not sound or proto not in (TCP, UDP):
+            return None
+        if proto == TCP and (size < l4 + 20 or packet[l4 + 13] & NOT_PSH != ACK):
+            return None
+        return Trail(packet, iface, self.generation) if size >= l4 + 8 else None
+
+    def learn(self, skb: Skb, effects: list[Effect]) -> None:
+        """The walk is over: remember its flow when nothing but its key decided."""
+        trail = skb.trail
+        if trail is None or trail.generation != self.generation or len(effects) != 1:
+            return
+        sent = effects[0]
+        if type(sent) is not Transmit or sent.generated or len(sent.packet) != len(trail.packet):
+            return
+        if skb.pkttype != "unicast" or skb.iif == "lo" or not _is_settled(trail, skb):
+            return
+        flow = flow_of(self.netns, trail, skb, sent)
+        if REWRITES[skb.family, skb.proto](flow, trail.packet) == sent.packet:
+            self._remember(trail, skb, flow)
+
+    def _remember(self, trail: Trail, skb: Skb, flow: Flow) -> None:
+        if self.size >= MAX_FLOWS:
+            self.tables.clear()
+            self.size = 0
+        first = trail.packet[0] << 8 | trail.packet[1]
+        key = trail.packet[12:24]
+        if skb.family == 6:
+            first, key = first & 0xFFF0, trail.packet[8:44]
+        table = self.tables.setdefault((trail.iface, skb.proto, first), {})
+        self.size += key not in table
+        table[key] = flow
+        ct = flow.ct
+        if ct is not None and not any(known is table and at == key for known, at in ct.shortcuts):
+            ct.shortcuts = (*ct.shortcuts, (table, key))
+
+
+def _is_settled(trail: Trail, skb: Skb) -> bool:
+    """Whether the next packet finds the connection as this one did."""
+    ct = trail.ct
+    if ct is not skb.ct:
+        return False
+    if ct is None:
+        return True
+    if ct.status != trail.status or ct.mark != trail.ct_mark or ct.status & FIXED_TIMEOUT:
+        return False
+    return skb.proto != TCP or (ct.status & OPEN == OPEN and ct.proto_info.state == ESTAB)
