@@ -20,9 +20,7 @@ class Pace(StrEnum):
 
 
 def serve(
-    manifests: Annotated[
-        list[Path] | None, typer.Argument(help="Manifests to apply.", show_default=False)
-    ] = None,
+    manifests: Annotated[list[Path] | None, typer.Argument(help="Manifests to apply.", show_default=False)] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0: any.")] = 0,
     kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="Write the kubeconfig to this file.")] = None,
     clock: Annotated[Pace, typer.Option("--clock", help="Virtual: time stands; accelerated: 60 times.")] = Pace.real,

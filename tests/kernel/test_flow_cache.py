@@ -1,0 +1,184 @@
+"""The flow cache: what it remembers, and that nothing shows that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from kernel.kernel_node import router, sent, wire
+from kernel.talks import Talk
+from scapy.layers.inet import UDP
+
+from fakecluster.kernel.conntrack.text import listing
+from fakecluster.kernel.effects import Effect
+from fakecluster.kernel.flow_cache import FlowCache
+from fakecluster.kernel.hooks import DROP, Hook
+from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.routing import Route
+
+SERVICE = """*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -d 10.96.0.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.0.3:8080
+-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 80 -j DNAT --to-destination 10.244.0.3:8080
+-A POSTROUTING -o eth0 -j MASQUERADE
+COMMIT
+*filter
+:FORWARD ACCEPT [0:0]
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -p tcp -m tcp --dport 22 -j DROP
+COMMIT
+"""
+
+
+def both(*commands: tuple[str, str]) -> tuple[Netns, Netns]:
+    """The same router twice: with and without its flow cache."""
+    with_cache, without = router(), router()
+    without.flow_cache.enabled = False
+    for netns in (with_cache, without):
+        for command, text in commands:
+            netns.run(command, text)
+    return with_cache, without
+
+
+def client(proto: str = "tcp", **fields: object) -> Talk:
+    return Talk("podA", "10.244.0.2", "10.96.0.1", proto, **fields)  # type: ignore[arg-type]
+
+
+def known(netns: Netns, talk: Talk, side: int = 0) -> list[Effect] | None:
+    """What the cache makes of the talk's next packet."""
+    return netns.flow_cache.receive(talk.packet(side), talk.arrives(side), b"")
+
+
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_packets_of_an_open_flow_are_known_both_ways(proto: str, side: int) -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    talk = client(proto)
+    talk.open(netns)
+    effects = known(netns, talk, side)
+    assert effects is not None
+    [(iface, packet)] = sent(effects)
+    ends = (packet.src, packet.sport, packet.dst, packet.dport)
+    there = ("podB", ("10.244.0.2", 1000, "10.244.0.3", 8080))
+    back = ("podA", ("10.96.0.1", 80, "10.244.0.2", 1000))
+    assert (iface, ends) == (back if side else there)
+    assert packet.ttl == 63
+
+
+def test_a_new_flow_is_not_known() -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    client().open(netns)
+    assert known(netns, client(sport=1001)) is None
+
+
+def test_counters_and_the_connection_go_on() -> None:
+    netns, without = both(("iptables-restore", SERVICE), ("sysctl -w net.netfilter.nf_conntrack_acct=1", ""))
+    talk = client()
+    talk.open(netns, without)
+    for load in (b"", b"x", b"abc" * 100):
+        packet = talk.packet(0, "PA", load)
+        assert netns.receive(packet, "podA") == without.receive(packet, "podA")
+        netns.clock.advance(3)
+        without.clock.advance(3)
+    assert "[6:517] -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED" not in netns.run("iptables-save -c")
+    assert netns.run("iptables-save -c") == without.run("iptables-save -c")
+    assert netns.run("conntrack -L") == without.run("conntrack -L")
+
+
+LISTS = """*filter
+:FORWARD ACCEPT [0:0]
+-A FORWARD -m set --match-set blocked src -j DROP
+-A FORWARD -p udp -m udp --dport 666 -j SET --add-set blocked dst
+-A FORWARD -p udp -m udp --dport 667 -j SET --del-set allowed dst
+-A FORWARD -m set ! --match-set allowed src -j DROP
+COMMIT
+"""
+NFT_LISTS = """table ip t {
+    set blocked { type ipv4_addr; flags dynamic; size 100; }
+    set allowed { type ipv4_addr; flags dynamic; size 100; elements = { 10.244.0.2, 10.244.0.3 } }
+    chain forward {
+        type filter hook forward priority 10;
+        ip saddr @blocked drop
+        udp dport 666 add @blocked { ip daddr }
+        udp dport 667 delete @allowed { ip daddr }
+        ip saddr != @allowed drop
+    }
+}
+"""
+SETS = (
+    ("ipset create blocked hash:ip", ""),
+    ("ipset create allowed hash:ip", ""),
+    ("ipset add allowed 10.244.0.2", ""),
+    ("ipset add allowed 10.244.0.3", ""),
+    ("iptables-restore", LISTS),
+    ("nft -f -", NFT_LISTS),
+    ("iptables-restore --noflush", SERVICE),
+)
+
+
+def _other_flow(port: int) -> Callable[[Netns], object]:
+    return lambda netns: netns.receive(wire("10.244.0.3", "10.244.0.2", UDP(sport=9, dport=port)), "podB")
+
+
+def _set(name: str, value: str) -> Callable[[Netns], object]:
+    return lambda netns: netns.sysctls.__setitem__(name, value)
+
+
+def _device(name: str, field: str, value: object) -> Callable[[Netns], object]:
+    return lambda netns: setattr(netns.interfaces[name], field, value)
+
+
+#: What ends every entry of the cache: a client's packets fare differently afterwards.
+CHANGES: dict[str, Callable[[Netns], object]] = {
+    "a rule": lambda netns: netns.run("iptables -I FORWARD -s 10.244.0.2 -j DROP"),
+    "a policy": lambda netns: netns.run("iptables-restore", "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n"),
+    "an nft rule": lambda netns: netns.run("nft add rule ip t forward tcp dport 8080 drop"),
+    "an nft element": lambda netns: netns.run("nft add element ip t blocked { 10.244.0.2 }"),
+    "an element of a set": lambda netns: netns.run("ipset add blocked 10.244.0.2"),
+    "an element that a packet adds to a set": _other_flow(666),
+    "an element that a packet deletes from a set": _other_flow(667),
+    "a sysctl": _set("net.ipv4.ip_forward", "0"),
+    "a sysctl of conntrack": _set("net.netfilter.nf_conntrack_tcp_timeout_established", "77"),
+    "a route": lambda netns: netns.routes.remove(Route(4, 0x0AF40003, 32)),
+    "a policy rule": lambda netns: netns.run("ip rule add from 10.244.0.2 blackhole priority 5"),
+    "an address": lambda netns: netns.run("ip address add 10.244.0.3/32 dev eth0"),
+    "an MTU": _device("podB", "mtu", 68),
+    "a device that is down": _device("podB", "up", False),
+    "a device's address": _device("podA", "mac", b"\2\0\0\0\0\x77"),
+    "a device that is gone": lambda netns: netns.remove_interface("podB"),
+    "a hook": lambda netns: netns.hooks.register(4, Hook.FORWARD, 1, "no", lambda skb, ctx: DROP),
+}
+#: What every packet is compared with, so that it needs no telling.
+COMPARED: dict[str, Callable[[Netns], object]] = {
+    "a neighbour": lambda netns: netns.neighbours.pop((4, 0x0AF40003)),
+    "a dead connection": lambda netns: netns.conntrack.flush(),
+    "an expired connection": lambda netns: netns.clock.advance(432_001),
+}
+
+
+def after(netns: Netns, talk: Talk, change: Callable[[Netns], object]) -> tuple[list[Effect], str]:
+    """A packet of the flow, and its connection, after a change."""
+    change(netns)
+    mac = b"\2\0\0\0\0" + b"A"
+    effects = netns.receive(talk.packet(0, "A", b"x" * 50), "podA", dst_mac=mac)
+    return effects, listing(netns.conntrack, list(netns.conntrack))
+
+
+@pytest.mark.parametrize("change", [*CHANGES, *COMPARED])
+def test_a_change_is_noticed(change: str) -> None:
+    netns, without = both(*SETS)
+    talk = client()
+    talk.open(netns, without)
+    assert known(netns, talk) is not None
+    twin = Talk(**{field: getattr(talk, field) for field in ("iface", "src", "dst", "far")}, seq=talk.seq.copy())
+    act = {**CHANGES, **COMPARED}[change]
+    assert after(netns, talk, act) == after(without, twin, act)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_the_cache_is_not_told_of_is_found(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FlowCache, "changed", lambda cache: None)
+    with pytest.raises(AssertionError):
+        test_a_change_is_noticed(change)

@@ -1,0 +1,187 @@
+"""Random rules, packets of a few flows and changes in between: a router with the flow cache does what one without does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import iptables_rules
+import nft_rules
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from kernel.kernel_node import router
+from kernel.talks import Talk
+
+from fakecluster.errors import CommandError
+from fakecluster.kernel.conntrack.text import listing
+from fakecluster.kernel.effects import Deliver, Effect
+from fakecluster.kernel.netns import Netns
+
+EXAMPLES = int(os.environ.get("FLOW_CACHE_EXAMPLES", "50"))
+MACS = {"eth0": "30", "podA": "41", "podB": "42"}
+KUBE = """*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:KUBE-SERVICES - [0:0]
+:KUBE-SEP - [0:0]
+-A PREROUTING -j KUBE-SERVICES
+-A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE --random-fully
+-A POSTROUTING -o eth0 -j MASQUERADE
+-A KUBE-SERVICES -d {vip}/{bits} -p tcp -m tcp --dport 80 -j KUBE-SEP
+-A KUBE-SERVICES -d {vip}/{bits} -p udp -m udp --dport 80 -j KUBE-SEP
+-A KUBE-SEP -m statistic --mode random --probability 0.50000000000 -j MARK --or-mark 0x4000
+-A KUBE-SEP -p tcp -m tcp -j DNAT --to-destination {pod}:8080
+-A KUBE-SEP -p udp -m udp -j DNAT --to-destination {pod}:8080
+COMMIT
+"""
+VIP, PEER, OUTSIDE = (
+    {4: "10.96.0.1", 6: "fd00:96::1"},
+    {4: "10.244.0.3", 6: "fd00:2::3"},
+    {4: "203.0.113.7", 6: "fd00:1::7"},
+)
+ME = {4: "10.244.0.2", 6: "fd00:2::2"}
+CHANGES = (
+    "iptables -I FORWARD -p udp -j DROP", "iptables -t mangle -A PREROUTING -j CONNMARK --set-mark 7",
+    "iptables -D FORWARD -p udp -j DROP", "ip6tables -A FORWARD -m length --length 0:80 -j DROP", "iptables -Z",
+    "iptables -t raw -A PREROUTING -p udp -j NOTRACK", "sysctl -w net.netfilter.nf_conntrack_acct=1",
+    "sysctl -w net.netfilter.nf_conntrack_checksum=0", "sysctl -w net.netfilter.nf_conntrack_udp_timeout=3",
+    "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1", "sysctl -w net.ipv4.conf.all.rp_filter=1",
+    "ip link set podB mtu 600", "ip link set podB mtu 1500", "ip neigh del 10.244.0.3 dev podB",
+    "ip neigh add 10.244.0.3 lladdr 02:00:00:00:00:01 dev podB", "ip rule add fwmark 1 blackhole",
+    "conntrack -D -p udp", "conntrack -F",
+)  # fmt: skip
+#: What may be odd about a packet, in the words of Talk.packet, and what is done to its bytes.
+ODDITIES: tuple[tuple[dict[str, object], Callable[[bytes], bytes]], ...] = (
+    ({"ttl": 1}, bytes),
+    ({"tos": 0x10}, bytes),
+    ({"back": 5}, bytes),
+    ({"back": -90_000}, bytes),
+    ({"flags": "FA"}, bytes),
+    ({"flags": "R"}, bytes),
+    ({"flags": "S"}, bytes),
+    ({"flags": "UA"}, bytes),
+    ({"options": [("NOP", None), ("NOP", None), ("Timestamp", (1, 2))]}, bytes),
+    ({"options": [("SAck", (1, 9))]}, bytes),
+    ({}, lambda packet: packet + b"padding"),
+    ({}, lambda packet: packet[:-1] + bytes((packet[-1] ^ 1,))),
+    ({}, lambda packet: packet[:10] + b"\x12\x34" + packet[12:]),
+    ({}, lambda packet: packet[:6] + b"\x20" + packet[7:]),
+    ({}, lambda packet: packet[:30]),
+)
+
+
+@st.composite
+def rule_texts(draw: st.DrawFn, family: int) -> list[tuple[str, str]]:
+    """kube-proxy's rules, some lines of the random grammar, and sometimes an nft table."""
+    word, bits = ("iptables", 32) if family == 4 else ("ip6tables", 128)
+    pod = PEER[family] if family == 4 else f"[{PEER[family]}]"
+    commands = [(f"{word}-restore", KUBE.format(vip=VIP[family], bits=bits, pod=pod))]
+    for table, chain in (
+        ("filter", "FORWARD"),
+        ("mangle", "PREROUTING"),
+        ("mangle", "POSTROUTING"),
+        ("raw", "PREROUTING"),
+    ):
+        lines = draw(st.lists(iptables_rules.rules(family, table, chain), max_size=2))
+        lines = [line for line in lines if "-j U" not in line and "-g U" not in line]
+        commands.append((f"{word}-restore --noflush", "\n".join((f"*{table}", *lines, "COMMIT", ""))))
+    if draw(st.booleans()):
+        commands.append(("nft -f -", draw(nft_rules.files(family))))
+    return commands
+
+
+def steps() -> st.SearchStrategy[tuple[object, ...]]:
+    """(what, ...): a packet of a talk, possibly odd; a command; time."""
+    talk, side = st.integers(0, 3), st.sampled_from((0, 0, 1))
+    size = st.sampled_from((0, 0, 1, 100, 101, 1400, 1600))
+    plain = st.tuples(st.just("packet"), talk, side, size, st.just(-1))
+    odd = st.tuples(st.just("packet"), talk, side, size, st.integers(0, len(ODDITIES) - 1))
+    change = st.tuples(st.just("run"), st.sampled_from(CHANGES))
+    wait = st.tuples(st.just("wait"), st.sampled_from((0, 1, 2, 2, 40, 200)))
+    return st.one_of(plain, plain, plain, plain, odd, change, wait)
+
+
+def shown(effects: list[Effect]) -> list[object]:
+    """Effects without what two machines cannot share."""
+    return [effect._replace(socket=None) if isinstance(effect, Deliver) else effect for effect in effects]
+
+
+def inject(machines: tuple[Netns, Netns], packet: bytes, iface: str) -> list[Effect]:
+    mac = bytes.fromhex("0200000000" + MACS[iface])
+    results = [netns.receive(packet, iface, src_mac=b"\2\0\0\0\0\1", dst_mac=mac) for netns in machines]
+    assert shown(results[0]) == shown(results[1])
+    return results[0]
+
+
+def run(machines: tuple[Netns, Netns], command: str, text: str = "") -> None:
+    outcomes = []
+    for netns in machines:
+        try:
+            outcomes.append(netns.run(command, text))
+        except CommandError as refused:
+            outcomes.append(refused.stderr)
+    assert outcomes[0] == outcomes[1]
+
+
+def play(machines: tuple[Netns, Netns], talks: list[Talk], step: tuple[object, ...]) -> None:
+    if step[0] == "run":
+        run(machines, str(step[1]))
+    elif step[0] == "wait":
+        for netns in machines:
+            netns.clock.advance(float(str(step[1])))
+    else:
+        _what, at, side, size, odd = step
+        talk = talks[int(str(at))]
+        if side and talk.far is None:
+            return
+        fields, mangle = ODDITIES[int(str(odd))] if odd != -1 else ({}, bytes)
+        fields = dict(fields)
+        if ":" in talk.src:
+            fields = {{"ttl": "hlim", "tos": "tc"}.get(name, name): value for name, value in fields.items()}
+        flags = str(fields.pop("flags", "PA" if size else "A"))
+        packet = mangle(talk.packet(int(str(side)), flags, b"x" * int(str(size)), **fields))  # type: ignore[arg-type]
+        effects = inject(machines, packet, talk.arrives(int(str(side))))
+        if not side:
+            talk.learn(effects)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> tuple[list[tuple[str, str]], int, list[tuple[object, ...]]]:
+    family = draw(st.sampled_from((4, 4, 6)))
+    return draw(rule_texts(family)), family, draw(st.lists(steps(), min_size=4, max_size=25))
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(scripts())
+def test_nothing_shows_that_there_is_a_cache(
+    script: tuple[list[tuple[str, str]], int, list[tuple[object, ...]]],
+) -> None:
+    commands, family, played = script
+    machines = router(), router()
+    machines[1].flow_cache.enabled = False
+    for command, text in commands:
+        run(machines, command, text)
+    me = ME[family]
+    talks = [
+        Talk("podA", me, VIP[family]), Talk("podA", me, VIP[family], "udp"), Talk("podA", me, OUTSIDE[family], dport=53),
+        Talk("podA", me, PEER[family], "udp", dport=8080),
+    ]  # fmt: skip
+    for talk in talks:
+        for side, flags in ((0, "S"), (1, "SA"), (0, "A"), (1, "A")):
+            if not side or talk.far is not None:
+                effects = inject(machines, talk.packet(side, flags), talk.arrives(side))
+                if not side:
+                    talk.learn(effects)
+    most = 0
+    for step in played:
+        play(machines, talks, step)
+        most = max(most, machines[0].flow_cache.size)
+        assert machines[1].flow_cache.size == 0
+        entries = [listing(netns.conntrack, list(netns.conntrack)) for netns in machines]
+        assert entries[0] == entries[1]
+    event(f"up to {most} flows remembered")
+    for command in ("iptables-save -c", "ip6tables-save -c", "nft list ruleset", "conntrack -L"):
+        run(machines, command)
+    assert machines[0].choices.taken == machines[1].choices.taken
