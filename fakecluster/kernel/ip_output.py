@@ -41,6 +41,14 @@ def source_for(netns: Netns, route: Route, dst: int) -> int:
     return route.prefsrc or netns.addresses.select(route.oif, route.family, route.next_hop(dst))
 
 
+def finish_raw_header(netns: Netns, skb: Skb, route: Route) -> None:
+    """raw_send_hdrinc(): the kernel fills in a missing source and the checksum."""
+    if skb.family == 4:
+        if not skb.src:
+            skb.set_src(source_for(netns, route, skb.dst))
+        skb.refresh_ip_checksum()
+
+
 def local_out(netns: Netns, skb: Skb, route: Route) -> None:
     """__ip_local_out() and on. Raises `SendError` when the packet is dropped in OUTPUT or POSTROUTING."""
     skb.route = route

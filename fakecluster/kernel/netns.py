@@ -26,7 +26,7 @@ from fakecluster.kernel.fragments import Fragments
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
 from fakecluster.kernel.interfaces import Interface, InterfaceAddress
 from fakecluster.kernel.nat import Nat
-from fakecluster.kernel.packet import BadPacket, Skb, is_group
+from fakecluster.kernel.packet import BadPacket, Skb, as_bytes, is_group
 from fakecluster.kernel.routing import Route, Routes
 from fakecluster.kernel.sockets import Sockets
 from fakecluster.kernel.sysctls import Sysctls
@@ -160,11 +160,7 @@ class Netns:
             if address in self.interfaces[name].addresses:
                 self.addresses.remove(name, address.address, address.prefix, address.family)
         del self.interfaces[name]
-        for tables in self.routes.tables.values():
-            for table in tables.values():
-                for route in [route for route in table if route.oif == name]:
-                    table.remove(route)
-        self.routes.changed()
+        self.routes.forget_device(name)
 
     def _forget_masquerade(self, iface: str, address: InterfaceAddress) -> None:
         if "nat" in self.__dict__:
@@ -219,8 +215,7 @@ class Netns:
             try:
                 # the socket is not bound: the header's source is nothing to the routing (raw_sendmsg)
                 route = ip_output.route_output(self, skb.family, skb.dst, mark=mark, tos=skb.tos & 0x1C)
-                if skb.family == 4:
-                    self._finish_raw_header(skb, route)
+                ip_output.finish_raw_header(self, skb, route)
                 ip_output.local_out(self, skb, route)
             except SendError as refused:
                 error = refused
@@ -230,12 +225,6 @@ class Netns:
             error.effects = effects
             raise error
         return effects
-
-    def _finish_raw_header(self, skb: Skb, route: Route) -> None:
-        """raw_send_hdrinc(): the kernel fills in a missing source and the checksum."""
-        if not skb.src:
-            skb.set_src(ip_output.source_for(self, route, skb.dst))
-        skb.refresh_ip_checksum()
 
     def send_generated(self, skb: Skb) -> None:
         """A packet of this host's own making (an ICMP error, a RST): routed and sent; failures end here."""
@@ -407,13 +396,3 @@ class Netns:
 
 #: The lazily made parts, in the order in which a fork copies them.
 PARTS = ("fragments", "conntrack", "nat", "sockets", "ipsets", "xtables", "nftables", "ipvs")
-
-
-def as_bytes(packet: Any) -> bytes:
-    """L3 bytes of whatever is given: bytes, or a Scapy packet (an Ethernet header is left out)."""
-    if isinstance(packet, bytes | bytearray):
-        return bytes(packet)
-    if isinstance(packet, Skb):
-        return bytes(packet.data)
-    layer = packet.payload if packet.__class__.__name__ == "Ether" else packet
-    return bytes(layer)

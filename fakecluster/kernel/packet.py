@@ -350,3 +350,13 @@ def crc32c(data: bytes) -> int:
     for byte in data:
         crc = _CRC32C[(crc ^ byte) & 0xFF] ^ crc >> 8
     return crc ^ 0xFFFFFFFF
+
+
+def as_bytes(packet: Any) -> bytes:
+    """L3 bytes of whatever is given: bytes, or a Scapy packet (an Ethernet header is left out)."""
+    if isinstance(packet, bytes | bytearray):
+        return bytes(packet)
+    if isinstance(packet, Skb):
+        return bytes(packet.data)
+    layer = packet.payload if packet.__class__.__name__ == "Ether" else packet
+    return bytes(layer)

@@ -178,6 +178,14 @@ class Routes:
                 return
         raise ValueError("No such process")
 
+    def forget_device(self, name: str) -> None:
+        """Remove the routes by a device that is gone."""
+        for tables in self.tables.values():
+            for table in tables.values():
+                for route in [route for route in table if route.oif == name]:
+                    table.remove(route)
+        self.changed()
+
     def add_rule(self, rule: PolicyRule) -> None:
         self.rules[rule.family].append(rule)
         self.rules[rule.family].sort(key=lambda r: r.priority)

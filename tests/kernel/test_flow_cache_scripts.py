@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import iptables_rules
-import nft_rules
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from kernel.kernel_node import router
@@ -16,6 +14,7 @@ from fakecluster.errors import CommandError
 from fakecluster.kernel.conntrack.text import listing
 from fakecluster.kernel.effects import Deliver, Effect
 from fakecluster.kernel.netns import Netns
+from fakecluster.strategies import iptables_rules, nft_rules
 
 EXAMPLES = int(os.environ.get("FLOW_CACHE_EXAMPLES", "50"))
 MACS = {"eth0": "30", "podA": "41", "podB": "42"}
