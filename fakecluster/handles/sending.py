@@ -9,8 +9,7 @@ from typing import Any
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output, source_for
 from fakecluster.kernel.netns import Netns
-from fakecluster.kernel.packet import as_bytes
-from fakecluster.kernel.packet import TCP, UDP, BadPacket, Skb
+from fakecluster.kernel.packet import TCP, UDP, BadPacket, Skb, as_bytes
 from fakecluster.kernel.sockets import Socket
 
 _PORTS = {"TCP": TCP, "UDP": UDP}
