@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from fakecluster.cli import check, demo, diff, dns, explain, reachability, replay, rules, serve, trace, version
+from fakecluster.cli import check, demo, diff, dns, explain, plot, reachability, replay, rules, serve, trace, version
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command()(reachability.diff)
 app.command("replay")(replay.replay_command)
 app.command("diff-rules")(diff.diff_rules)
 app.command("explain")(explain.explain_command)
+app.add_typer(plot.app, name="plot")
 app.command("version")(version.version_command)
 
 WRONG_INPUT, NOT_MODELLED, INTERRUPTED = 2, 3, 130

@@ -84,15 +84,8 @@ def _pictures(explanation: Explanation) -> Iterator[str]:
         )
         yield f'<nav role="tablist">{tabs}</nav>'
     for number, walk in enumerate(found):
-        picture = _numbered(drawing(walk, names=explanation.names), [numbers[id(hop)] for hop in walk])
+        picture = drawing(walk, names=explanation.names, numbers=[numbers[id(hop)] for hop in walk])
         yield f'<div class="picture" data-walk="{number}">{picture}</div>'
-
-
-def _numbered(picture: str, numbers: list[int]) -> str:
-    """The picture's lanes are counted from 0; its hops are `numbers` of the trace."""
-    parts = picture.split('data-step="')
-    renamed = [f"{numbers[int(part.partition('-')[0])]}-{part.partition('-')[2]}" for part in parts[1:]]
-    return 'data-step="'.join([parts[0], *renamed])
 
 
 # --- details
@@ -122,9 +115,7 @@ class _Packet:
             return
         size = 4 if skb.family == 4 else 16
         self.fields = {"protocol": PROTOCOL_NAMES.get(skb.proto, str(skb.proto))}
-        self.fields |= {
-            name: str(ip_address(end.to_bytes(size))) for name, end in (("src", skb.src), ("dst", skb.dst))
-        }
+        self.fields |= {name: str(ip_address(end.to_bytes(size))) for name, end in (("src", skb.src), ("dst", skb.dst))}
         if skb.has_ports:
             self.fields |= {"sport": str(skb.sport), "dport": str(skb.dport)}
         self.fields |= {"ttl": str(skb.ttl), "mark": "0x0", "in": hop.iif or "-", "out": hop.oif or "-"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 import attrs
@@ -42,7 +42,7 @@ STYLE = """
 .walk .step:focus .hit { stroke: var(--way) }
 """
 _TIP = (
-    '<defs><marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
+    '<defs><marker id="{tip}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
     '<path class="tip" d="M0,0 L8,4 L0,8 z"/></marker></defs>'
 )
 
@@ -53,19 +53,21 @@ def svg(hops: tuple[Hop, ...], *, names: Names = NO_NAMES) -> str:
     return picture.replace(">", f"><style>{THEME}{STYLE}</style>", 1)
 
 
-def drawing(hops: tuple[Hop, ...], *, names: Names = NO_NAMES, first: int = 0) -> str:
-    """The SVG for a page that has the styles; steps are numbered `HOP-STEP`, the hops from `first` on."""
-    placed = list(_placed([lane(first + number, hop, names) for number, hop in enumerate(hops)]))
+def drawing(hops: tuple[Hop, ...], *, names: Names = NO_NAMES, numbers: Sequence[int] = ()) -> str:
+    """The SVG for a page that has the styles; steps are called `HOP-STEP`, hops by `numbers` (default: from 0 on)."""
+    numbers = numbers or range(len(hops))
+    tip = f"tip{numbers[0] if numbers else 0}"  # a page has several pictures, and hidden ones lend no markers
+    placed = list(_placed([lane(number, hop, names) for number, hop in zip(numbers, hops, strict=True)]))
     width = max((one.width for one in placed), default=0) + 2 * MARGIN
     height = placed[-1].y + placed[-1].height + MARGIN if placed else 0
     parts = [
         f'<svg class="walk" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(names.in_text(summary(hops[0].packet_in)) if hops else "")}">',
-        _TIP,
+        _TIP.format(tip=tip),
     ]
     parts += [line for one in placed for line in _lane(one, width)]
     parts += [_between(one, other) for one, other in itertools.pairwise(placed)]
-    return "\n".join([*parts, "</svg>"])
+    return "\n".join([*parts, "</svg>"]).replace("url(#tip)", f"url(#{tip})")
 
 
 @attrs.frozen
