@@ -102,7 +102,7 @@ def walked(mode: str, services: int) -> int:
     return next(hop.rules_walked for hop in trace.hops if hop.namespace == "node/a")
 
 
-def _table(console: Console, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")

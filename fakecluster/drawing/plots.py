@@ -31,7 +31,7 @@ def axes(width: float, height: float) -> Iterator[tuple[Any, Any]]:
         raise NoPlots("plots need Matplotlib: pip install 'fakecluster[plots]'") from None
     from matplotlib.figure import Figure
 
-    look = {"svg.hashsalt": "fakecluster", "svg.fonttype": "none", "font.size": 10, "text.color": INK,
+    look: dict[Any, Any] = {"svg.hashsalt": "fakecluster", "svg.fonttype": "none", "font.size": 10, "text.color": INK,
             "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK,
             "font.family": "sans-serif", "axes.titlesize": 11, "axes.titleweight": "bold"}  # fmt: skip
     with matplotlib.rc_context(look):
