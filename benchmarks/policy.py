@@ -23,7 +23,7 @@ from fakecluster.policy.iptables import IptablesWriter
 from fakecluster.policy.model import Policy, PolicyPod, network_policy_of
 from fakecluster.policy.nftables import NftablesWriter
 from fakecluster.policy.program import PolicyProgram, RuleWriter
-from fakecluster.policy.reach import Place, judge
+from fakecluster.policy.reach import Place, Surroundings, judge
 from fakecluster.policy.view import Changed
 
 WRITERS: dict[str, Callable[[int], RuleWriter]] = {"iptables": IptablesWriter, "nftables": NftablesWriter}
@@ -91,7 +91,7 @@ def matrix_s(policies: int) -> float:
     chosen = [one for one in state.policies.values() if one is not None]
     spaces = {name: labels for name, labels in state.namespaces.items() if labels is not None}
     begin = process_time()
-    decided = judge(places, chosen, spaces, "TCP", 80, 4)
+    decided = judge(places, chosen, Surroundings(spaces), "TCP", 80)
     sum(decided.is_allowed(source, target) for source in range(MATRIX) for target in range(MATRIX))
     return process_time() - begin
 

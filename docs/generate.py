@@ -18,6 +18,7 @@ command line) or the error that the real tool gives, and names the place.
 
 def modelled() -> Iterator[tuple[str, Iterable[str]]]:
     """(title, entries) of everything that has an entry in a dispatch table."""
+    from fakecluster.cluster.policies import KINDS
     from fakecluster.controllers.manager import CONTROLLERS
     from fakecluster.discovery.plugins import PLUGINS
     from fakecluster.kernel.ipvs.schedulers import SCHEDULERS
@@ -34,6 +35,7 @@ def modelled() -> Iterator[tuple[str, Iterable[str]]]:
     yield "IPVS schedulers", SCHEDULERS
     yield "CoreDNS plugins", PLUGINS
     yield "Controllers", CONTROLLERS
+    yield "Network policies that are enforced", KINDS
 
 
 def kinds() -> tuple[list[str], list[str]]:
@@ -49,12 +51,14 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     """(title, entries) of what is known and not modelled."""
     from fakecluster.controllers.jobs.controller import REFUSED
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
+    from fakecluster.policy.admin import DOMAIN_NAMES
     from fakecluster.rules import iptables
 
     yield "iptables matches that are read but not evaluated", set(iptables.MATCHES) - set(MATCHES)
     yield "iptables targets that are read but not evaluated", set(iptables.TARGETS) - set(TARGETS)
     yield "iptables matches that are refused", iptables.REFUSED_MATCHES
     yield "iptables targets that are refused", iptables.REFUSED_TARGETS
+    yield "Peers of administrators' policies that are refused", (DOMAIN_NAMES,)
     yield "Fields of a Job that are refused", (f"spec.{field}" for field in REFUSED)
 
 

@@ -30,7 +30,12 @@ def decoded(resource: Resource, obj: Any) -> tuple[JsonObject, list[str]]:
     return clean, resource.custom.prune(clean)
 
 
-@functools.lru_cache(maxsize=256)
 def type_node(resource: Resource) -> TypeNode:
     """How fields of a custom resource are owned and merged."""
-    return custom_type(resource.custom.schema)
+    return _type_of(resource.custom)
+
+
+@functools.lru_cache(maxsize=256)
+def _type_of(version: Any) -> TypeNode:
+    # by the version itself: resources are equal before and after a change of their definition's schema
+    return custom_type(version.schema)

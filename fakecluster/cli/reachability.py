@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fakecluster.cli.options import Family, Manifests, Nodes, UsageError, cluster_of
-from fakecluster.cluster.reachability import ALLOWED, DENIED, LEGEND, MARKS, Reachability
+from fakecluster.cluster.reach_cells import ALLOWED, DENIED, PARTLY
+from fakecluster.cluster.reachability import LEGEND, MARKS, Reachability
 
 DIFFERENT = 1
 PROTOCOLS = ("TCP", "UDP", "SCTP")
-_STYLES = {ALLOWED: "green", DENIED: "bold red"}
+_STYLES = {ALLOWED: "green", PARTLY: "yellow", DENIED: "bold red"}
 Protocol = Annotated[str, typer.Option("--protocol", help="TCP, UDP or SCTP.")]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port that is connected to.")]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.kernel.netns import Netns
+from fakecluster.policy.admin import admin_policy_of, baseline_policy_of, cluster_policy_of
 from fakecluster.policy.iptables import IptablesWriter
-from fakecluster.policy.model import network_policy_of, pod_of
+from fakecluster.policy.model import Policy, network_policy_of, node_of, pod_of
 from fakecluster.policy.nftables import NftablesWriter
 from fakecluster.policy.program import PolicyProgram, RuleWriter
 from fakecluster.policy.view import Changed
@@ -19,13 +20,18 @@ from fakecluster.sim import Clock
 
 if TYPE_CHECKING:
     from fakecluster.api.server import ApiServer
-    from fakecluster.api.store import WatchEvent
+    from fakecluster.api.store import Store, WatchEvent
 
 JsonObject = dict[str, Any]
 POLICIES = "networkpolicies.networking.k8s.io"
 #: resource -> how its objects are read
-KINDS = {POLICIES: network_policy_of}
-RESOURCES = frozenset((*KINDS, "pods", "namespaces"))
+KINDS: dict[str, Callable[[JsonObject], Policy]] = {
+    POLICIES: network_policy_of,
+    "adminnetworkpolicies.policy.networking.k8s.io": admin_policy_of,
+    "baselineadminnetworkpolicies.policy.networking.k8s.io": baseline_policy_of,
+    "clusternetworkpolicies.policy.networking.k8s.io": cluster_policy_of,
+}
+RESOURCES = frozenset((*KINDS, "pods", "namespaces", "nodes"))
 WRITERS: dict[str, Callable[[int], RuleWriter]] = {"iptables": IptablesWriter, "nftables": NftablesWriter}
 
 
@@ -97,9 +103,16 @@ def changes(events: list[WatchEvent]) -> Changed:
         meta, gone = event.object["metadata"], event.type == "DELETED"
         if event.resource == "namespaces":
             changed.namespaces[meta["name"]] = None if gone else meta.get("labels") or {}
+        elif event.resource == "nodes":
+            changed.nodes[meta["name"]] = None if gone else node_of(event.object)
         elif event.resource == "pods":
             changed.pods[meta["namespace"], meta["name"]] = None if gone else pod_of(event.object)
         else:
             policy = KINDS[event.resource](event.object)
             changed.policies[policy.key] = None if gone else policy
     return changed
+
+
+def policies_of(store: Store) -> list[Policy]:
+    """Every policy of a cluster, of all kinds."""
+    return [read(obj) for resource, read in KINDS.items() for obj in store.list(resource)]

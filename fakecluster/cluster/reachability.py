@@ -11,25 +11,20 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.cluster.policies import POLICIES
-from fakecluster.kernel.sockets import Sockets
-from fakecluster.policy.model import network_policy_of, pod_of
-from fakecluster.policy.reach import Judge, Place, judge
+from fakecluster.cluster.reach_cells import ALLOWED, DENIED, NO_LISTENER, PARTLY, Cells, cells_of
 
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
 
-ALLOWED, DENIED, NO_LISTENER = "allowed", "denied", "no listener"
-OUTSIDE = "outside"
-MARKS = {ALLOWED: "X", DENIED: ".", NO_LISTENER: "o"}
-COLOURS = {ALLOWED: "#4c9f70", DENIED: "#c8553d", NO_LISTENER: "#d9d9d9"}
-LEGEND = "X allowed, . denied, o allowed but nobody listens"
+MARKS = {ALLOWED: "X", PARTLY: "x", DENIED: ".", NO_LISTENER: "o"}
+COLOURS = {ALLOWED: "#4c9f70", PARTLY: "#e3b448", DENIED: "#c8553d", NO_LISTENER: "#d9d9d9"}
+LEGEND = "X allowed, x partly, . denied, o nobody listens"
 _CELL, _MARGIN = 14, 150
 
 
 @attrs.frozen
 class Cell:
-    """From `source` to `target`: allowed, denied, or allowed with no listener; and the policies that decided."""
+    """From `source` to `target`: allowed, denied, no listener, for a Service partly; and the policies that decided."""
 
     source: str
     target: str
@@ -39,19 +34,22 @@ class Cell:
 
 @attrs.frozen
 class Reachability:
-    """A matrix for one protocol and port; `sources` and `targets` are Pods ("shop/web") and "outside"."""
+    """A matrix for one protocol and port: from Pods ("shop/web") and "outside" to those and Services ("service/shop/web").
+
+    A Service stands in it when it offers the port; it is "partly" reached when only some of its endpoints are.
+    """
 
     protocol: str
     port: int
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     verdicts: tuple[tuple[str, ...], ...] = attrs.field(repr=False)
-    _judge: Judge = attrs.field(repr=False, eq=False)
+    _cells: Cells = attrs.field(repr=False, eq=False)
 
     def __getitem__(self, pair: tuple[str, str]) -> Cell:
         """The cell of (source, target). Raises ValueError for names that are not in it."""
         row, column = self.sources.index(pair[0]), self.targets.index(pair[1])
-        return Cell(*pair, self.verdicts[row][column], self._judge.reasons(row, column))
+        return Cell(*pair, self.verdicts[row][column], self._cells.reasons(row, column))
 
     def __iter__(self) -> Iterator[Cell]:
         return (self[source, target] for source in self.sources for target in self.targets)
@@ -74,7 +72,7 @@ class Reachability:
 
     def __str__(self) -> str:
         width = max((len(name) for name in self.sources), default=0)
-        lines = [f"{self.protocol} {self.port}: {LEGEND}; columns in the order of rows"]
+        lines = [f"{self.protocol} {self.port}: {LEGEND}; columns: {', '.join(self.targets)}"]
         lines += [
             f"{name:<{width}}  {' '.join(MARKS[word] for word in words)}"
             for name, words in zip(self.sources, self.verdicts, strict=True)
@@ -114,39 +112,12 @@ class Reachability:
 
 
 def reachability(cluster: Cluster, protocol: str, port: int) -> Reachability:
-    """What the policies of a cluster allow between its Pods (those not on the host network) and the outside.
+    """What the policies of a cluster allow between its Pods (not those on the host network), the outside and Services.
 
-    `protocol` is TCP, UDP or SCTP. By the rules' structure, of the cluster's first IP family; Service traffic is judged
-    where it ends, so that a Service is as reachable as the Pods behind it. Traffic of a node is not in it.
+    `protocol` is TCP, UDP or SCTP. By the rules' structure, of the cluster's first IP family. Service traffic is judged
+    where it ends, by the client's own address. Traffic of nodes, and Pods of kube-system, are not in it.
     """
-    protocol, family = protocol.upper(), cluster.spec.families[0]
-    places, listening = [], []
-    for obj in cluster.api.list("pods"):
-        pod = pod_of(obj)
-        sandbox = cluster.runtime.sandboxes.get(obj["metadata"]["uid"])
-        if pod is None or sandbox is None or pod.namespace == "kube-system":
-            continue
-        places.append(Place(f"{pod.namespace}/{pod.name}", pod.ip(family), pod))
-        listening.append(listens(cluster.network.namespaces[sandbox.namespace].sockets, protocol, port))
-    places.append(Place(OUTSIDE, cluster.runtime.plan.outside[family]))
-    listening.append(True)
-    namespaces = {
-        one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.api.list("namespaces")
-    }
-    policies = [network_policy_of(obj) for obj in cluster.api.list(POLICIES)]
-    decided = judge(places, policies, namespaces, protocol, port, family)
-    names = tuple(place.name for place in places)
-    count = range(len(names))
-    verdicts = tuple(tuple(_verdict(decided, row, column, listening) for column in count) for row in count)
-    return Reachability(protocol, port, names, names, verdicts, decided)
-
-
-def _verdict(decided: Judge, source: int, target: int, listening: list[bool]) -> str:
-    if not decided.is_allowed(source, target):
-        return DENIED
-    return ALLOWED if listening[target] else NO_LISTENER
-
-
-def listens(sockets: Sockets, protocol: str, port: int) -> bool:
-    """Whether any socket of a namespace serves the port."""
-    return any(sock.port == port and f"({protocol.lower()}:" in sock.name for sock in sockets)
+    cells = cells_of(cluster, protocol.upper(), port)
+    rows, columns = range(len(cells.sources)), range(len(cells.targets))
+    verdicts = tuple(tuple(cells.verdict(row, column) for column in columns) for row in rows)
+    return Reachability(protocol.upper(), port, cells.sources, cells.targets, verdicts, cells)

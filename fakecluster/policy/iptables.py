@@ -24,6 +24,8 @@ HOOKS = {"FORWARD": FORWARD, "OUTPUT": OUTPUT}
 JUMP_COMMENT = "network policies"
 #: Elements that a set may have (ipset's own default is 65536).
 MAX_ELEMENTS = 1 << 20
+#: xt_comment takes 255 bytes.
+MAX_COMMENT = 240
 _BITS = {4: 32, 6: 128}
 _FAMILY = {4: "inet", 6: "inet6"}
 _SIDE_FLAG = {"src": "-s", "dst": "-d"}
@@ -129,12 +131,16 @@ class IptablesWriter:
             stage_names = {iptables_chain(stage.chain) for stage in delta.stages}
             gone += sorted(name for name in self._chains if _is_stage(name) and name not in stage_names)
             chains |= _entrance(iptables_chain(delta.stages[0].chain))
-        if not chains and not gone:
+        if not chains and not gone and not delta.stage_changes:
             return ""
         self._chains.update(name for name in chains if name not in (FORWARD, OUTPUT))
         self._chains.difference_update(gone)
         text = [f":{name} - [0:0]\n" for name in (*chains, *gone)]
         text += [f"-A {name} {line}\n" for name, lines in chains.items() for line in lines]
+        for change in delta.stage_changes:
+            name = iptables_chain(change.chain)
+            text += [f"-D {name} {_pod_line(change.chain, *entry)}\n" for entry in change.removed.items()]
+            text += [f"-I {name} 1 {_pod_line(change.chain, *entry)}\n" for entry in change.added.items()]
         text += [f"-X {name}\n" for name in gone]
         return f"*{TABLE}\n{''.join(text)}COMMIT\n"
 
@@ -149,7 +155,7 @@ class IptablesWriter:
         if rule.peer is not None and (not isinstance(rule.peer, Block) or rule.peer.holes):
             words.append(f"-m set --match-set {self._set(rule.peer)} {rule.side}")
         if rule.comment:
-            words.append(f'-m comment --comment "{comment_text(rule.comment)}"')
+            words.append(f'-m comment --comment "{comment_text(rule.comment, MAX_COMMENT)}"')
         return " ".join((*words, _target(rule.target, call=rule.call)))
 
     def _ports(self, ports: Ports) -> Iterator[str]:
@@ -186,7 +192,7 @@ def _entrance(first: str) -> dict[str, list[str]]:
     """What is judged at all: what is forwarded or IPVS sends on, and belongs to no established connection."""
     established = '-m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "replies pass" -j RETURN'
     own = '-m addrtype --src-type LOCAL -m comment --comment "the node reaches its Pods" -j RETURN'
-    return {FORWARD: [established, f"-g {first}"], OUTPUT: [own, f"-g {FORWARD}"]}
+    return {FORWARD: [established, f"-g {first}"], OUTPUT: [own, established, f"-g {first}"]}
 
 
 def _is_stage(name: str) -> bool:
@@ -194,12 +200,15 @@ def _is_stage(name: str) -> bool:
 
 
 def _stage_lines(stage: Stage) -> Iterator[str]:
-    flag = _SIDE_FLAG[POD_SIDE[stage.chain.direction]]
-    for address, chain in stage.pods.items():
-        comment = comment_text(f"{chain.direction.lower()} of {chain.what}")
-        bits = _BITS[6 if ":" in address else 4]
-        yield f'{flag} {address}/{bits} -m comment --comment "{comment}" {_target(chain, call=False)}'
+    yield from (_pod_line(stage.chain, address, chain) for address, chain in stage.pods.items())
     yield _target(stage.otherwise, call=False)
+
+
+def _pod_line(stage: Chain, address: str, chain: Chain) -> str:
+    """How a stage sends one Pod's packets to its chain."""
+    flag, bits = _SIDE_FLAG[POD_SIDE[stage.direction]], _BITS[6 if ":" in address else 4]
+    comment = comment_text(f"{chain.direction.lower()} of {chain.what}", MAX_COMMENT)
+    return f'{flag} {address}/{bits} -m comment --comment "{comment}" {_target(chain, call=False)}'
 
 
 def _target(target: Target, *, call: bool) -> str:

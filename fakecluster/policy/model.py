@@ -1,8 +1,8 @@
 """What policies say, read once from the API's JSON: whom a policy is about, and what its rules let through.
 
 Two families of kinds share these values. A NetworkPolicy is about Pods of its own namespace and only allows; an
-AdminNetworkPolicy or BaselineAdminNetworkPolicy is about Pods of any namespaces and says Allow, Deny or Pass.
-Source: Kubernetes API networking.k8s.io/v1; sigs.k8s.io/network-policy-api policy.networking.k8s.io/v1alpha1.
+administrator's policy (`policy.admin`) is about Pods of any namespaces and says Allow, Deny or Pass.
+Source: Kubernetes API networking.k8s.io/v1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from fakecluster.api.kinds_network.ip_text import parse_cidr
+from fakecluster.api.kinds_network.ip_text import parse_cidr, parse_ip
 from fakecluster.api.selectors import EVERYTHING, Labels, Selector, from_label_selector
 
 JsonObject = dict[str, Any]
@@ -23,8 +23,8 @@ ADMIN, NETWORK, BASELINE = "admin", "network", "baseline"
 TIERS = (ADMIN, NETWORK, BASELINE)
 ALLOW, DENY, PASS = "Allow", "Deny", "Pass"
 FINISHED = ("Succeeded", "Failed")
-#: The fields that hold a direction's rules, and in a NetworkPolicy's rule its peers.
-_FIELDS = {INGRESS: ("ingress", "from"), EGRESS: ("egress", "to")}
+#: The field that holds the peers of a direction's rule; the rules' own field is the direction in small letters.
+PEERS_FIELDS = {INGRESS: "from", EGRESS: "to"}
 
 PodKey = tuple[str, str]
 
@@ -73,7 +73,15 @@ class Block:
         return 6 if ":" in self.cidr else 4
 
 
-Peer = PodGroup | Block
+@attrs.frozen
+class NodeGroup:
+    """The addresses of the nodes with certain labels."""
+
+    nodes: Selector
+
+
+Group = PodGroup | NodeGroup
+Peer = Group | Block
 
 
 @attrs.frozen
@@ -90,6 +98,7 @@ class Rule:
 class Policy:
     """One policy; `rules` has an entry for each direction that it is about."""
 
+    kind: str
     tier: str
     namespace: str
     name: str
@@ -99,26 +108,26 @@ class Policy:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        return self.tier, self.namespace, self.name
+        return self.kind, self.namespace, self.name
 
     @property
-    def order(self) -> tuple[int, str, str]:
-        """Policies of a tier are asked in this order; it matters where they can deny."""
-        return self.priority, self.namespace, self.name
+    def order(self) -> tuple[int, str, str, str]:
+        """Policies of a tier are asked in this order; the API leaves it open which of one priority comes first."""
+        return self.priority, self.namespace, self.name, self.kind
 
     @property
     def words(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else f"{self.tier} {self.name}"
+        return f"{self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
     def about(self, direction: str) -> tuple[Rule, ...] | None:
         """The rules of a direction, None when the policy says nothing about it."""
         return dict(self.rules).get(direction)
 
-    def groups(self) -> Iterator[PodGroup]:
-        """Every group of Pods among the peers."""
+    def groups(self) -> Iterator[Group]:
+        """Every group of Pods or nodes among the peers."""
         for _direction, rules in self.rules:
             for rule in rules:
-                yield from (peer for peer in rule.peers or () if isinstance(peer, PodGroup))
+                yield from (peer for peer in rule.peers or () if not isinstance(peer, Block))
 
     def port_names(self) -> Iterator[tuple[str, str]]:
         """(name, protocol) of every port that is meant by name; protocol "" is any."""
@@ -145,6 +154,22 @@ class PolicyPod:
     def ip(self, family: int) -> str:
         """Its address of a family, "" without one."""
         return next((ip for ip in self.ips if (":" in ip) == (family == 6)), "")
+
+
+@attrs.frozen
+class PolicyNode:
+    """A node as policies see it."""
+
+    name: str
+    labels: Labels = attrs.field(hash=False)
+    ips: tuple[str, ...]
+
+
+def node_of(node: JsonObject) -> PolicyNode:
+    """A node with all addresses of its status that are numbers (its names are no peers)."""
+    meta, found = node["metadata"], (node.get("status") or {}).get("addresses") or ()
+    ips = tuple(dict.fromkeys(one["address"] for one in found if parse_ip(one["address"]) is not None))
+    return PolicyNode(meta["name"], meta.get("labels") or {}, ips)
 
 
 def pod_of(pod: JsonObject) -> PolicyPod | None:
@@ -178,16 +203,16 @@ def network_policy_of(policy: JsonObject) -> Policy:
     meta, spec = policy["metadata"], policy["spec"]
     namespace: str = meta["namespace"]
     rules = tuple(
-        (direction, tuple(_network_rule(rule, _FIELDS[direction][1], namespace) for rule in _rules(spec, direction)))
+        (direction, tuple(_network_rule(rule, PEERS_FIELDS[direction], namespace) for rule in _rules(spec, direction)))
         for direction in DIRECTIONS
         if direction in spec["policyTypes"]
     )
     subject = PodGroup(namespace, EVERYTHING, from_label_selector(spec.get("podSelector") or {}))
-    return Policy(NETWORK, namespace, meta["name"], subject, rules)
+    return Policy("NetworkPolicy", NETWORK, namespace, meta["name"], subject, rules)
 
 
 def _rules(spec: JsonObject, direction: str) -> list[JsonObject]:
-    return [rule or {} for rule in spec.get(_FIELDS[direction][0]) or ()]
+    return [rule or {} for rule in spec.get(direction.lower()) or ()]
 
 
 def _network_rule(rule: JsonObject, peers_field: str, namespace: str) -> Rule:

@@ -5,19 +5,21 @@ iptables' chains have at most 28 characters and sets 31: what does not fit is a 
 
 from __future__ import annotations
 
+import re
 from base64 import b32encode
 from functools import lru_cache
 from hashlib import sha256
 
-from fakecluster.policy.model import ADMIN, BASELINE, INGRESS, NETWORK, Block, PodGroup
+from fakecluster.policy.model import ADMIN, BASELINE, INGRESS, NETWORK, Block, NodeGroup, PodGroup
 from fakecluster.policy.rules import Chain
-from fakecluster.policy.view import PortName
+from fakecluster.policy.view import SetKey
 
 #: nftables' names have at most 255 characters.
 LONGEST = 200
 HASH_LETTERS = 16
+_NOT_PLAIN = re.compile(r"[^ -\[\]-~]")
 _TIERS = {ADMIN: "-ADMIN", NETWORK: "", BASELINE: "-BASELINE"}
-SetName = PodGroup | PortName | Block
+SetName = SetKey | Block
 
 
 @lru_cache(maxsize=65536)
@@ -48,15 +50,19 @@ def set_words(name: SetName) -> str:
     if isinstance(name, PodGroup):
         where = name.namespace or f"namespaces({name.namespaces})"
         return f"{where}/pods({name.pods})"
+    if isinstance(name, NodeGroup):
+        return f"nodes({name.nodes})"
     return f"port {name[0]}/{name[1] or 'any'}"
 
 
 def set_name(name: SetName) -> str:
-    """`PODS-...`, `PORT-...` or `NET-...`."""
-    kind = "NET" if isinstance(name, Block) else "PODS" if isinstance(name, PodGroup) else "PORT"
-    return f"{kind}-{hashed(set_words(name))}"
+    """`PODS-...`, `NODE-...`, `PORT-...` or `NET-...`."""
+    return f"{_SETS[type(name)]}-{hashed(set_words(name))}"
 
 
-def comment_text(comment: str) -> str:
-    """A comment as both languages take it."""
-    return comment[:240]
+_SETS = {PodGroup: "PODS", NodeGroup: "NODE", Block: "NET", tuple: "PORT"}
+
+
+def comment_text(comment: str, longest: int) -> str:
+    """A comment as both languages take it between double quotes: printable ASCII, at most so many letters."""
+    return _NOT_PLAIN.sub("?", comment.replace('"', "'"))[:longest]

@@ -6,7 +6,7 @@ before everything at priority filter; a drop there is final, an accept only ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
 from fakecluster.api.kinds_network.ip_text import Network
@@ -18,6 +18,8 @@ from fakecluster.policy.rules import POD_SIDE, Chain, ChainRule, Stage, Target
 TABLE = "network-policies"
 #: Just before kube-proxy's and everyone else's filter chains.
 PRIORITY = "filter - 10"
+#: nft's limit is 128 bytes with the end's zero.
+MAX_COMMENT = 120
 FAMILY = {4: "ip", 6: "ip6"}
 _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _SIDE = {"src": "saddr", "dst": "daddr"}
@@ -70,6 +72,9 @@ class NftablesWriter:
             yield from (f"add rule {self.table} {name} {self._rule(rule)}" for rule in rules)
         for name, stage in stages.items():
             yield from self._stage(name, stage)
+        for change in delta.stage_changes:
+            yield from self._pods("delete", nftables_chain(change.chain), change.removed)
+            yield from self._pods("add", nftables_chain(change.chain), change.added)
         if stages:
             yield from self._entrance(next(iter(stages)))
             yield from self._old_stages(stages)
@@ -137,13 +142,16 @@ class NftablesWriter:
         pods = f"{name}-pods"
         yield f"add map {self.table} {pods} {{ type {_ADDRESS[self.family]} : verdict ; }}"
         yield f"flush map {self.table} {pods}"
-        if stage.pods:
-            words = ", ".join(f"{ip} : {_target(chain, call=False)}" for ip, chain in stage.pods.items())
-            yield f"add element {self.table} {pods} {{ {words} }}"
+        yield from self._pods("add", name, stage.pods)
         side = _SIDE[POD_SIDE[stage.chain.direction]]
         yield f"add rule {self.table} {name} {FAMILY[self.family]} {side} vmap @{pods}"
         yield f"add rule {self.table} {name} {_target(stage.otherwise, call=False)}"
         self._stages[name] = None
+
+    def _pods(self, verb: str, stage: str, pods: Mapping[str, Chain]) -> Iterator[str]:
+        if pods:
+            words = ", ".join(f"{ip} : {_target(chain, call=False)}" for ip, chain in pods.items())
+            yield f"{verb} element {self.table} {stage}-pods {{ {words} }}"
 
     def _old_stages(self, stages: dict[str, Stage]) -> Iterator[str]:
         """Stages that are not in use any more; first all of them are emptied: they lead to each other."""
@@ -167,7 +175,7 @@ class NftablesWriter:
             words.append(self._ports(rule.ports))
         words.append(_target(rule.target, call=rule.call))
         if rule.comment:
-            words.append(f'comment "{comment_text(rule.comment)[:120]}"')
+            words.append(f'comment "{comment_text(rule.comment, MAX_COMMENT)}"')
         return " ".join(words)
 
     def _ports(self, ports: Ports) -> str:

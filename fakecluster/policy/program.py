@@ -7,7 +7,20 @@ from typing import Protocol
 
 import attrs
 
-from fakecluster.policy.rules import Chain, ChainRule, Route, Stage, pod_chains, policy_chains, stages
+from fakecluster.policy.model import PodKey
+from fakecluster.policy.rules import (
+    Chain,
+    ChainRule,
+    Entries,
+    Route,
+    Stage,
+    StageChange,
+    entries,
+    pod_chains,
+    policy_chains,
+    stage_changes,
+    stages,
+)
 from fakecluster.policy.view import Changed, Members, PolicyView, SetKey, Touched
 
 
@@ -21,11 +34,15 @@ class NodeKernel(Protocol):
 
 @attrs.frozen
 class Delta:
-    """What has changed: chains to write as a whole, sets to make or change, and what has gone."""
+    """What has changed: chains to write as a whole, sets to make or change, and what has gone.
+
+    `stages` is all stages as a whole, when their order changes and at first; else `stage_changes` what differs in them.
+    """
 
     chains: Mapping[Chain, tuple[ChainRule, ...]]
     gone: tuple[Chain, ...]
     stages: tuple[Stage, ...]
+    stage_changes: tuple[StageChange, ...]
     created: Mapping[SetKey, Members]
     updated: Mapping[SetKey, Members]
     gone_sets: tuple[SetKey, ...]
@@ -53,23 +70,26 @@ class PolicyProgram:
         self._route = Route.of(())
         #: what was written for each Pod and policy
         self._chains: dict[tuple[str, ...], tuple[Chain, ...]] = {}
+        self._entries: dict[PodKey, Entries] = {}
         self._started = False
 
     def fork(self) -> PolicyProgram:
         copy = PolicyProgram.__new__(PolicyProgram)
         copy.view, copy.writer = self.view.fork(), self.writer.fork()
         copy._route, copy._chains, copy._started = self._route, self._chains.copy(), self._started
+        copy._entries = self._entries.copy()
         return copy
 
     def sync(self, changed: Changed, kernel: NodeKernel) -> None:
         """Take changes in and write what they touch."""
         touched = self.view.update(changed)
         route = Route.of(policy.tier for policy in self.view.active.values())
-        if route != self._route:
+        reordered = route != self._route
+        if reordered:
             self._route = route
             touched.pods |= self.view.selected.keys()
             touched.policies |= self.view.active.keys()
-        delta = self._delta(touched)
+        delta = self._delta(touched, whole=reordered or not self._started)
         if self._started or self.view.selected:
             self.writer.write(delta, kernel)
             self._started = True
@@ -79,22 +99,26 @@ class PolicyProgram:
         if self._started:
             self.writer.clear(kernel)
 
-    def _delta(self, touched: Touched) -> Delta:
+    def _delta(self, touched: Touched, *, whole: bool) -> Delta:
         view = self.view
         chains: dict[Chain, tuple[ChainRule, ...]] = {}
         gone: dict[Chain, None] = {}
         for key in sorted(touched.policies):
             policy = view.active.get(key)
             self._replace(key, () if policy is None else policy_chains(policy, self._route, view.family), chains, gone)
+        left = [self._entries.pop(pod) for pod in sorted(touched.pods) if pod in self._entries]
         for pod in sorted(touched.pods):
             policies = view.selected.get(pod, ())
             made = pod_chains(view.pods[pod], policies, self._route, view.family) if policies else ()
             self._replace(("pod", *pod), made, chains, gone)
-        placed = bool(touched.pods or not self._started)
+            if policies:
+                self._entries[pod] = entries(view.pods[pod], policies, self._route, view.family)
+        came = [self._entries[pod] for pod in sorted(touched.pods) if pod in self._entries]
         return Delta(
             chains,
             tuple(chain for chain in gone if chain not in chains),
-            tuple(stages(view.selected, view.pods, self._route, view.family)) if placed else (),
+            tuple(stages(self._entries.values(), self._route)) if whole else (),
+            () if whole else tuple(stage_changes(left, came, self._route)),
             {name: view.sets[name] for name in sorted(touched.created, key=repr)},
             {name: view.sets[name] for name in sorted(touched.updated - touched.created, key=repr)},
             tuple(sorted(touched.gone, key=repr)),

@@ -7,7 +7,12 @@
 A packet is judged behind DNAT and before source NAT: at the forward hook, and (IPVS sends from there) at the output hook
 unless the node itself is the sender. What goes to or comes from the node itself is always allowed, so that there is
 nothing at the input hook. Replies pass because their connection is established. Everything that allows at one end goes
-on to the other end; a chain that decides nothing falls through to the next tier, and finally accepts.
+on to the other end; a chain that decides nothing falls through to the next tier, and finally accepts. A Pod that reaches
+itself through a Service is subject to administrators' policies and to no NetworkPolicy.
+
+nf_tables follows 16 chains in a row and no more (NFT_JUMP_STACK_SIZE, "Too many links"), whichever way they lead on. The
+longest way is a base chain, iptables' entrance, and for each direction seven: the admin tier's stage, a Pod's chain, a
+policy's; the stage of NetworkPolicies; the baseline tier's stage, a Pod's chain, a policy's. That is all there is.
 """
 
 from __future__ import annotations
@@ -17,7 +22,6 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from fakecluster.policy.model import (
-    ADMIN,
     ALLOW,
     DENY,
     DIRECTIONS,
@@ -79,6 +83,15 @@ class Stage:
 
 
 @attrs.frozen
+class StageChange:
+    """What leaves a stage's chain and what comes to it, by address."""
+
+    chain: Chain
+    removed: Mapping[str, Chain]
+    added: Mapping[str, Chain]
+
+
+@attrs.frozen
 class Route:
     """The order of the stages that are in use."""
 
@@ -120,7 +133,7 @@ def policy_chains(policy: Policy, route: Route, family: int) -> Iterator[tuple[C
 def _lines(policy: Policy, direction: str, number: int, rule: Rule, route: Route) -> Iterator[ChainRule]:
     target = _target(policy, direction, rule, route)
     verb = {ALLOW: "allows", DENY: "denies", PASS: "passes on"}[rule.action]
-    comment = f"{policy.words} {verb} {direction.lower()}[{number}]"
+    comment = f"{policy.words} {verb} {direction.lower()}[{number}]{f' {rule.name}' if rule.name else ''}"
     for peer in (None,) if rule.peers is None else rule.peers:
         for ports in (None,) if rule.ports is None else rule.ports:
             side = PEER_SIDE[direction] if peer is not None else ""
@@ -150,30 +163,43 @@ def _pod_rules(
 ) -> Iterator[ChainRule]:
     words = f"{pod.namespace}/{pod.name}"
     onwards, side = route.behind(direction), PEER_SIDE[direction]
-    yield ChainRule(onwards, f"{words} reaches itself", side=side, address=pod.ip(family))
+    if tier == NETWORK:
+        yield ChainRule(onwards, f"{words} reaches itself", side=side, address=pod.ip(family))
     for policy in policies:
         yield ChainRule(policy_chain(policy, direction), f"policy {policy.words}", call=True)
     if tier == NETWORK:
         names = ", ".join(policy.name for policy in policies)
         yield ChainRule(DROP, f"no policy allows {direction.lower()} of {words}: {names}")
     else:
-        yield ChainRule(route.behind(direction, tier), f"no {tier} policy decides")
+        yield ChainRule(route.behind(direction, tier), f"no policy of the {tier} tier decides")
 
 
-def stages(
-    selected: Mapping[tuple[str, str], tuple[Policy, ...]],
-    pods: Mapping[tuple[str, str], PolicyPod],
-    route: Route,
-    family: int,
-) -> Iterator[Stage]:
-    """Every stage with the Pods of the node that have a chain in it."""
+Entries = Mapping[Chain, tuple[str, Chain]]
+
+
+def entries(pod: PolicyPod, policies: Iterable[Policy], route: Route, family: int) -> Entries:
+    """By stage: the Pod's address and its chain, in the stages in which a policy is about it."""
+    asked = {(one.tier, direction) for one in policies for direction, _rules in one.rules}
+    return {
+        stage: (pod.ip(family), pod_chain(pod, stage.direction, stage.tier))
+        for stage in route.stages
+        if (stage.tier, stage.direction) in asked
+    }
+
+
+def stages(placed: Iterable[Entries], route: Route) -> Iterator[Stage]:
+    """Every stage as a whole, of the entries of all Pods of the node."""
+    every = tuple(placed)
     for chain in route.stages:
-        entries = {
-            pods[key].ip(family): pod_chain(pods[key], chain.direction, chain.tier)
-            for key, policies in sorted(selected.items())
-            if any(one.tier == chain.tier and one.about(chain.direction) is not None for one in policies)
-        }
-        yield Stage(chain, entries, route.behind(chain.direction, chain.tier))
+        pods = dict(one[chain] for one in every if chain in one)
+        yield Stage(chain, pods, route.behind(chain.direction, chain.tier))
 
 
-__all__ = ["ACCEPT", "ADMIN", "DROP", "Chain", "ChainRule", "Route", "Stage", "pod_chains", "policy_chains", "stages"]
+def stage_changes(old: Iterable[Entries], new: Iterable[Entries], route: Route) -> Iterator[StageChange]:
+    """The stages that differ when some Pods' entries become others."""
+    left, came = tuple(old), tuple(new)
+    for chain in route.stages:
+        before = {one[chain] for one in left if chain in one}
+        after = {one[chain] for one in came if chain in one}
+        if before != after:
+            yield StageChange(chain, dict(sorted(before - after, key=str)), dict(sorted(after - before, key=str)))

@@ -2,7 +2,7 @@
 
 Only policies that are about a Pod of this node are active, and only the groups and port names of active policies are
 kept up; a change costs what it touches: the Pod that changed against the groups that can contain it, a new policy
-against the Pods of its groups' namespaces.
+against the Pods of its groups' namespaces. Nodes are few: a changed one is held against every group of nodes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from typing import TypeVar
 import attrs
 
 from fakecluster.api.selectors import Labels
-from fakecluster.policy.model import PodGroup, PodKey, Policy, PolicyPod
+from fakecluster.policy.model import NodeGroup, PodGroup, PodKey, Policy, PolicyNode, PolicyPod
 
 PolicyKey = tuple[str, str, str]
 PortName = tuple[str, str]  # name, protocol
 Element = tuple[str, ...]  # (address,) or (address, protocol, port)
-SetKey = PodGroup | PortName
+SetKey = PodGroup | NodeGroup | PortName
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
 @attrs.define
 class Members:
-    """The elements of one set, whose each is, who uses the set, and what has changed since it was last written."""
+    """The elements of one set, whose each is, who uses the set, and what has changed since it was last written.
+
+    A node owns its elements as ("", its name).
+    """
 
     users: set[PolicyKey] = attrs.field(factory=set)
     owners: dict[Element, PodKey] = attrs.field(factory=dict)
@@ -60,6 +63,7 @@ class Changed:
     namespaces: dict[str, Labels | None] = attrs.field(factory=dict)
     pods: dict[PodKey, PolicyPod | None] = attrs.field(factory=dict)
     policies: dict[PolicyKey, Policy | None] = attrs.field(factory=dict)
+    nodes: dict[str, PolicyNode | None] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -79,6 +83,7 @@ class PolicyView:
     def __init__(self, node: str, family: int) -> None:
         self.node, self.family = node, family
         self.namespaces: dict[str, Labels] = {}
+        self.nodes: dict[str, PolicyNode] = {}
         self.pods: dict[PodKey, PolicyPod] = {}
         self.policies: dict[PolicyKey, Policy] = {}
         #: local Pods that a policy is about -> those policies, in order
@@ -95,6 +100,7 @@ class PolicyView:
     def fork(self) -> PolicyView:
         copy = PolicyView(self.node, self.family)
         copy.namespaces, copy.pods, copy.policies = self.namespaces.copy(), self.pods.copy(), self.policies.copy()
+        copy.nodes = self.nodes.copy()
         copy.selected, copy.active = self.selected.copy(), self.active.copy()
         copy.sets = {key: members.fork() for key, members in self.sets.items()}
         copy._users = {key: users.copy() for key, users in self._users.items()}
@@ -119,6 +125,7 @@ class PolicyView:
         touched.pods |= {key for key in before if key in self.selected and before[key] != self.pods.get(key)}
         self._leave_groups(before, touched)
         self._enter_groups(pods, touched)
+        self._replace_nodes(changed.nodes, touched)
         self._activate(touched)
         return touched
 
@@ -198,11 +205,14 @@ class PolicyView:
         if members is None:
             members = self.sets[name] = Members()
             touched.created.add(name)
-            for pod in self._candidates(name):
-                self._enter(name, members, pod)
+            if isinstance(name, NodeGroup):
+                self._enter_nodes(name, self.nodes.values())
+            else:
+                for pod in self._candidates(name):
+                    self._enter(name, members, pod)
         members.users.add(user)
 
-    def _candidates(self, name: SetKey) -> Iterable[PolicyPod]:
+    def _candidates(self, name: PodGroup | PortName) -> Iterable[PolicyPod]:
         if not isinstance(name, PodGroup):
             return self.pods.values()
         self._groups_in.setdefault(name.namespace, {})[name] = None
@@ -227,7 +237,7 @@ class PolicyView:
         else:
             touched.gone.add(name)
 
-    def _enter(self, name: SetKey, members: Members, pod: PolicyPod) -> None:
+    def _enter(self, name: PodGroup | PortName, members: Members, pod: PolicyPod) -> None:
         if isinstance(name, PodGroup):
             if name.contains(pod, self.namespaces.get(pod.namespace)):
                 members.add((pod.ip(self.family),), pod.key)
@@ -240,7 +250,7 @@ class PolicyView:
             if name == wanted[0] and wanted[1] in (protocol, ""):
                 yield pod.ip(self.family), protocol.lower(), str(number)
 
-    def _sets_for(self, pod: PolicyPod) -> Iterable[SetKey]:
+    def _sets_for(self, pod: PolicyPod) -> Iterable[PodGroup | PortName]:
         """The sets that can contain a Pod."""
         yield from self._groups_in.get(pod.namespace, ())
         yield from self._groups_in.get("", ())
@@ -264,6 +274,30 @@ class PolicyView:
                 assert pod is not None
                 self._enter(name, self.sets[name], pod)
                 touched.updated.add(name)
+
+    def _replace_nodes(self, nodes: Mapping[str, PolicyNode | None], touched: Touched) -> None:
+        before = {name: self.nodes.get(name) for name in nodes}
+        for name, node in nodes.items():
+            _put(self.nodes, name, node)
+        changed = {name for name, node in nodes.items() if node != before[name]}
+        groups = [group for group in self.sets if isinstance(group, NodeGroup)] if changed else []
+        for group in groups:
+            for name in changed:
+                old = before[name]
+                for element in () if old is None else _addresses(old, self.family):
+                    self.sets[group].remove(element, ("", name))
+            self._enter_nodes(group, (self.nodes[name] for name in changed if name in self.nodes))
+            touched.updated.add(group)
+
+    def _enter_nodes(self, group: NodeGroup, nodes: Iterable[PolicyNode]) -> None:
+        for node in nodes:
+            if group.nodes.matches(node.labels):
+                for element in _addresses(node, self.family):
+                    self.sets[group].add(element, ("", node.name))
+
+
+def _addresses(node: PolicyNode, family: int) -> Iterable[Element]:
+    return ((ip,) for ip in node.ips if (":" in ip) == (family == 6))
 
 
 def _sets_of(policy: Policy | None) -> set[SetKey]:

@@ -3,6 +3,11 @@
 Everything is valid by construction and shrinks towards one node, one Service, one Pod, one packet.
 """
 
+from fakecluster.strategies.admin_policies import (
+    admin_network_policies,
+    baseline_admin_network_policies,
+    cluster_network_policies,
+)
 from fakecluster.strategies.chance import choices
 from fakecluster.strategies.clusters import clusters, manifests
 from fakecluster.strategies.faults import fault_plans, faults
@@ -18,7 +23,10 @@ from fakecluster.strategies.workloads import deployments, endpoint_slices
 __all__ = [
     "ClusterMachine",
     "RuleSet",
+    "admin_network_policies",
+    "baseline_admin_network_policies",
     "choices",
+    "cluster_network_policies",
     "clusters",
     "deployments",
     "endpoint_slices",

@@ -12,6 +12,7 @@ import attrs
 
 from fakecluster import Cluster
 from fakecluster.fabric.links import Port
+from fakecluster.policy.definitions import policy_definitions
 
 Json = dict[str, Any]
 SPACES, NAMES = ("x", "y", "z"), ("a", "b", "c")
@@ -19,7 +20,16 @@ PODS = tuple(f"{space}/{name}" for space in SPACES for name in NAMES)
 PROBES = (("TCP", 80), ("TCP", 81), ("UDP", 80), ("UDP", 81))
 #: c runs on both nodes' border: whoever talks to it from its namespace is on the other node
 NODES = {"a": "a", "b": "b", "c": "a"}
-_PROTOCOL = {"TCP": 6, "UDP": 17}
+KINDS = {
+    "Namespace": "namespaces",
+    "Node": "nodes",
+    "Pod": "pods",
+    "NetworkPolicy": "networkpolicies.networking.k8s.io",
+    "AdminNetworkPolicy": "adminnetworkpolicies.policy.networking.k8s.io",
+    "BaselineAdminNetworkPolicy": "baselineadminnetworkpolicies.policy.networking.k8s.io",
+    "ClusterNetworkPolicy": "clusternetworkpolicies.policy.networking.k8s.io",
+}
+_PROTOCOL = {"TCP": 6, "UDP": 17, "SCTP": 132}
 
 
 def namespace(name: str) -> Json:
@@ -48,7 +58,7 @@ def pod(space: str, name: str, *, node: str = "", host_network: bool = False, **
 @lru_cache(maxsize=8)
 def _template(cni: str, proxy: str, ip_family: str) -> Cluster:
     cluster = Cluster(nodes=2, cni=cni, proxy=proxy, ip_family=ip_family, dns=False)
-    cluster.apply([namespace(space) for space in SPACES])
+    cluster.apply([*policy_definitions(), *(namespace(space) for space in SPACES)])
     cluster.apply([pod(space, name) for space in SPACES for name in NAMES])
     return cluster
 
@@ -72,10 +82,8 @@ class Grid:
     def objects(self) -> list[Json]:
         """The API's objects that decide."""
         found = []
-        for kind, resource in (
-            ("Namespace", "namespaces"), ("Pod", "pods"), ("NetworkPolicy", "networkpolicies.networking.k8s.io"),
-        ):  # fmt: skip
-            found += [{**one, "kind": kind} for one in self.cluster.api.list(resource)]
+        for kind, resource in KINDS.items():
+            found += [{**one, "kind": kind} for one in self.cluster.parts.server.store.list(resource)]
         return found
 
     def arrives(self, source: str, target: str, protocol: str, port: int) -> bool:

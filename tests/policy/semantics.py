@@ -1,4 +1,4 @@
-"""What NetworkPolicies mean, as one pure function of the API's objects: the yardstick that packets are held against.
+"""What policies mean, as one pure function of the API's objects: the yardstick that packets are held against.
 
 Written from the API's documentation and on purpose without anything of the package.
 """
@@ -9,6 +9,12 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 Json = dict[str, Any]
+#: kind -> (its tier, or None where it says so itself; the field of a rule's ports)
+ADMIN_KINDS = {
+    "AdminNetworkPolicy": ("Admin", "ports"),
+    "BaselineAdminNetworkPolicy": ("Baseline", "ports"),
+    "ClusterNetworkPolicy": (None, "protocols"),
+}
 
 
 def is_allowed(
@@ -18,9 +24,8 @@ def is_allowed(
     if source is target:
         return True  # a Pod cannot block access to itself
     spaces = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in _of(objects, "Namespace")}
-    policies = _of(objects, "NetworkPolicy")
     return all(
-        _lets(policies, direction, own, other, target, protocol, port, spaces, family)
+        _lets(objects, direction, own, other, target, protocol, port, spaces, family)
         for direction, own, other in (("Egress", source, target), ("Ingress", target, source))
     )
 
@@ -30,19 +35,86 @@ def _of(objects: list[Json], kind: str) -> list[Json]:
 
 
 def _lets(
-    policies: list[Json], direction: str, own: Json | str, other: Json | str, target: Json | str,
+    objects: list[Json], direction: str, own: Json | str, other: Json | str, target: Json | str,
     protocol: str, port: int, spaces: dict[str, dict[str, str]], family: int,
 ) -> bool:  # fmt: skip
-    """Whether one end allows it: no policy isolates it in this direction, or one of them has a rule that fits."""
+    """Whether one end allows it: administrators' Admin tier first, then NetworkPolicies, and Baseline where none is."""
     if isinstance(own, str) or own["spec"].get("hostNetwork"):
         return True
-    isolating = [one for one in policies if direction in _types(one) and _selects(one, own)]
-    return not isolating or any(
+    asked = (direction, own, other, target, protocol, port, spaces, family)
+    verdict = _first(objects, "Admin", *asked)
+    if verdict in ("Allow", "Accept", "Deny"):
+        return verdict != "Deny"
+    isolating = [one for one in _of(objects, "NetworkPolicy") if direction in _types(one) and _selects(one, own)]
+    if not isolating:
+        return _first(objects, "Baseline", *asked) != "Deny"
+    return any(
         _peers_fit(rule.get("from" if direction == "Ingress" else "to"), one, other, spaces, family)
         and _ports_fit(rule.get("ports"), target, protocol, port)
         for one in isolating
         for rule in one["spec"].get(direction.lower()) or []
     )
+
+
+def _first(
+    objects: list[Json], tier: str, direction: str, own: Json, other: Json | str, target: Json | str,
+    protocol: str, port: int, spaces: dict[str, dict[str, str]], family: int,
+) -> str:  # fmt: skip
+    """The action of the first rule of a tier that fits, "" without one."""
+    policies = [
+        one
+        for kind, (always, _ports) in ADMIN_KINDS.items()
+        for one in _of(objects, kind)
+        if (always or one["spec"]["tier"]) == tier and _is_one_of(one["spec"]["subject"], own, spaces)
+    ]
+    policies.sort(key=lambda one: (one["spec"].get("priority", 0), one["metadata"]["name"], one["kind"]))
+    nodes = _of(objects, "Node")
+    for policy in policies:
+        for rule in policy["spec"].get(direction.lower()) or []:
+            peers, ports = rule["from" if direction == "Ingress" else "to"], rule.get(ADMIN_KINDS[policy["kind"]][1])
+            if any(_admin_peer_fits(peer, other, spaces, nodes, family) for peer in peers) and (
+                ports is None or any(_admin_port_fits(one, target, protocol, port) for one in ports)
+            ):
+                return str(rule["action"])
+    return ""
+
+
+def _is_one_of(chosen: Json, pod: Json | str, spaces: dict[str, dict[str, str]]) -> bool:
+    if isinstance(pod, str) or pod["spec"].get("hostNetwork"):
+        return False
+    meta = pod["metadata"]
+    if "namespaces" in chosen:
+        return _matches(chosen["namespaces"], spaces[meta["namespace"]])
+    pods = chosen["pods"]
+    return _matches(pods.get("namespaceSelector"), spaces[meta["namespace"]]) and _matches(
+        pods["podSelector"], meta.get("labels")
+    )
+
+
+def _admin_peer_fits(
+    peer: Json, other: Json | str, spaces: dict[str, dict[str, str]], nodes: list[Json], family: int
+) -> bool:
+    address = other if isinstance(other, str) else _ip(other, family)
+    if "networks" in peer:
+        return any(ip_address(address) in ip_network(cidr) for cidr in peer["networks"])
+    if "nodes" in peer:
+        chosen = [node for node in nodes if _matches(peer["nodes"], node["metadata"].get("labels"))]
+        return any(one["address"] == address for node in chosen for one in node["status"]["addresses"])
+    return _is_one_of(peer, other, spaces)
+
+
+def _admin_port_fits(wanted: Json, target: Json | str, protocol: str, port: int) -> bool:
+    name = wanted.get("namedPort", wanted.get("destinationNamedPort"))
+    if name is not None:
+        return (name, protocol, port) in _offered(target)
+    if "portNumber" in wanted or "portRange" in wanted:
+        one = wanted.get("portNumber") or wanted["portRange"]
+        span = (one.get("port", one.get("start")), one.get("port", one.get("end")))
+        return bool(one["protocol"] == protocol and span[0] <= port <= span[1])
+    ((own, fields),) = wanted.items()
+    place = fields["destinationPort"]
+    span = (place.get("number") or place["range"]["start"], place.get("number") or place["range"]["end"])
+    return bool(own.upper() == protocol and span[0] <= port <= span[1])
 
 
 def _types(policy: Json) -> list[str]:
@@ -111,8 +183,15 @@ def _port_fits(wanted: Json, target: Json | str, protocol: str, port: int) -> bo
         return True
     if isinstance(number, int):
         return number <= port <= wanted.get("endPort", number)
-    offered = [] if isinstance(target, str) else [p for c in target["spec"]["containers"] for p in c.get("ports") or []]
-    return any(
-        one.get("name") == number and one.get("protocol", "TCP") == protocol and one["containerPort"] == port
-        for one in offered
-    )
+    return (number, protocol, port) in _offered(target)
+
+
+def _offered(target: Json | str) -> list[tuple[str, str, int]]:
+    """(name, protocol, number) of a Pod's named ports."""
+    containers = [] if isinstance(target, str) else target["spec"]["containers"]
+    return [
+        (one["name"], one.get("protocol", "TCP"), one["containerPort"])
+        for container in containers
+        for one in container.get("ports") or []
+        if "name" in one
+    ]

@@ -17,6 +17,16 @@ from .semantics import is_allowed
 Json = dict[str, Any]
 PORT_NAMES = ("serve-80-tcp", "serve-81-udp")
 POLICIES = st.lists(kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES), min_size=3, max_size=6)
+MIXED = st.lists(
+    st.one_of(
+        kube.admin_network_policies(port_names=PORT_NAMES),
+        kube.baseline_admin_network_policies(port_names=PORT_NAMES),
+        kube.cluster_network_policies(port_names=PORT_NAMES),
+        kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES),
+    ),
+    min_size=3,
+    max_size=7,
+)
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
@@ -76,6 +86,16 @@ def change(grid: Grid, what: str, arguments: Any) -> None:
         resource, key = ("pods", "app") if name else ("namespaces", "ns")
         patch = {"metadata": {"labels": {key: arguments[1]}}}
         cluster.api.patch(resource, name or space, patch, space if name else "")
+
+
+@pytest.mark.parametrize(("cni", "ip_family"), [("iptables", "ipv4"), ("nftables", "ipv4"), ("nftables", "ipv6")])
+def test_they_agree_with_administrators_policies_among_them(cni: str, ip_family: str) -> None:
+    @SETTINGS
+    @given(policies=MIXED)
+    def agree(policies: list[Json]) -> None:
+        assert disagreements(Grid.of(*policies, cni=cni, ip_family=ip_family)) == []
+
+    agree()
 
 
 @pytest.mark.parametrize("cni", ["iptables", "nftables"])

@@ -39,7 +39,7 @@ def test_a_named_port_that_nobody_has() -> None:
 
 def test_egress_that_forgot_dns() -> None:
     spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 443}]}]}
-    words = "isolates egress and no policy allows its Pods port 53: they cannot look up names"
+    words = "isolates egress and no policy lets x/a reach cluster DNS at UDP 53: it cannot look up names"
     assert found(spec) == [f"netpol/x/p0: {words}"]
     dns = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]}
     assert found(spec, dns) == []

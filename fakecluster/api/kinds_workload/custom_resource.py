@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from fakecluster.api.kinds_workload import structural
+from fakecluster.api.kinds_workload import structural, validation_rules
 from fakecluster.api.resources import Resource, Subresource
 from fakecluster.api.strategy import FieldError, Request, Strategy, invalid
 
@@ -72,7 +72,8 @@ class CustomVersion:
         for field, wanted in (("kind", self.kind), ("apiVersion", self.api_version)):
             if obj.get(field, wanted) != wanted:
                 errors.append(invalid(field, obj[field], f"must be {wanted}"))
-        return errors + structural.validate(obj, self.schema)
+        errors += structural.validate(obj, self.schema)
+        return errors + validation_rules.violations(obj, self.schema, errors)
 
 
 def _finish_definition(obj: Json, request: Request) -> None:

@@ -12,13 +12,12 @@ from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import Errors
 from fakecluster.api.kinds_workload.structural import EMBEDDED, INT_OR_STRING, LIST_TYPE, MAP_KEYS, PRESERVE
+from fakecluster.api.kinds_workload.validation_rules import check_rules
 from fakecluster.api.strategy import forbidden, invalid, not_supported, required
-from fakecluster.errors import Unsupported
 
 Schema = Mapping[str, Any]
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_CEL = "x-kubernetes-validations"
 _NOT_IN_JUNCTORS = ("type", "default", "title", "description", "additionalProperties", PRESERVE, INT_OR_STRING)
 
 
@@ -36,9 +35,7 @@ def validate_schema(schema: Schema, field: str) -> Errors:
 
 
 def _node(schema: Schema, field: str, *, root: bool = False, part: str = "object fields") -> Errors:
-    if schema.get(_CEL):
-        raise Unsupported("validation rules (CEL) in a CustomResourceDefinition", token=f"{field}.{_CEL}")
-    errors: Errors = []
+    errors = check_rules(schema, field)
     kind = schema.get("type", "")
     if not kind and not root and not schema.get(INT_OR_STRING) and not schema.get(PRESERVE):
         errors.append(required(f"{field}.type", f"must not be empty for specified {part}"))

@@ -7,7 +7,6 @@ import pytest
 from fakecluster.api.kinds_workload import structural
 from fakecluster.api.kinds_workload.definition import version_rank
 from fakecluster.api.kinds_workload.definition_schema import validate_schema
-from fakecluster.errors import Unsupported
 
 Json = dict[str, Any]
 
@@ -102,11 +101,6 @@ def test_a_schema_must_be_structural() -> None:
         "s.properties[a].type: Required value: must not be empty for specified object fields",
         "s.properties[b].items: Required value: must be specified",
     ]
-
-
-def test_validation_rules_are_said_to_be_a_gap() -> None:
-    with pytest.raises(Unsupported, match="CEL"):
-        validate_schema({"type": "object", "x-kubernetes-validations": [{"rule": "true"}]}, "s")
 
 
 def test_versions_are_preferred_as_kubernetes_does() -> None:
