@@ -6,6 +6,7 @@ The answer to raw bytes (TCP or UDP) is one line of `key=value` pairs and then t
     hi
 
 A request that looks like HTTP is answered with HTTP/1.1 200, the same pairs as headers, and the request as its body.
+Each request is a line of the container's log.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ipaddress import ip_address
 
 import attrs
 
+from fakecluster.apps.output import printed
 from fakecluster.kernel.sockets import Socket
 from fakecluster.kernel.tcp_socket import TcpConnection
 
@@ -31,6 +33,7 @@ class Echo:
 
     def on_data(self, connection: TcpConnection, data: bytes) -> None:
         connection.send(answer(self.name, connection.remote, data))
+        printed(connection, request_line(connection.remote, "tcp", data))
 
     def on_close(self, connection: TcpConnection) -> None:
         connection.close()
@@ -40,16 +43,32 @@ class Echo:
 
     def on_datagram(self, sock: Socket, data: bytes, source: tuple[int, int], target: int) -> None:
         sock.send_to(answer(self.name, source, data), *source, source=target)
+        printed(sock, request_line(source, "udp", data))
 
 
 def answer(name: str, client: tuple[int, int], data: bytes) -> bytes:
     """The bytes that the server called `name` sends back to `client` (address, port)."""
-    address = ip_address(client[0])
-    peer = f"[{address}]:{client[1]}" if address.version == 6 else f"{address}:{client[1]}"
+    peer = peer_text(client)
     if not data.startswith(_METHODS):
         return f"server={name} client={peer} bytes={len(data)}\n".encode() + data
     head = f"HTTP/1.1 200 OK\r\nServer-Name: {name}\r\nClient: {peer}\r\nContent-Length: {len(data)}\r\n\r\n"
     return head.encode() + data
+
+
+def peer_text(client: tuple[int, int]) -> str:
+    """`address:port`."""
+    address = ip_address(client[0])
+    return f"[{address}]:{client[1]}" if address.version == 6 else f"{address}:{client[1]}"
+
+
+def request_line(client: tuple[int, int], protocol: str, data: bytes) -> str:
+    """What the log says of a request: `10.244.0.2:40132 "GET / HTTP/1.1" 200 "curl/8.5.0"`, or how many bytes came."""
+    if not data.startswith(_METHODS):
+        return f"{peer_text(client)} {protocol} {len(data)} bytes"
+    head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
+    first, *fields = head.split("\r\n")
+    agent = next((line[12:] for line in fields if line[:12].lower() == "user-agent: "), "-")
+    return f'{peer_text(client)} "{first}" 200 "{agent}"'
 
 
 @attrs.frozen

@@ -13,7 +13,9 @@ from fakecluster.api.server import ApiServer
 from fakecluster.apps.load import LoadRun
 from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
+from fakecluster.cluster.launching import Launcher
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
+from fakecluster.cluster.twin import Twin
 from fakecluster.cni import AddressPlan, NodeAddresses, Runtime
 from fakecluster.cni.nodes import add_outside, namespace_of_node
 from fakecluster.controllers.kubelet import Kubelet
@@ -82,8 +84,13 @@ class Components:
             cluster.add_dns()
         for node in spec.nodes:
             cluster.add_node(node)
+        cluster.launch()
         clock.settle()
         return cluster
+
+    def launch(self) -> None:
+        """Let containers run the commands that they name."""
+        Launcher(Twin(self.client, self.runtime, self.clock, self.choices, self.network, self.spec.proxy))
 
     @property
     def client(self) -> Client:
@@ -146,7 +153,7 @@ class Components:
         server = self.server.fork(clock, choices)
         runtime = self.runtime.fork(network)
         copied_dns = self.dns.fork(server, clock, choices, runtime) if self.dns else None
-        return Components(
+        copy = Components(
             spec=self.spec,
             clock=clock,
             choices=choices,
@@ -172,6 +179,8 @@ class Components:
             active_faults=self.active_faults.copy(),
             fault_log=self.fault_log.copy(),
         )
+        copy.launch()
+        return copy
 
 
 @lru_cache(maxsize=TEMPLATES_KEPT)

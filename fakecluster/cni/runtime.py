@@ -7,16 +7,18 @@ that its containers declare and on those that its probes name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import attrs
 
 from fakecluster.apps.echo import Echo
+from fakecluster.apps.output import LOGS
 from fakecluster.apps.probes import ProbeClient, ProbeRequest, begin
 from fakecluster.cni import hostports, nodes
 from fakecluster.cni.addressing import AddressPlan, HostLocal, NodeAddresses
+from fakecluster.cni.logs import Logs
 from fakecluster.cni.nodes import family_of, namespace_of_node
 from fakecluster.cni.probing import http_request, probe_address, probed_ports
 from fakecluster.discovery.hostname import Hostname, hosts_file, pod_hostname
@@ -33,6 +35,10 @@ JsonObject = dict[str, Any]
 #: image prefix -> the program of a container of that image in a given Pod
 Programs = Mapping[str, Callable[[JsonObject, JsonObject], Program]]
 TARGET = "container-runtime"
+#: Runs the commands that containers were started with: (node, Pod's namespace, name, uid, container, words).
+COMMANDS = "container-commands"
+#: After everything else that is due at the same time: a command finds the network as it will be.
+LAST = 1000
 _BITS = {4: 32, 6: 128}
 
 
@@ -54,6 +60,8 @@ class Runtime:
         self.programs: Programs = programs or {}
         self.nodes: dict[str, NodeAddresses] = {}
         self.sandboxes: dict[str, Sandbox] = {}  # by Pod uid
+        #: whether a container's words are a command that runs and ends (`COMMANDS` is told of it)
+        self.knows: Callable[[Sequence[str]], bool] = lambda words: False
         #: what exec probes answer, by (Pod uid, container); True unless a test says otherwise
         self.exec_results: dict[tuple[str, str], bool] = {}
         #: what each container was started with, by (Pod uid, container)
@@ -63,10 +71,13 @@ class Runtime:
         #: the nodes' own /etc/resolv.conf, and the names that the servers outside know
         self.node_resolv_conf = ""
         self.outside_dns = Zone()
+        #: what containers have printed
+        self.logs = Logs(network.clock)
         self._pools: dict[tuple[str, int], HostLocal] = {}
         self._next_node = 0
         self._next_veth = 0
         network.clock.bind(TARGET, self._on_clock)
+        network.clock.bind(LOGS, self.logs.take)
 
     # --- nodes
 
@@ -148,6 +159,7 @@ class Runtime:
         sandbox = self.sandboxes.pop(uid, None)
         if sandbox is None or node not in self.nodes:
             return
+        self.logs.ended(uid)
         for container in pod["spec"].get("containers") or ():
             self._stop(sandbox, uid, container["name"])
         if not sandbox.host_network:
@@ -162,6 +174,7 @@ class Runtime:
         uid, name = pod["metadata"]["uid"], container["name"]
         sandbox = self.sandboxes[uid]
         self.environments[uid, name] = env
+        self.logs.begin((uid, name))
         netns = self.network.namespaces[sandbox.namespace]
         program = self._program(pod, container)
         try:
@@ -171,7 +184,12 @@ class Runtime:
             self._stop(sandbox, uid, name)
             self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
             return
-        if runs_to_its_end(pod, container):
+        words = (*(container.get("command") or ()), *(container.get("args") or ()))
+        if self.knows(words):
+            meta = pod["metadata"]
+            order = (node, meta["namespace"], meta["name"], uid, name, words)
+            self.network.clock.schedule(COMMANDS, order, priority=LAST)
+        elif runs_to_its_end(pod, container):
             self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 0))
 
     def listen(
@@ -255,7 +273,9 @@ class Runtime:
         copy.environments, copy.cluster_dns = self.environments.copy(), self.cluster_dns
         copy.node_resolv_conf, copy.outside_dns = self.node_resolv_conf, self.outside_dns.fork()
         copy.nodes, copy.sandboxes = self.nodes.copy(), self.sandboxes.copy()
-        copy.exec_results = self.exec_results.copy()
+        copy.exec_results, copy.knows = self.exec_results.copy(), self.knows
+        copy.logs = self.logs.fork(network.clock)
+        network.clock.bind(LOGS, copy.logs.take)
         copy._pools = {key: pool.fork() for key, pool in self._pools.items()}
         copy._next_node, copy._next_veth = self._next_node, self._next_veth
         return copy

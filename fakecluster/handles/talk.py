@@ -98,6 +98,33 @@ class Connection:
             raise ConnectFailed(str(self.place), self.error, self.trace)
         return parse_answer(received)
 
+    def send(self, data: bytes) -> None:
+        """Send bytes and wait for nothing. Raises `SendError` when the connection is closed."""
+        with self._host.recorded(self._journey):
+            self._send(data)
+
+    def receive(self) -> bytes:
+        """What has come since the last read; over UDP the next datagram."""
+        return self._receive()
+
+    def wait(self, timeout_s: float) -> bytes:
+        """The same, after up to `timeout_s` of virtual time when nothing has come yet."""
+        if not self.waiting and not self.over:
+            self._host.world.advance(timeout_s)
+        return self._receive()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to read."""
+        if isinstance(self._sock, TcpConnection):
+            return len(self._sock.incoming) > self._read
+        return bool(self._sock.received)
+
+    @property
+    def over(self) -> bool:
+        """Whether the other end will send no more (FIN, RST, an error)."""
+        return isinstance(self._sock, TcpConnection) and (self._sock.peer_closed or self._sock.state == "CLOSED")
+
     def _send(self, data: bytes) -> None:
         if isinstance(self._sock, TcpConnection):
             self._sock.send(data)

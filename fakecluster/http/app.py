@@ -12,9 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 from fakecluster.api.rest.bodies import BODY_LIMIT
 from fakecluster.api.rest.response import Response
-from fakecluster.http import websockets
+from fakecluster.http import upgrading
 from fakecluster.http.answers import Answer, answer, audit_id, broken, head
-from fakecluster.http.door import PASSED_ON, Door
+from fakecluster.http.door import Door
 from fakecluster.http.pace import Pace
 from fakecluster.http.streams import Bell, Streaming
 
@@ -43,8 +43,8 @@ class App:
             await self._live(receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._exec(scope, receive, send)
+        elif scope["type"] in ("websocket", "spdy"):
+            await self._talk(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
@@ -71,17 +71,14 @@ class App:
         if self._bell is not None:
             self._bell.ring()
 
-    async def _exec(self, scope: Message, receive: Receive, send: Send) -> None:
-        await receive()
-        path, query = path_of(scope), scope["query_string"].decode("latin-1")
-        response = self.door.request("GET", path, query, headers_of(scope), b"", self.user)
-        behind = self.door.behind
-        if behind is None or response.status != PASSED_ON or not path.endswith("/exec"):
-            await websockets.refuse(response, response.body, send)
-            return
-        with self.door:
-            finished, words = websockets.execute(behind.run, path, query)
-        await websockets.report(finished, words, scope.get("subprotocols") or [], send)
+    async def _talk(self, scope: Message, receive: Receive, send: Send) -> None:
+        path, query, headers = path_of(scope), scope["query_string"].decode("latin-1"), headers_of(scope)
+        if scope["type"] == "websocket":
+            offered = scope.get("subprotocols") or []
+            await upgrading.over_websocket(self.door, path, query, headers, self.user, offered, receive, send)
+        else:
+            method, duplex = scope["method"], scope["duplex"]
+            await upgrading.over_spdy(self.door, method, path, query, headers, self.user, duplex, send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from fakecluster.api.rest.response import encode
+from fakecluster.api.rest.response import Stream, encode
 from fakecluster.api.rest.watching import WatchStream
 from fakecluster.http.answers import Headers, answer, audit_id, head
-from fakecluster.http.door import Door
+from fakecluster.http.door import Door, Ear
 from fakecluster.http.streams import BOOKMARK_S, TIMEOUT_S
 
 
@@ -58,25 +58,32 @@ def path_and_query(url: str) -> tuple[str, str]:
     return path, query
 
 
-def watched(door: Door, stream: WatchStream) -> Iterator[bytes]:
-    """The lines of a watch; waits for events in real time, until its timeout."""
+def watched(door: Door, stream: Stream) -> Iterator[bytes]:
+    """The lines of a watch, or of a log that is followed; waits for more in real time, until its timeout."""
     rung = threading.Event()
-    door.bells.append(rung.set)
+    watch = stream if isinstance(stream, WatchStream) else None
+    ear = Ear(lambda: stream.pending, rung.set)
+    with door:
+        door.bells.append(rung.set)
+        if watch is None:
+            door.ears.append(ear)
     end = time.monotonic() + (TIMEOUT_S if stream.timeout_s is None else stream.timeout_s)
     bookmark = time.monotonic() + BOOKMARK_S
     try:
         while True:
             rung.clear()
-            with door:
-                lines = door.encoder.lines(stream)
+            lines = door.read(stream)
             yield from lines.splitlines(keepends=True)
             now = time.monotonic()
             if not lines and (stream.closed or now >= end):
                 return
-            if stream.bookmarks and now >= bookmark:
+            if watch is not None and watch.bookmarks and now >= bookmark:
                 bookmark = now + BOOKMARK_S
-                yield encode(stream.bookmark())
+                yield encode(watch.bookmark())
             if not lines:
                 rung.wait(max(min(end, bookmark) - now, 0.0))
     finally:
-        door.bells.remove(rung.set)
+        with door:
+            door.bells.remove(rung.set)
+            if ear in door.ears:
+                door.ears.remove(ear)

@@ -7,17 +7,23 @@ lets go of it last rings the bell if the store has moved on; the watches that ar
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fakecluster.api.rest.response import Response
+import attrs
+
+from fakecluster.api.rest.response import Response, Stream
 from fakecluster.api.rest.users import ADMIN
+from fakecluster.api.rest.watching import WatchStream
 from fakecluster.api.server import ApiServer
-from fakecluster.http.commands import Finished
 from fakecluster.http.encoding import Encoder
 from fakecluster.http.kubeconfig import ADMIN_TOKEN
 from fakecluster.sim import Clock
+
+if TYPE_CHECKING:
+    from fakecluster.http.channels import Channels, Ports
+    from fakecluster.http.running import Asked
 
 #: How the API model answers what it may do but knows no way to: what programs in Pods are asked.
 PASSED_ON = 501
@@ -40,7 +46,17 @@ class Programs(Protocol):
 
     def answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response | None: ...
 
-    def run(self, namespace: str, pod: str, container: str, words: list[str]) -> Finished | None: ...
+    def command(self, path: str, query: str) -> tuple[Asked, Callable[[Channels], Awaitable[None]]]: ...
+
+    def ports(self, path: str) -> Callable[[Ports], Awaitable[None]]: ...
+
+
+@attrs.frozen(eq=False)
+class Ear:
+    """Somebody who waits for something that is not stored; asked whenever the lock is let go of."""
+
+    heard: Callable[[], bool]
+    ring: Callable[[], None]
 
 
 class Door:
@@ -52,6 +68,7 @@ class Door:
         simulation.server.tokens.setdefault(ADMIN_TOKEN, ADMIN)
         self.encoder = Encoder()
         self.bells: list[Callable[[], None]] = []
+        self.ears: list[Ear] = []
         self._lock = threading.RLock()
         self._depth = 0
         self._seen = simulation.server.store.revision
@@ -66,15 +83,18 @@ class Door:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, why: BaseException | None, at: TracebackType | None) -> None:
+        rung: list[Callable[[], None]] = []
+        if self._depth == 1:
+            revision = self.server.store.revision
+            if revision != self._seen:
+                self._seen = revision
+                rung += self.bells
+            if self.ears:
+                rung += [ear.ring for ear in self.ears if ear.heard()]
         self._depth -= 1
-        revision = self.server.store.revision
-        moved = not self._depth and revision != self._seen
-        if moved:
-            self._seen = revision
         self._lock.release()
-        if moved:
-            for ring in tuple(self.bells):
-                ring()
+        for ring in rung:
+            ring()
 
     def request(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, user: str) -> Response:
         """Answer one request; what a write makes due at once is done before the answer leaves."""
@@ -92,6 +112,11 @@ class Door:
             return response.body
         with self:
             return self.encoder.body(response.value)
+
+    def read(self, stream: Stream) -> bytes:
+        """What there is to send of a stream now."""
+        with self:
+            return self.encoder.lines(stream) if isinstance(stream, WatchStream) else stream.read()
 
     def settle(self) -> None:
         """Run what is due now."""

@@ -13,7 +13,7 @@ def door_of(cluster: Cluster) -> Door:
     """The cluster's door, which is its `guard` from the first time on."""
     if not isinstance(cluster.guard, Door):
         door = cluster.guard = Door(cluster.parts)
-        door.behind = Behind(cluster)
+        door.behind = Behind(cluster, door)
     return cluster.guard
 
 

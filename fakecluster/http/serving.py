@@ -18,6 +18,7 @@ from fakecluster.http.app import App
 from fakecluster.http.door import Door, Simulation
 from fakecluster.http.kubeconfig import ADMIN_TOKEN, kubeconfig_text
 from fakecluster.http.pace import Pace
+from fakecluster.http.upgrades import HttpProtocol
 
 LOOPBACK = "127.0.0.1"
 #: Connections that may wait to be accepted; a test opens a thousand watches at once.
@@ -113,6 +114,7 @@ def write_private(path: Path, text: str) -> None:
 def _config(app: App, tls: bool) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
+        http=HttpProtocol,
         log_config=None,
         log_level="error",
         access_log=False,

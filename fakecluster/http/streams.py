@@ -1,4 +1,4 @@
-"""Watches on the wire: JSON lines, sent as they happen, until the client leaves, time is up or the window is passed."""
+"""Watches and logs on the wire: sent as they come about, until the client leaves, time is up or there is no more."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
-from fakecluster.api.rest.response import encode
+from fakecluster.api.rest.response import Stream, encode
 from fakecluster.api.rest.watching import WatchStream
-from fakecluster.http.door import Door
+from fakecluster.http.door import Door, Ear
 
 Send = Callable[[bytes], Awaitable[None]]
 #: Time between two bookmarks for those who allow them.
@@ -33,6 +33,15 @@ class Bell:
         for event in self._waiting:
             event.set()
 
+    def ringer(self, event: asyncio.Event) -> Callable[[], None]:
+        """What wakes one of them alone; from any thread."""
+
+        def ring() -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(event.set)
+
+        return ring
+
     def add(self) -> asyncio.Event:
         event = asyncio.Event()
         self._waiting.add(event)
@@ -44,40 +53,44 @@ class Bell:
 
 @attrs.define(eq=False)
 class Streaming:
-    """One open watch; nothing is taken from the store before the last lines are on their way, so memory is bounded."""
+    """One open stream; nothing is taken before what was taken last is on its way, so memory is bounded."""
 
     door: Door
     bell: Bell
-    stream: WatchStream
+    stream: Stream
     send: Send
     closing: asyncio.Event
 
     async def run(self) -> None:
         """Send until it ends; the caller closes the answer."""
-        loop = asyncio.get_running_loop()
         woken = self.bell.add()
-        end = loop.time() + (TIMEOUT_S if self.stream.timeout_s is None else self.stream.timeout_s)
-        bookmark = loop.time() + BOOKMARK_S
+        ear = Ear(lambda: self.stream.pending, self.bell.ringer(woken))
+        if not isinstance(self.stream, WatchStream):  # what is stored rings the bell
+            self.door.ears.append(ear)
         try:
-            while not self.closing.is_set():
-                woken.clear()
-                lines = self._take()
-                if lines:
-                    await self.send(lines)
-                    continue
-                now = loop.time()
-                if self.stream.closed or now >= end:
-                    return
-                if self.stream.bookmarks and now >= bookmark:
-                    bookmark = now + BOOKMARK_S
-                    await self.send(encode(self.stream.bookmark()))
-                await _wait(woken, min(end, bookmark) - now)
+            await self._send(woken)
         finally:
             self.bell.remove(woken)
+            if ear in self.door.ears:
+                self.door.ears.remove(ear)
 
-    def _take(self) -> bytes:
-        with self.door:
-            return self.door.encoder.lines(self.stream)
+    async def _send(self, woken: asyncio.Event) -> None:
+        loop, stream = asyncio.get_running_loop(), self.stream
+        end = loop.time() + (TIMEOUT_S if stream.timeout_s is None else stream.timeout_s)
+        bookmark = loop.time() + BOOKMARK_S
+        while not self.closing.is_set():
+            woken.clear()
+            content = self.door.read(stream)
+            if content:
+                await self.send(content)
+                continue
+            now = loop.time()
+            if stream.closed or now >= end:
+                return
+            if isinstance(stream, WatchStream) and stream.bookmarks and now >= bookmark:
+                bookmark = now + BOOKMARK_S
+                await self.send(encode(stream.bookmark()))
+            await _wait(woken, min(end, bookmark) - now)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -1,57 +1,132 @@
-"""`exec` over WebSockets (subprotocols v4 and v5.channel.k8s.io): every message is a channel's number and its bytes."""
+"""WebSockets: every binary message is a channel's number and its bytes, or a piece of a SPDY connection in a tunnel.
+
+Sources: kubernetes apimachinery pkg/util/remotecommand/constants.go, apimachinery pkg/util/portforward, KEP-4006.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs
 
 from fakecluster.api.rest.response import Response
-from fakecluster.http.commands import Finished
+from fakecluster.http.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Input, PortData, PortOpened
 
 Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-#: What runs a command: (namespace, Pod, container, words); None when there is no such program.
-Runner = Callable[[str, str, str, list[str]], Finished | None]
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDOUT, STDERR, ERROR = b"\x01", b"\x02", b"\x03"
+#: Subprotocols of commands; from v5 on a client can end its input.
+V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
+#: The subprotocol of a port-forward in which the connection is SPDY once more.
+TUNNEL = "SPDY/3.1+portforward.k8s.io"
+CHANNELS = (STDIN, STDOUT, STDERR, ERROR, RESIZE)
+CLOSING = 255
 
 
-def execute(run: Runner, path: str, query: str) -> tuple[Finished | None, list[str]]:
-    """Run the command that a request names; what it left, and the command."""
-    parts, options = path.split("/"), parse_qs(query)
-    words = options.get("command", [])
-    return run(parts[4], parts[6], options.get("container", [""])[0], words), words
+class _Socket:
+    """An accepted WebSocket."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._closed = False
+
+    async def message(self) -> bytes | None:
+        """The next message's bytes; None at the end."""
+        while True:
+            event = await self._receive()
+            if event["type"] == "websocket.disconnect":
+                self._closed = True
+                return None
+            if event["type"] == "websocket.receive":
+                return event.get("bytes") or (event.get("text") or "").encode()
+
+    async def put(self, data: bytes) -> None:
+        if not self._closed:
+            await self._send({"type": "websocket.send", "bytes": data})
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._send({"type": "websocket.close", "code": 1000})
 
 
-async def report(finished: Finished | None, words: list[str], offered: list[str], send: Send) -> None:
-    """Accept the connection, send what the command printed and how it ended."""
-    chosen = next((protocol for protocol in PROTOCOLS if protocol in offered), None)
-    await send({"type": "websocket.accept", "subprotocol": chosen})
-    output = [(STDOUT, finished.stdout), (STDERR, finished.stderr)] if finished else []
-    for channel, content in output:
-        if content:
-            await send({"type": "websocket.send", "bytes": channel + content})
-    ended = json.dumps(status_of(finished, words)).encode()
-    await send({"type": "websocket.send", "bytes": ERROR + ended})
-    await send({"type": "websocket.close", "code": 1000})
+class WebSocketChannels(_Socket):
+    """The channels of a command."""
+
+    speaks_status = True
+
+    def __init__(self, receive: Receive, send: Send, protocol: str) -> None:
+        super().__init__(receive, send)
+        self.half_closes = protocol == V5
+
+    async def receive(self) -> Input | None:
+        while True:
+            message = await self.message()
+            if message is None:
+                return None
+            if self.half_closes and len(message) == 2 and message[0] == CLOSING and message[1] < len(CHANNELS):
+                return Input(CHANNELS[message[1]], b"")
+            if len(message) > 1 and message[0] < len(CHANNELS):
+                return Input(CHANNELS[message[0]], message[1:])
+
+    async def send(self, channel: str, data: bytes) -> None:
+        if data:
+            await self.put(bytes((CHANNELS.index(channel),)) + data)
+
+    async def finish(self) -> None:
+        await self.close()
 
 
-def status_of(finished: Finished | None, words: list[str]) -> dict[str, Any]:
-    """How a command ended, as the kubelet says it."""
-    if finished is None:
-        words_text = f'exec: "{words[0] if words else ""}": executable file not found in $PATH'
-        return {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": words_text, "code": 500}
-    if not finished.code:
-        return {"metadata": {}, "status": "Success"}
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {finished.code}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(finished.code)}]},
-    }
+class WebSocketPorts(_Socket):
+    """Two channels a port: its bytes, and errors; each begins with the port's number (two bytes, low first)."""
+
+    def __init__(self, receive: Receive, send: Send, ports: Sequence[int]) -> None:
+        super().__init__(receive, send)
+        self._ports = list(ports)
+        self._opened = 0
+
+    async def receive(self) -> PortOpened | PortData | None:
+        if self._opened < len(self._ports):
+            number, port = self._opened, self._ports[self._opened]
+            self._opened += 1
+            for channel in (2 * number, 2 * number + 1):
+                await self.put(bytes((channel,)) + port.to_bytes(2, "little"))
+            return PortOpened(str(number), port)
+        while True:
+            message = await self.message()
+            if message is None:
+                return None
+            if len(message) > 1 and not message[0] % 2 and message[0] // 2 < len(self._ports):
+                return PortData(str(message[0] // 2), message[1:])
+
+    async def send(self, connection: str, data: bytes) -> None:
+        await self.put(bytes((2 * int(connection),)) + data)
+
+    async def fail(self, connection: str, words: str) -> None:
+        await self.put(bytes((2 * int(connection) + 1,)) + words.encode())
+
+    async def end(self, connection: str) -> None:
+        """This encoding cannot close one port; the last one closes all."""
+        self._ports[int(connection)] = 0
+        if not any(self._ports):
+            await self.close()
+
+
+class WebSocketDuplex(_Socket):
+    """A tunnel."""
+
+    async def read(self) -> bytes:
+        while (message := await self.message()) is not None:
+            if message:
+                return message
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        await self.put(data)
+
+
+async def accept(send: Send, protocol: str) -> None:
+    """Open a WebSocket in a subprotocol."""
+    await send({"type": "websocket.accept", "subprotocol": protocol})
 
 
 async def refuse(response: Response, body: bytes, send: Send) -> None:

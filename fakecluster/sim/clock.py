@@ -95,6 +95,12 @@ class Clock:
         heapq.heappush(self._heap, _entry(event))
         return event
 
+    def tell(self, target: str, payload: Any) -> None:
+        """Hand a payload to a component at once, without an event; nothing happens when there is no such component."""
+        handler = self._handlers.get(target)
+        if handler is not None:
+            handler(payload)
+
     def cancel(self, event: Event) -> None:
         """Make sure that `event` does not run; harmless when it already did."""
         self._cancelled.add(event.sequence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fakecluster.api import status
 from fakecluster.api.kinds_workload import eviction, pod_binding
 from fakecluster.api.resources import Resource
-from fakecluster.api.rest import objects, options
+from fakecluster.api.rest import objects, options, pod_streams
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.response import Response
 from fakecluster.api.status import JsonObject
@@ -50,9 +50,14 @@ def _done() -> Response:
 
 
 def through_kubelet(call: Call, resource: Resource) -> Response:
-    """Logs, commands, port forwarding: the server finds the Pod's node and asks the kubelet, which is not modelled."""
+    """Logs, commands, port forwarding: the server finds the Pod's node, whose kubelet is asked from outside the API."""
     request = objects.request_of(call, resource)
+    wanted = options.first(call.query, "container")
+    if call.target.subresource == "log":
+        wanted = pod_streams.log_options(call.query, request.name).container
     pod = objects.stored_or_404(request).object
+    if call.target.subresource != "portforward":
+        pod_streams.container_of(pod, wanted)
     node = pod["spec"].get("nodeName", "")
     if not node and call.target.subresource == "log":
         return Response(204, content=b"")  # the real server knows no place to ask and says nothing

@@ -24,6 +24,8 @@ VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 SIZES = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
 #: Messages inside messages; real objects stay far below.
 DEPTH_LIMIT = 60
+#: Fields of older versions, which older clients send and the server passes over (PodStatus.resize).
+GONE = {("PodStatus", 14)}
 Field = tuple[int, int, Any]
 
 
@@ -105,6 +107,8 @@ def _fill(out: JsonObject, message: str, schema: Schema, data: bytes, depth: int
         inline = INLINE.get((message, number))
         if inline is not None:
             _fill(out, inline, schema, _bytes(value), depth + 1)
+            continue
+        if (message, number) in GONE:
             continue
         key = known.get(number)
         if key is None:

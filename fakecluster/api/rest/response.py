@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
-
-if TYPE_CHECKING:
-    from fakecluster.api.rest.watching import WatchStream
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
 
+class Stream(Protocol):
+    """A body that is sent as it comes about; `read` gives what there is to send now, `closed` after the last of it.
+
+    `timeout_s`: how long the client wants to wait, None when it does not say.
+    """
+
+    closed: bool
+    timeout_s: int | None
+
+    @property
+    def pending(self) -> bool: ...
+
+    def read(self) -> bytes: ...
+
+
 @attrs.define
 class Response:
-    """One answer; `value` is the JSON body before it becomes bytes (None for other bodies), `stream` a watch."""
+    """One answer; `value` is the JSON body before it becomes bytes (None for other bodies), `stream` one without an end."""
 
     status: int
     value: Any = None
@@ -24,11 +36,11 @@ class Response:
     content: bytes | None = None
     headers: list[tuple[str, str]] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
-    stream: WatchStream | None = None
+    stream: Stream | None = None
 
     @property
     def body(self) -> bytes:
-        """The bytes on the wire (empty for a stream, whose lines come from `stream`)."""
+        """The bytes on the wire (empty for a stream, which is read from `stream`)."""
         if self.content is not None:
             return self.content
         return b"" if self.stream is not None else encode(self.value)

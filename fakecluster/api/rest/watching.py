@@ -6,7 +6,7 @@ that enters the selection is ADDED, one that leaves it DELETED (in its last sele
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -60,10 +60,9 @@ class WatchStream:
         self._revision = self.store.revision
         return events
 
-    def lines(self) -> Iterator[bytes]:
+    def read(self) -> bytes:
         """The same, as the lines on the wire."""
-        for event in self.take():
-            yield encode(event)
+        return b"".join(encode(event) for event in self.take())
 
     def bookmark(self) -> JsonObject:
         """A bookmark at the present version, as the server sends about once a minute to those who allow it."""
