@@ -138,6 +138,9 @@ def _documents(text: str, name: str) -> Iterator[yaml.Node]:
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = f"{name}: line {mark.line + 1}, column {mark.column + 1}" if mark else name
+        if "nesting depth" in (problem.problem or ""):  # newer versions of the library have a bound of their own
+            words = f"YAML: nested more than {MAX_DEPTH} levels deep"
+            raise ManifestError(words, place=place.partition(", column")[0]) from None
         raise ManifestError(f"YAML: {problem.problem or problem.context}", place=place) from None
     except yaml.YAMLError as problem:
         raise ManifestError(f"YAML: {' '.join(str(problem).split())}", place=name) from None

@@ -160,8 +160,9 @@ class Runtime:
         if sandbox is None or node not in self.nodes:
             return
         self.logs.ended(uid)
-        for container in pod["spec"].get("containers") or ():
-            self._stop(sandbox, uid, container["name"])
+        for group in ("containers", "ephemeralContainers"):
+            for container in pod["spec"].get(group) or ():
+                self._stop(sandbox, uid, container["name"])
         if not sandbox.host_network:
             hostports.remove(self.network.namespaces[namespace_of_node(node)], pod)
             self.network.remove(sandbox.namespace)

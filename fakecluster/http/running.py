@@ -17,10 +17,12 @@ from fakecluster.api.rest.options import first
 from fakecluster.api.rest.pod_streams import container_of
 from fakecluster.cluster import Cluster, commands
 from fakecluster.cluster.commands import Finished
+from fakecluster.handles.talk import Connection
 from fakecluster.http.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Channels
 from fakecluster.http.container_logs import Run
 from fakecluster.http.door import Door
 from fakecluster.http.waiting import Waiting
+from fakecluster.kernel.effects import SendError
 
 JsonObject = dict[str, Any]
 #: Virtual time that a command waits for an answer.
@@ -66,11 +68,41 @@ async def execute(door: Door, cluster: Cluster, asked: Asked, channels: Channels
     with door:
         pod = cluster.pod(asked.pod, asked.namespace)
         place = commands.Place(pod, asked.container, pod, PATIENCE_S, stdin)
-        finished = commands.run(place, asked.words)
+        opened = commands.converse(place, asked.words) if STDIN in asked.channels else None
+        finished = commands.run(place, asked.words) if opened is None else None
+    if isinstance(opened, Finished):
+        finished = opened
+    elif opened is not None:
+        await _print(channels, asked, STDERR, opened.greeting)
+        if not await _converse(door, asked, opened.connection, channels):
+            return
+        finished = Finished()
     output = Finished() if finished is None else finished
     await _print(channels, asked, STDOUT, output.stdout)
     await _print(channels, asked, STDERR, output.stderr)
     await _end(channels, how_it_ended(finished, asked.words))
+
+
+async def _converse(door: Door, asked: Asked, connection: Connection, channels: Channels) -> bool:
+    """Send what the client types and show what comes back, until its input or the other end is over.
+
+    False when the client left.
+    """
+    while True:
+        found = await channels.receive()
+        with door:
+            ended = found is None or (found.channel == STDIN and not found.data)
+            if found is not None and found.channel == STDIN and found.data:
+                try:
+                    connection.send(found.data)
+                except SendError:
+                    ended = True
+            came = connection.wait(PATIENCE_S) if found is not None and (found.data or ended) else b""
+            if ended:
+                connection.close()
+        await _print(channels, asked, STDOUT, came)
+        if ended or connection.over:
+            return found is not None
 
 
 async def _input(channels: Channels) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ OPTIONS = {
 def add(parser: pytest.Parser) -> None:
     """Declare `--fakecluster-NAME` and the ini option `fakecluster_NAME` for each of `OPTIONS`."""
     group = parser.getgroup("fakecluster", "fakecluster: a Kubernetes cluster's network in the test process")
+    group.addoption(
+        "--fakecluster-live",
+        metavar="KUBECONFIG",
+        nargs="?",
+        const="",
+        default=None,
+        help="run the tests that use only the portable part of the API against a real cluster [$KUBECONFIG]",
+    )
     for name, (default, words) in OPTIONS.items():
         group.addoption(f"--fakecluster-{name}", metavar=name.upper(), default=None, help=f"{words} [{default}]")
         parser.addini(f"fakecluster_{name}", words, default=default)
@@ -41,8 +50,23 @@ def check(config: pytest.Config) -> None:
     if unknown := [mode for mode in proxy_modes(config) if mode not in PROXY_MODES]:
         words = f"--fakecluster-proxy: unknown mode {', '.join(unknown)}; there are {', '.join(PROXY_MODES)}"
         raise pytest.UsageError(words)
+    live(config)
     if value(config, "trace") not in TRACE_LEVELS:
         raise pytest.UsageError(f"--fakecluster-trace={value(config, 'trace')!r}: one of {', '.join(TRACE_LEVELS)}")
+
+
+def live(config: pytest.Config) -> Path | None:
+    """The kubeconfig of the real cluster that tests run against; None: they run in simulations.
+
+    Raises UsageError when there is no such file.
+    """
+    given = config.getoption("--fakecluster-live")
+    if given is None:
+        return None
+    path = Path(given or os.environ.get("KUBECONFIG", "") or Path.home() / ".kube" / "config")
+    if not path.is_file():
+        raise pytest.UsageError(f"--fakecluster-live: there is no kubeconfig {path}")
+    return path
 
 
 def proxy_modes(config: pytest.Config) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,11 +41,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def fakecluster_factory(pytestconfig: pytest.Config) -> Factory:
+def fakecluster_factory(pytestconfig: pytest.Config) -> Generator[Factory, None, None]:
     """Makes clusters: `fakecluster_factory(nodes=3)`; for tests with several, and inside `@given`.
 
     The arguments are those of fakecluster.Cluster; the options of the command line are its defaults.
     """
+    kubeconfig = options.live(pytestconfig)
+    if kubeconfig is not None:
+        yield from live_factory(kubeconfig)
+        return
+
     from fakecluster import Cluster
 
     def make(**arguments: Any) -> Cluster:
@@ -58,7 +64,23 @@ def fakecluster_factory(pytestconfig: pytest.Config) -> Factory:
         remember(pytestconfig, cluster)
         return cluster
 
-    return make
+    yield make
+
+
+def live_factory(kubeconfig: Path) -> Generator[Factory, None, None]:
+    """Makes real clusters' namespaces in the place of clusters, and removes them."""
+    from pytest_fakecluster.live import LiveCluster
+
+    made: list[LiveCluster] = []
+
+    def make(**arguments: Any) -> Any:
+        cluster = LiveCluster(kubeconfig, **arguments)
+        made.append(cluster)
+        return cluster
+
+    yield make
+    for cluster in made:
+        cluster.close()
 
 
 def remember(config: pytest.Config, cluster: Cluster) -> None:
@@ -75,8 +97,14 @@ def fakecluster_shared(pytestconfig: pytest.Config, fakecluster_factory: Factory
     The manifests are applied when they are first asked for; each call gives a copy of its own.
     """
     prepared: dict[str, Cluster] = {}
+    live = options.live(pytestconfig) is not None
 
     def fork(*manifests: Any, **arguments: Any) -> Cluster:
+        if live:  # a real cluster has no copies
+            fresh = fakecluster_factory(**arguments)
+            for source in manifests:
+                fresh.apply(source)
+            return fresh
         key = repr((manifests, sorted(arguments.items())))
         if key not in prepared:
             prepared[key] = fakecluster_factory(**arguments)
@@ -101,9 +129,21 @@ def cluster_arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
     return arguments
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    kubeconfig = options.live(config)
+    return None if kubeconfig is None else f"fakecluster: live, against the cluster of {kubeconfig}"
+
+
 @pytest.fixture
-def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Cluster:
+def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Generator[Cluster, None, None]:
     """A fresh cluster, settled and empty; `@pytest.mark.fakecluster(...)` says how it is built."""
+    cluster = _built(request, fakecluster_factory)
+    yield cluster
+    if options.live(request.config) is not None:
+        cluster.close()  # type: ignore[attr-defined]
+
+
+def _built(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Cluster:
     try:
         return fakecluster_factory(**cluster_arguments(request))
     except (TypeError, ValueError) as wrong:

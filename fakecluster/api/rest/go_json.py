@@ -196,6 +196,8 @@ def _yaml_words(problem: yaml.MarkedYAMLError) -> str:
     """Go's YAML library names the line where the context began, counted from 0 unless the scanner gave up."""
     mark = problem.context_mark if problem.context_mark and problem.context_mark.line else problem.problem_mark
     line = mark.line if mark else 0
+    if "nesting depth" in (problem.problem or ""):  # newer versions of the YAML library have a bound of their own
+        return "yaml: exceeded max depth"
     if line and isinstance(problem, yaml.scanner.ScannerError):
         line += 1
     return f"yaml: line {line}: {problem.problem}" if line else f"yaml: {problem.problem}"

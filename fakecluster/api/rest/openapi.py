@@ -8,20 +8,22 @@ from typing import Any
 
 from fakecluster.api import schema
 from fakecluster.api.resources import Registry, Resource
+from fakecluster.api.rest import openapi_v2
 from fakecluster.api.rest.call import Call
 from fakecluster.api.rest.health import CHECKS
-from fakecluster.api.rest.openapi_paths import paths_of
+from fakecluster.api.rest.openapi_paths import definition_of, paths_of
 from fakecluster.api.rest.response import TEXT, Response, encode
-from fakecluster.errors import Unsupported
 
+#: Documents that are kept; a registry has about fifty, and is another after each CustomResourceDefinition.
+DOCUMENTS_KEPT = 256
 #: Paths outside the groups that have a document of their own.
 PLAIN_DOCUMENTS = (".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version")
 
 
 def answer(call: Call, parts: list[str]) -> Response | None:
     """The answer to a path below /openapi; None when there is none."""
-    if parts[1:2] == ["v2"]:
-        raise Unsupported("OpenAPI v2 documents")
+    if parts[1:] == ["v2"]:
+        return openapi_v2.answer(call)
     if parts[1:2] != ["v3"]:
         return None
     registry = call.server.registry
@@ -48,12 +50,14 @@ def documents(registry: Registry) -> list[str]:
     return sorted(names)
 
 
+@functools.lru_cache(maxsize=DOCUMENTS_KEPT)
 def _hash(registry: Registry, name: str) -> str:
     return hashlib.sha512(encode(document(registry, name))).hexdigest().upper()
 
 
+@functools.lru_cache(maxsize=DOCUMENTS_KEPT)
 def document(registry: Registry, name: str) -> dict[str, Any]:
-    """An OpenAPI v3 document: the schemas of the kinds of one group version."""
+    """An OpenAPI v3 document: the schemas of the kinds of one group version; not to be changed."""
     prefix, _, rest = name.partition("/")
     group, _, version = rest.rpartition("/") if prefix == "apis" else ("", "", rest)
     wanted = _closure(group, version) if version and prefix in ("api", "apis") else {}
@@ -72,7 +76,8 @@ def document(registry: Registry, name: str) -> dict[str, Any]:
 
 def _custom_schema(resource: Resource) -> dict[str, Any]:
     """The schema of a custom kind under its name, as ``io.example.v1.Widget``, with what its metadata refers to."""
-    name = ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
+    name = definition_of(resource, resource.api_version, resource.kind)
+    assert name is not None
     meta = f"{schema.META}ObjectMeta"
     given = resource.custom.schema
     properties = {

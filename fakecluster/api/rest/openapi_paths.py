@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fakecluster.api import schema
 from fakecluster.api.resources import Resource
 
 METHODS = {
@@ -68,12 +69,46 @@ def _operations(resource: Resource, verbs: tuple[str, ...], among: tuple[str, ..
 
 def _operation(resource: Resource, verb: str, kind: str, group: str = "", version: str = "") -> dict[str, Any]:
     named = {"group": group or resource.group, "kind": kind, "version": version or resource.version}
-    return {
+    api_version = f"{named['group']}/{named['version']}" if named["group"] else named["version"]
+    own = _reference(resource, api_version, kind)
+    listed = resource.list_kind or f"{kind}List"
+    answer = _reference(resource, api_version, listed) if verb == "list" else own
+    found: dict[str, Any] = {
         "parameters": [_query(name) for name in PARAMETERS.get(verb, ())],
-        "responses": {"200": {"description": "OK"}},
+        "responses": {"200": {"description": "OK", **_content(("application/json",), answer)}},
         "x-kubernetes-action": ACTIONS.get(verb, verb),
         "x-kubernetes-group-version-kind": named,
     }
+    if verb in ACTIONS:
+        found["requestBody"] = {"required": True, **_content(("*/*",), own)}
+    elif verb == "patch":
+        found["requestBody"] = {"required": True, **_content(PATCHES, {"type": "object"})}
+    return found
+
+
+def definition_of(resource: Resource, api_version: str, kind: str) -> str | None:
+    """The name of a kind's schema; None for kinds without one."""
+    if resource.custom is not None and kind == resource.kind:
+        return ".".join([*reversed(resource.group.split(".")), resource.version, kind])
+    return schema.definition_name(api_version, kind)
+
+
+def _reference(resource: Resource, api_version: str, kind: str) -> dict[str, Any]:
+    name = definition_of(resource, api_version, kind)
+    return {"$ref": schema.PREFIX + name} if name else {"type": "object"}
+
+
+def _content(types: tuple[str, ...], shape: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {media: {"schema": shape} for media in types}}
+
+
+#: What a patch may be written in.
+PATCHES = (
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+)
 
 
 def _query(name: str) -> dict[str, Any]:

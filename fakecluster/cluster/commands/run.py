@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from fakecluster.cluster.commands import fetch, files, names, nc, ping
+from fakecluster.cluster.commands.nc import Opened
 from fakecluster.cluster.commands.place import Command, Finished, Place, failed
 from fakecluster.errors import CommandError, Unsupported
 from fakecluster.handles import Host, Node, Pod
@@ -52,14 +53,21 @@ def known(words: Sequence[str]) -> bool:
     return unwrap(words) is not None
 
 
+def converse(place: Place, words: Sequence[str]) -> Opened | Finished | None:
+    """A connection for a command that talks as long as its input goes on (nc); None for other commands."""
+    unwrapped = unwrap(words)
+    if unwrapped is None or base(unwrapped[1][0]) != "nc":
+        return None
+    on_node, inner = unwrapped
+    return nc.open_connection(attrs.evolve(place, host=node_of(place.pod)) if on_node else place, inner[1:])
+
+
 def reads_input(words: Sequence[str]) -> bool:
-    """Whether the command waits for its standard input."""
+    """Whether the command waits for the end of its standard input."""
     unwrapped = unwrap(words)
     if unwrapped is None:
         return False
     name, *rest = unwrapped[1]
-    if base(name) == "nc":
-        return not any(word.startswith("-") and "z" in word for word in rest)
     if base(name) == "cat":
         return not rest or "-" in rest
     return base(name).endswith("-restore") or "@-" in rest or (base(name) == "nft" and rest[-2:] == ["-f", "-"])

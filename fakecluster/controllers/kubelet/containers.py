@@ -14,6 +14,7 @@ from fakecluster.controllers.kubelet.environment import ConfigProblem, environme
 from fakecluster.controllers.kubelet.host import Host
 from fakecluster.controllers.kubelet.run import (
     APP,
+    EPHEMERAL,
     INIT,
     SIDECAR,
     ContainerRun,
@@ -45,7 +46,7 @@ def advance_pod(host: Host, uid: str) -> None:
     if not initialized(run):
         _advance_init(host, uid)
     if initialized(host.pods[uid]):
-        for name in [c.name for c in run.of_role(SIDECAR, APP)]:
+        for name in [c.name for c in run.of_role(SIDECAR, APP, EPHEMERAL)]:
             _start_if_due(host, uid, name)
     if all_done(host.pods[uid]):
         finish(host, uid)
@@ -101,7 +102,7 @@ def start(host: Host, uid: str, name: str) -> None:
         state={"running": {"startedAt": host.now}},
         attempt=container.attempt + 1,
         started=not has_startup,
-        ready=not has_startup and "readinessProbe" not in container.spec and container.role != INIT,
+        ready=not has_startup and "readinessProbe" not in container.spec and container.role not in (INIT, EPHEMERAL),
         streaks={},
         stopping=False,
         given={},
@@ -197,7 +198,7 @@ def finish(host: Host, uid: str, exit_code: int = 0) -> None:
     run = host.pods[uid]
     if run.finished:
         return
-    for container in reversed(list(run.of_role(SIDECAR, APP))):
+    for container in reversed(list(run.of_role(SIDECAR, APP, EPHEMERAL))):
         if container.running:
             host.runtime.stop_container(host.node_name, run.pod, container.name)
             state = _terminated(host, uid, container, exit_code)

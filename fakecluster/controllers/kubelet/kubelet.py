@@ -11,7 +11,7 @@ from fakecluster.api.client import Client
 from fakecluster.controllers.events import EventRecorder
 from fakecluster.controllers.kubelet import admission, containers, probing, registration, termination
 from fakecluster.controllers.kubelet.host import Host, target
-from fakecluster.controllers.kubelet.run import new_run
+from fakecluster.controllers.kubelet.run import new_run, with_ephemeral
 from fakecluster.controllers.nodes import lifecycle
 from fakecluster.controllers.scheduler.snapshot import NodeInfo, PodInfo
 
@@ -162,7 +162,11 @@ class Kubelet:
             termination.terminate(self._host, uid)
             return
         termination.follow_images(self._host, uid)
-        if not known:
+        grown = with_ephemeral(self._host.pods[uid])
+        if grown is not self._host.pods[uid] and grown.ips is not None:
+            self._host.keep(grown)
+            containers.advance_pod(self._host, uid)
+        elif not known:
             self._host.publish(uid)  # readiness gates may have changed
 
 

@@ -9,7 +9,9 @@ import attrs
 
 Json = dict[str, Any]
 
-INIT, SIDECAR, APP = "init", "sidecar", "app"
+INIT, SIDECAR, APP, EPHEMERAL = "init", "sidecar", "app", "ephemeral"
+#: role -> the list of the Pod that its containers stand in
+LISTS = {INIT: "initContainers", SIDECAR: "initContainers", APP: "containers", EPHEMERAL: "ephemeralContainers"}
 
 
 @attrs.frozen
@@ -46,7 +48,7 @@ class ContainerRun:
     @property
     def field(self) -> str:
         """The container's place in its Pod, as Events name it."""
-        return f"spec.{'containers' if self.role == APP else 'initContainers'}{{{self.name}}}"
+        return f"spec.{LISTS[self.role]}{{{self.name}}}"
 
     @property
     def running(self) -> bool:
@@ -113,7 +115,16 @@ def new_run(pod: Json, now: str) -> PodRun:
     for container in spec["containers"]:
         containers[container["name"]] = ContainerRun(container, APP, waiting)
     containers = {name: _as_known(one, known.get(name)) for name, one in containers.items()}
-    return PodRun(pod, status.get("startTime") or now, containers)
+    return with_ephemeral(PodRun(pod, status.get("startTime") or now, containers))
+
+
+def with_ephemeral(run: PodRun) -> PodRun:
+    """The Pod with the ephemeral containers that were added to it (`kubectl debug`)."""
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    for container in run.pod["spec"].get("ephemeralContainers") or ():
+        if container["name"] not in run.containers:
+            run = run.with_container(ContainerRun(container, EPHEMERAL, waiting))
+    return run
 
 
 def _as_known(container: ContainerRun, status: Json | None) -> ContainerRun:
@@ -142,7 +153,7 @@ def initialized(run: PodRun) -> bool:
 
 def restarts(run: PodRun, container: ContainerRun) -> bool:
     """Whether a container that ended is started again (pkg/kubelet/container ShouldContainerBeRestarted)."""
-    if run.terminating or run.failure:
+    if run.terminating or run.failure or container.role == EPHEMERAL:
         return False
     if container.role == SIDECAR:
         return not all_done(run)

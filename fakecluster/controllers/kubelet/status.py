@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fakecluster.controllers.conditions import merged
-from fakecluster.controllers.kubelet.run import APP, INIT, SIDECAR, ContainerRun, PodRun, initialized
+from fakecluster.controllers.kubelet.run import APP, EPHEMERAL, INIT, SIDECAR, ContainerRun, PodRun, initialized
 
 Json = dict[str, Any]
 #: conditions that the kubelet writes, in the order in which it lists them
@@ -57,6 +57,8 @@ def pod_status(run: PodRun, host_ips: list[str], now: str) -> Json:
         status["containerStatuses"] = sorted(
             (container_status(run, c) for c in run.of_role(APP)), key=lambda c: str(c["name"])
         )
+    if any(run.of_role(EPHEMERAL)):
+        status["ephemeralContainerStatuses"] = [container_status(run, c) for c in run.of_role(EPHEMERAL)]
     status["conditions"] = _conditions(run, old.get("conditions") or [], now)
     return status
 
@@ -74,6 +76,8 @@ def container_status(run: PodRun, container: ContainerRun) -> Json:
         "imageID": image_id(spec.get("image", "")) if container.attempt else "",
         "started": container.started and container.running,
     }
+    if container.role == EPHEMERAL:
+        del status["started"]
     if container.attempt:
         status["containerID"] = container_id(run.uid, container.name, container.attempt)
         status |= container.given
