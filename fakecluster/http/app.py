@@ -65,6 +65,11 @@ class App:
             self._ticking = asyncio.ensure_future(self.pace.run(self.door))
         return self._bell
 
+    @property
+    def streams(self) -> int:
+        """How many watches and followed logs are open."""
+        return len(self._bell) if self._bell is not None else 0
+
     async def close(self) -> None:
         """End every open watch."""
         self.closing.set()

@@ -42,6 +42,9 @@ class Bell:
 
         return ring
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def add(self) -> asyncio.Event:
         event = asyncio.Event()
         self._waiting.add(event)

@@ -14,7 +14,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
@@ -28,8 +29,10 @@ from replay.kubectl_cluster import NAMESPACE, JsonObject, Recorder, body_of, col
 from replay.placeholders import Bindings
 from replay.result import Difference
 
-#: How long the recorder let an endless command run, and how long it waited before it acted in the background.
-INTERRUPT_S, BACKGROUND_S = 1.5, 0.6
+#: How long the recorder let an endless command run.
+INTERRUPT_S = 1.5
+#: What happens in the background does so this long after kubectl has begun to watch; or after so long without a watch.
+BACKGROUND_S, NO_WATCH_S = 0.3, 3.0
 #: Nothing here takes longer; a command that does hangs.
 TIMEOUT_S = 30.0
 #: Placeholders whose values depend on the machine and the kubectl.
@@ -66,6 +69,7 @@ class ToolReplay:
 
     def run(self) -> Iterator[Difference]:
         with tempfile.TemporaryDirectory() as home, Served(self.recorder.door) as served:
+            self.served = served
             folder = Path(home)
             config = kubeconfig(served.url, ca_pem=ca_pem(), namespace=NAMESPACE)
             config["contexts"][0]["name"] = config["current-context"] = "x"
@@ -89,7 +93,7 @@ class ToolReplay:
             (folder / name).write_text(self.bindings.fill(content))
         words = [str(self.bindings.fill(word)) for word in step["args"]]
         background = self.recorder.background(step)
-        timer = threading.Timer(BACKGROUND_S, background, (words,)) if background else None
+        timer = threading.Thread(target=self._act, args=(background, words)) if background else None
         if timer:
             timer.start()
         code, out, err = self._run(words, str(self.bindings.fill(step.get("stdin", ""))), step, folder)
@@ -107,6 +111,14 @@ class ToolReplay:
         for name, found in (("stdout", out), ("stderr", err)):
             if name not in unstable:
                 yield from self.bindings.match(expected(step[name]), printed(found), name)
+
+    def _act(self, background: Callable[[list[str]], None], words: list[str]) -> None:
+        """Do what the recorder did in the background, once kubectl waits for it."""
+        end = time.monotonic() + NO_WATCH_S
+        while not self.served.app.streams and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(BACKGROUND_S)
+        background(words)
 
     def _run(self, words: list[str], stdin: str, step: JsonObject, folder: Path) -> tuple[int, str, str]:
         path = os.environ.get("PATH", "")
