@@ -8,7 +8,9 @@ pytest_plugins = ["pytester"]
 SUITE = """
 import pytest
 
-POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "m", "image": "x", "ports": [{"containerPort": 80}]}]}}
+POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [
+    {"name": "m", "image": "x", "ports": [{"containerPort": 80}]}
+]}}
 
 
 @pytest.mark.parametrize("name", ["one", "two", "three"])
