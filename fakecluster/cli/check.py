@@ -40,7 +40,11 @@ def check(
         raise UsageError(f"no such check: {', '.join(unknown)}; there are {', '.join(checks.CHECKS)}")
     cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
     findings = _run(cluster, names)
-    give(Answer("fakecluster check", lambda console: _print(console, findings, names), lambda: _data(findings)), output, file)
+    give(
+        Answer("fakecluster check", lambda console: _print(console, findings, names), lambda: _data(findings)),
+        output,
+        file,
+    )
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -59,7 +63,8 @@ def _run(cluster: Cluster, names: list[str]) -> list[checks.Finding]:
 
 def _data(findings: list[checks.Finding]) -> list[dict[str, str]]:
     return [
-        {"check": one.check, "subject": one.subject, "severity": one.severity, "problem": one.problem} for one in findings
+        {"check": one.check, "subject": one.subject, "severity": one.severity, "problem": one.problem}
+        for one in findings
     ]
 
 

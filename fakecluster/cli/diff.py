@@ -50,7 +50,9 @@ def diff_rules(
     except LookupError as missing:
         raise UsageError(str(missing)) from None
     found = differences(node_from_dumps(dumps), model, everything=everything, kinds=tuple(dumps))
-    answer = Answer("fakecluster diff-rules", lambda console: _print(console, found), lambda: [*map(attrs.asdict, found)])
+    answer = Answer(
+        "fakecluster diff-rules", lambda console: _print(console, found), lambda: [*map(attrs.asdict, found)]
+    )
     give(answer, output, file)
     if found:
         raise typer.Exit(DIFFERENT)

@@ -53,7 +53,11 @@ def dns(
         found = host.lookup(name, types=tuple(text.upper() for text in types or ()), flavour=flavour)
     except ValueError as wrong:
         raise UsageError(str(wrong)) from None
-    give(Answer("fakecluster dns", lambda console: show(console, host, found), lambda: data_of(host, found)), output, file)
+    give(
+        Answer("fakecluster dns", lambda console: show(console, host, found), lambda: data_of(host, found)),
+        output,
+        file,
+    )
     if not found.records:
         raise typer.Exit(FAILED)
 

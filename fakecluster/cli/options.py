@@ -12,7 +12,9 @@ from fakecluster.cluster import Cluster
 from fakecluster.errors import FakeclusterError
 from fakecluster.proxy.config import MODES
 
-Manifests = Annotated[list[Path], typer.Argument(help="Manifest files or folders; - is standard input.", show_default=False)]
+Manifests = Annotated[
+    list[Path], typer.Argument(help="Manifest files or folders; - is standard input.", show_default=False)
+]
 Proxy = Annotated[
     str,
     typer.Option("--proxy", "-p", help=f"kube-proxy's mode: {', '.join(MODES)}.", autocompletion=lambda: list(MODES)),

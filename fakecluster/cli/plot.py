@@ -21,7 +21,9 @@ SVG = "svg"
 MOST_SERVICES = 100_000
 Output = Annotated[str, output_option(SVG)]
 
-app = typer.Typer(no_args_is_help=True, help="Draw shares and costs (SVG; needs the extra plots), or print their numbers.")
+app = typer.Typer(
+    no_args_is_help=True, help="Draw shares and costs (SVG; needs the extra plots), or print their numbers."
+)
 
 
 @app.command()
@@ -55,7 +57,9 @@ def shares(
 @app.command("rules-walked")
 def rules_walked(
     services: Annotated[str, typer.Option("--services", help="Numbers of Services, by commas.")] = "1,10,100,1000",
-    proxy: Annotated[list[str] | None, typer.Option("--proxy", "-p", help="Modes (repeatable; all but userspace).")] = None,
+    proxy: Annotated[
+        list[str] | None, typer.Option("--proxy", "-p", help="Modes (repeatable; all but userspace).")
+    ] = None,
     output: Output = "",
     file: OutputFile = None,
 ) -> None:

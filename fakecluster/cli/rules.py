@@ -42,7 +42,9 @@ def rules(
     dumps = rules_of(cluster, chosen.name)
     text = "".join(dumps.values())
     others = {"text": lambda: text}
-    answer = Answer(f"rules of {chosen.name}", lambda console: print(text, end="", file=console.file), lambda: dumps, others)
+    answer = Answer(
+        f"rules of {chosen.name}", lambda console: print(text, end="", file=console.file), lambda: dumps, others
+    )
     give(answer, output, file)
 
 

@@ -125,10 +125,11 @@ class Components:
             node, self.server, self.clock, netns, self._proxy_config(node), kubernetes=self.spec.kubernetes
         )
 
-    def start_policy(self, node: str) -> None:
+    def start_policy(self, node: str, *, stale: bool = False) -> None:
+        """Start a node's agent for network policies; `stale`: an earlier one may have left its rules."""
         netns = self.network.namespaces[namespace_of_node(node)]
         self.policies[node] = policies.PolicyAgent(
-            node, self.server, self.clock, netns, self.spec.cni, self.spec.families
+            node, self.server, self.clock, netns, self.spec.cni, self.spec.families, stale=stale
         )
 
     def _proxy_config(self, node: str) -> KubeProxyConfiguration:

@@ -41,16 +41,29 @@ def target(node: str) -> str:
 
 
 class PolicyAgent:
-    """One node's agent: a program for each IP family."""
+    """One node's agent: a program for each IP family.
+
+    After an earlier run (`stale`) it does not wait for a policy: its rules are replaced, or removed when there is none.
+    """
 
     def __init__(
-        self, node: str, api: ApiServer, clock: Clock, netns: Netns, cni: str, families: tuple[int, ...]
+        self,
+        node: str,
+        api: ApiServer,
+        clock: Clock,
+        netns: Netns,
+        cni: str,
+        families: tuple[int, ...],
+        *,
+        stale: bool = False,
     ) -> None:
         self.node, self.cni, self.families = node, cni, families
         self._api, self._clock, self._netns = api, clock, netns
         self.programs: tuple[PolicyProgram, ...] = ()
         self._inbox = api.watch(target(node), frozenset(KINDS))
         clock.bind(target(node), self.handle)
+        if stale:
+            self._start(stale=True)
 
     def fork(self, api: ApiServer, clock: Clock, netns: Netns) -> PolicyAgent:
         copy = PolicyAgent.__new__(PolicyAgent)
@@ -78,10 +91,10 @@ class PolicyAgent:
         self._api.store.unwatch(target(self.node))
         self._inbox = self._api.watch(target(self.node), resources)
 
-    def _start(self) -> None:
+    def _start(self, *, stale: bool = False) -> None:
         """Watch everything: the lists come as the next events."""
         writer = WRITERS[self.cni]
-        self.programs = tuple(PolicyProgram(self.node, family, writer(family)) for family in self.families)
+        self.programs = tuple(PolicyProgram(self.node, one, writer(one), stale=stale) for one in self.families)
         self._watch(RESOURCES)
 
     def _sleep(self) -> None:

@@ -64,7 +64,16 @@ class Interface:
     def fork(self) -> Interface:
         addresses = self.addresses.copy()
         return Interface(
-            self.name, self.index, self.mac, self.mtu, self.kind, self.up, self.noarp, addresses, self.master, self.group
+            self.name,
+            self.index,
+            self.mac,
+            self.mtu,
+            self.kind,
+            self.up,
+            self.noarp,
+            addresses,
+            self.master,
+            self.group,
         )
 
 

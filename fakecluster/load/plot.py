@@ -44,7 +44,9 @@ def plot(
             counts = [(row.servers if is_server else row.outcomes).get(name, 0) for row in rows]
             colour = PALETTE[place % len(PALETTE)] if is_server else FAILURES.get(name, OTHER_FAILURE)
             label = f"_{name}" if is_server and place >= NAMED_SERVERS else name
-            axes.bar(times, counts, every_s, base, align="edge", color=colour, label=label, edgecolor="white", linewidth=0.3)
+            axes.bar(
+                times, counts, every_s, base, align="edge", color=colour, label=label, edgecolor="white", linewidth=0.3
+            )
             base = [below + count for below, count in zip(base, counts, strict=True)]
         for time_s, word in sorted((marks or {}).items()):
             axes.axvline(time_s, color="#444444", linewidth=0.8, linestyle=":")

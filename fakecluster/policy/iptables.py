@@ -1,6 +1,7 @@
 """Policies in the words of ipset and iptables-restore.
 
-The rules stand in table mangle: what other components accept in table filter (kube-proxy accepts marked packets there)
+What an earlier run has left behind is taken over with the first change: its sets are filled anew, its chains replaced or
+deleted. The rules stand in table mangle: what other components accept in table filter (kube-proxy accepts marked packets there)
 must not hide a denial, whoever inserted its rules last. Sets are made before the rules that use them and destroyed after
 them; everything else is one iptables-restore, which replaces the chains that changed as a whole.
 """
@@ -39,17 +40,22 @@ class IptablesWriter:
         self._hooked = False
         self._chains: set[str] = set()
         self._sets: set[str] = set()
+        #: sets of an earlier run, until the first change has been written
+        self._found: set[str] = set()
         #: the blocks that need a set, by the chain that uses them
         self._blocks: dict[Chain, tuple[Block, ...]] = {}
 
     def fork(self) -> IptablesWriter:
         copy = IptablesWriter(self.family)
         copy._hooked, copy._chains, copy._sets = self._hooked, self._chains.copy(), self._sets.copy()
+        copy._found = self._found.copy()
         copy._blocks = self._blocks.copy()
         return copy
 
     def write(self, delta: Delta, kernel: NodeKernel) -> None:
         """Bring the node up to date: sets, rules, then away with what is not used any more."""
+        if not self._hooked:
+            self._take_over(kernel)
         blocks = self._replace_blocks(delta)
         made = "".join((*self._created(delta, blocks), *self._updated(delta)))
         if made:
@@ -59,10 +65,18 @@ class IptablesWriter:
             kernel.run([f"{TOOL[self.family]}-restore", *WAIT, "--noflush"], rules)
         if not self._hooked:
             self._hook(kernel)
-        gone = [*map(self._set, delta.gone_sets), *self._unused_blocks()]
+        gone = [*map(self._set, delta.gone_sets), *self._unused_blocks(), *sorted(self._found - self._sets)]
+        self._found = set()
         if gone:
             kernel.run(["ipset", "restore"], "".join(f"destroy {name}\n" for name in gone))
             self._sets.difference_update(gone)
+
+    def _take_over(self, kernel: NodeKernel) -> None:
+        """Find what an earlier run has left on the node."""
+        saved = kernel.run([f"{TOOL[self.family]}-save", "-t", TABLE])
+        names = (line[1:].split()[0] for line in saved.splitlines() if line.startswith(":NP-"))
+        self._chains = {name for name in names if name not in (FORWARD, OUTPUT)}
+        self._found = {name for name in kernel.run(["ipset", "list", "-n"]).split() if name.startswith(self._prefix)}
 
     def clear(self, kernel: NodeKernel) -> None:
         """Unhook and delete every chain and set."""
@@ -78,8 +92,19 @@ class IptablesWriter:
 
     # --- sets
 
+    @property
+    def _prefix(self) -> str:
+        return f"NP{self.family}-"
+
     def _set(self, name: SetName) -> str:
-        return f"NP{self.family}-{set_name(name)}"
+        return f"{self._prefix}{set_name(name)}"
+
+    def _new(self, name: str, kind: str) -> str:
+        """Makes a set, or empties the one that is there: equal names mean equal types."""
+        self._sets.add(name)
+        if name in self._found:
+            return f"flush {name}\n"
+        return f"create {name} {kind} family {_FAMILY[self.family]} maxelem {MAX_ELEMENTS}\n"
 
     def _replace_blocks(self, delta: Delta) -> dict[str, Block]:
         """Note which chains use which blocks; returns those that have no set yet."""
@@ -96,21 +121,18 @@ class IptablesWriter:
 
     def _unused_blocks(self) -> list[str]:
         used = {self._set(block) for blocks in self._blocks.values() for block in blocks}
-        start = f"NP{self.family}-NET-"
+        start = f"{self._prefix}NET-"
         return sorted(name for name in self._sets if name.startswith(start) and name not in used)
 
     def _created(self, delta: Delta, blocks: Mapping[str, Block]) -> Iterator[str]:
-        options = f"family {_FAMILY[self.family]} maxelem {MAX_ELEMENTS}"
         for key, members in delta.created.items():
             name = self._set(key)
-            self._sets.add(name)
-            yield f"create {name} {'hash:ip,port' if isinstance(key, tuple) else 'hash:ip'} {options}\n"
+            yield self._new(name, "hash:ip,port" if isinstance(key, tuple) else "hash:ip")
             yield from (f"add {name} {_element(element)}\n" for element in members.owners)
             members.added.clear()
             members.removed.clear()
         for name, block in sorted(blocks.items()):
-            self._sets.add(name)
-            yield f"create {name} hash:net {options}\n"
+            yield self._new(name, "hash:net")
             yield from (f"add {name} {word}\n" for word in _block_elements(block))
 
     def _updated(self, delta: Delta) -> Iterator[str]:
@@ -128,8 +150,8 @@ class IptablesWriter:
         chains |= {iptables_chain(stage.chain): list(_stage_lines(stage)) for stage in delta.stages}
         gone = [iptables_chain(chain) for chain in delta.gone]
         if delta.stages:
-            stage_names = {iptables_chain(stage.chain) for stage in delta.stages}
-            gone += sorted(name for name in self._chains if _is_stage(name) and name not in stage_names)
+            of_stages = [name for name in self._chains if not self._hooked or _is_stage(name)]
+            gone += sorted(name for name in of_stages if name not in chains and name not in gone)
             chains |= _entrance(iptables_chain(delta.stages[0].chain))
         if not chains and not gone and not delta.stage_changes:
             return ""

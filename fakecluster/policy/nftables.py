@@ -60,7 +60,9 @@ class NftablesWriter:
 
     def _lines(self, delta: Delta) -> Iterator[str]:
         """One transaction: what is new, what goes where, and last what nothing refers to any more."""
-        if not self._written:
+        if not self._written:  # an earlier run may have left its table
+            yield f"add table {self.table}"
+            yield f"delete table {self.table}"
             yield f"add table {self.table}"
         yield from self._sets_made(delta)
         stages = {nftables_chain(stage.chain): stage for stage in delta.stages}

@@ -63,21 +63,24 @@ class RuleWriter(Protocol):
 
 
 class PolicyProgram:
-    """What a node knows of policies, and the writer of its rules."""
+    """What a node knows of policies, and the writer of its rules.
 
-    def __init__(self, node: str, family: int, writer: RuleWriter) -> None:
+    Nothing is written before a policy is about a Pod of the node, unless an earlier run may have left rules (`stale`).
+    """
+
+    def __init__(self, node: str, family: int, writer: RuleWriter, *, stale: bool = False) -> None:
         self.view, self.writer = PolicyView(node, family), writer
         self._route = Route.of(())
         #: what was written for each Pod and policy
         self._chains: dict[tuple[str, ...], tuple[Chain, ...]] = {}
         self._entries: dict[PodKey, Entries] = {}
-        self._started = False
+        self._started, self._stale = False, stale
 
     def fork(self) -> PolicyProgram:
         copy = PolicyProgram.__new__(PolicyProgram)
         copy.view, copy.writer = self.view.fork(), self.writer.fork()
         copy._route, copy._chains, copy._started = self._route, self._chains.copy(), self._started
-        copy._entries = self._entries.copy()
+        copy._entries, copy._stale = self._entries.copy(), self._stale
         return copy
 
     def sync(self, changed: Changed, kernel: NodeKernel) -> None:
@@ -90,7 +93,7 @@ class PolicyProgram:
             touched.pods |= self.view.selected.keys()
             touched.policies |= self.view.active.keys()
         delta = self._delta(touched, whole=reordered or not self._started)
-        if self._started or self.view.selected:
+        if self._started or self._stale or self.view.selected:
             self.writer.write(delta, kernel)
             self._started = True
 

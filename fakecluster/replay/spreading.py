@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from fakecluster.cluster.spec import ClusterSpec
 
 _COUNTERS = re.compile(r"\[\d+:\d+\]|packets \d+ bytes \d+")
-_COMMANDS = ("ip address", "ip route", "iptables-save", "ip6tables-save", "nft list ruleset", "ipset save", "ipvsadm -Sn")
+_COMMANDS = (
+    "ip address",
+    "ip route",
+    "iptables-save",
+    "ip6tables-save",
+    "nft list ruleset",
+    "ipset save",
+    "ipvsadm -Sn",
+)
 
 
 class SpreadError(FakeclusterError):
@@ -90,7 +98,9 @@ def spread(
     """
     port_of(cluster.network, at)  # fail here and not in a worker
     recipe = Recipe.of(cluster)
-    jobs = [Job(recipe, str(path), at, dict(mapping or {}), isolate, mend_checksums, Part(n, count)) for n in range(count)]
+    jobs = [
+        Job(recipe, str(path), at, dict(mapping or {}), isolate, mend_checksums, Part(n, count)) for n in range(count)
+    ]
     futures = [executor.submit(work, job) for job in jobs]
     found = [future.result() for future in futures]
     if any(digest != digest_of(cluster) for digest, _, _ in found):

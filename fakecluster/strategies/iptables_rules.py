@@ -300,4 +300,3 @@ def restores(draw: st.DrawFn, family: int) -> str:
         st.lists(st.sampled_from(("nat", "filter", "mangle", "raw", "security")), min_size=1, max_size=3, unique=True)
     )
     return "\n".join(draw(tables(family, name)) for name in sorted(names, key=list(CHAINS).index)) + "\n"
-

@@ -218,4 +218,3 @@ def files(draw: st.DrawFn, family: int) -> str:
         body = _body(draw, family, kind, hook)
         lines.append(f"chain c{number} {{ type {kind} hook {hook} priority {priority}; policy {policy}\n{body}\n}}")
     return "\n".join((*lines, "}", ""))
-

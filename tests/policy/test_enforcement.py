@@ -108,3 +108,25 @@ def test_a_new_label_changes_one_element_of_one_set() -> None:
     cluster.settle()
     assert cluster.node("a").run("iptables-save -t mangle") == before
     assert cluster.pod("c", "x").can_reach(cluster.pod("a", "x"), 80)
+
+
+@pytest.mark.parametrize("cni", ["iptables", "nftables"])
+@pytest.mark.parametrize("after", ["the same", "another", "none"])
+def test_an_agent_that_starts_again_replaces_what_it_finds(cni: str, after: str) -> None:
+    blocks = [{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.1.0/24"]}}]
+    grid = Grid.of(policy("p", podSelector={}, ingress=[{"from": [FRIENDS, *blocks]}]), cni=cni)
+    wanted = Grid.of(cni=cni)
+    if after == "the same":
+        wanted = Grid.of(policy("p", podSelector={}, ingress=[{"from": [FRIENDS, *blocks]}]), cni=cni)
+    cluster = grid.cluster
+    cluster.faults.kill("network-policy@a")
+    if after != "the same":
+        cluster.delete(RESOURCE, "p", "x")
+    if after == "another":
+        other = policy("q", "y", podSelector={}, ingress=[{"from": [{"namespaceSelector": {}}]}])
+        cluster.apply(other)
+        wanted = Grid.of(other, cni=cni)
+    cluster.faults.start("network-policy@a")
+    for command in ("iptables-save -t mangle", "ipset save", "nft list ruleset"):
+        found, clean = (sorted(one.node("a").run(command).splitlines()) for one in (cluster, wanted.cluster))
+        assert found == clean

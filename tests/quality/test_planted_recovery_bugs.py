@@ -103,9 +103,7 @@ def test_a_planted_recovery_bug_is_found_and_shrunk(name: str, monkeypatch: pyte
     else:
         monkeypatch.setattr(bug.owner, bug.name, bug.wrong)
     plans = kube.fault_plans(cluster, kinds=KINDS, targets=TARGETS, within_s=4, longest_s=4)
-    found = find(
-        plans, lambda plan: bool(recovers(cluster, plan, meanwhile=one_pod_comes, rest_s=60)), settings=SEARCH
-    )
+    found = find(plans, lambda plan: bool(recovers(cluster, plan, meanwhile=one_pod_comes, rest_s=60)), settings=SEARCH)
     (fault,) = found.faults
     assert (fault.kind, fault.target) == (bug.least.kind, bug.least.target)
     assert (fault.at_s, fault.for_s) in ((0, 1), (0, 2), (1, 1)), fault

@@ -62,8 +62,12 @@ def commands(writer: RuleWriter, family: int) -> tuple[Load, ...]:
     )
     for step in steps:
         program.sync(step, recorder)
-    loads = tuple(_load(command) for command in recorder.commands if "-C" not in command.argv)
+    loads = tuple(_load(command) for command in recorder.commands if not ASKING & {*command.argv})
     return (BUILT_IN, *loads) if isinstance(writer, IptablesWriter) and family == 4 else loads
+
+
+#: words of commands that change nothing
+ASKING = {"-C", "iptables-save", "ip6tables-save", "list"}
 
 
 def _load(command: Command) -> Load:

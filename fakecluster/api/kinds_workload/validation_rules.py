@@ -9,7 +9,9 @@ Source: apiextensions-apiserver pkg/apiserver/schema/cel/validation.go, apiserve
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -21,6 +23,8 @@ from fakecluster.errors import Unsupported
 Json = dict[str, Any]
 Schema = Mapping[str, Any]
 RULES = "x-kubernetes-validations"
+#: Python calls that one evaluation may be deep.
+STACK_LIMIT = 2500
 _KNOWN_KEYS = ("rule", "message", "reason")
 #: CEL's own functions and macros; what else a rule calls must be one of `_functions`.
 _STANDARD = frozenset(
@@ -58,7 +62,8 @@ def check_rules(schema: Schema, field: str) -> Errors:
             if key not in _KNOWN_KEYS:
                 raise Unsupported("a validation rule (CEL) with this field", token=f"{place}.{key}")
         try:
-            tree = _library().Environment().compile(rule["rule"])
+            with _deep_stack():
+                tree = _environment().compile(rule["rule"])
         except _library().CELParseError as problem:
             errors.append(invalid(f"{place}.rule", rule["rule"], f"compilation failed: {str(problem).strip()}"))
             continue
@@ -116,7 +121,9 @@ def _evaluated(rule: Json, value: Any, path: str) -> Iterator[FieldError]:
     cel, field = _library(), path or "<nil>"
     words = (rule.get("message") or rule["rule"]).strip()
     try:
-        if cel.celtypes.BoolType(_program(rule["rule"]).evaluate({"self": cel.json_to_cel(value)})):
+        with _deep_stack():
+            holds = _program(rule["rule"]).evaluate({"self": cel.json_to_cel(value)})
+        if cel.celtypes.BoolType(holds):
             return
     except cel.CELEvalError as problem:
         yield invalid(field, _type(value), f"{problem.args[0]} evaluating rule: {words}")
@@ -141,9 +148,25 @@ def _library() -> Any:
         raise Unsupported(needed) from None
 
 
+@contextmanager
+def _deep_stack() -> Iterator[None]:
+    """The library walks an expression's tree by many calls for each level, and sets the limit itself for good."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, STACK_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    return _library().Environment()
+
+
 @lru_cache(maxsize=1024)
 def _program(rule: str) -> Any:
-    environment = _library().Environment()
+    environment = _environment()
     return environment.program(environment.compile(rule), functions=_functions())
 
 

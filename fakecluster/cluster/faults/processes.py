@@ -103,7 +103,7 @@ def _crash_dns(cluster: Cluster, name: str) -> None:
 
 PROCESSES = {
     "kube-proxy": Process(_crash_proxy, lambda cluster, node: cluster.parts.start_proxy(node)),
-    "network-policy": Process(_crash_policy, lambda cluster, node: cluster.parts.start_policy(node)),
+    "network-policy": Process(_crash_policy, lambda cluster, node: cluster.parts.start_policy(node, stale=True)),
     "kubelet": Process(
         lambda cluster, node: cluster.parts.kubelets[node].stop(),
         lambda cluster, node: cluster.parts.kubelets[node].start(),
