@@ -40,6 +40,67 @@ def policy(name: str, space: str, spec: Json) -> Json:
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
+#: A rule that an administrator may begin with, and how it goes on: a rule for everyone, on any port.
+FIRST: dict[str, Json] = {
+    "namespace y": {"namespaces": {"matchLabels": {"ns": "y"}}},
+    "Pods b": {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"pod": "b"}}}},
+    "80": {"namespaces": {}},
+}
+EVERYONE: Json = {"namespaces": {}}
+SUBJECT: Json = {"namespaces": {"matchLabels": {"ns": "x"}}}
+_80: Json = {"portNumber": {"protocol": "TCP", "port": 80}}
+
+
+def admin(
+    spec: Json, *, name: str = "p", priority: int = 1, kind: str = "AdminNetworkPolicy", subject: Json = SUBJECT
+) -> Json:
+    ordered = {} if kind == "BaselineAdminNetworkPolicy" else {"priority": priority}
+    whole = {**ordered, "subject": subject, **spec}
+    return {"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": whole}
+
+
+def baseline(spec: Json) -> Json:
+    return admin(spec, name="default", kind="BaselineAdminNetworkPolicy")
+
+
+def admin_cases() -> Iterator[tuple[str, list[Json]]]:
+    """Tiers, in both directions: what decides first, and what is left to those below."""
+    for direction, field in DIRECTIONS.items():
+
+        def rule(action: str, peer: Json, *ports: Json, field: str = field) -> Json:
+            return {"action": action, field: [peer], **({"ports": list(ports)} if ports else {})}
+
+        denied = policy("p", "x", {"podSelector": {}, "policyTypes": [direction.title()]})
+        allowed = policy("q", "x", {"podSelector": {}, "policyTypes": [direction.title()], direction: [{}]})
+        closed = baseline({direction: [rule("Deny", EVERYONE)]})
+        for whom, peer in FIRST.items():
+            ports = [_80] if whom == "80" else []
+            for action in ("Allow", "Deny", "Pass"):
+                first = rule(action, peer, *ports)
+                guard = admin({direction: [first, rule("Deny" if action != "Deny" else "Allow", EVERYONE)]})
+                yield f"{direction} of x: admin {action} {whom}, then the rest", [guard]
+            passing = admin({direction: [rule("Pass", peer, *ports), rule("Allow", EVERYONE)]})
+            yield f"{direction} of x: admin Pass {whom} to a NetworkPolicy that denies", [passing, denied]
+            yield f"{direction} of x: admin Pass {whom} to a baseline that denies", [passing, closed]
+        deny = admin({direction: [rule("Deny", EVERYONE, _80)]}, name="late", priority=9)
+        allow = admin({direction: [rule("Allow", FIRST["namespace y"])]}, name="early", priority=2)
+        yield f"{direction} of x: priorities", [deny, allow]
+        yield f"{direction} of x: a baseline that denies", [closed]
+        yield f"{direction} of x: a baseline below a NetworkPolicy that allows", [closed, allowed]
+        named = admin({direction: [rule("Deny", EVERYONE, {"namedPort": "serve-81-udp"})]})
+        yield f"{direction} of x: admin Deny serve-81-udp", [named]
+        span = {"portRange": {"protocol": "UDP", "start": 80, "end": 81}}
+        yield f"{direction} of x: admin Deny 80-81 UDP", [admin({direction: [rule("Deny", EVERYONE, span)]})]
+    networks = {"action": "Deny", "to": [{"networks": ["10.244.1.0/24"]}]}
+    yield "egress of x: admin Deny node b's network", [admin({"egress": [networks]})]
+    intra = {"namespaces": {"matchLabels": {"ns": "x"}}}
+    tenant = admin({"ingress": [{"action": "Pass", "from": [intra]}, {"action": "Deny", "from": [EVERYONE]}]})
+    yield (
+        "both of x: a tenant of its own",
+        [tenant, admin({"egress": [{"action": "Deny", "to": [EVERYONE]}]}, name="q")],
+    )
+
+
 def cases() -> Iterator[tuple[str, list[Json]]]:
     """(name, policies) of every case."""
     for direction, field in DIRECTIONS.items():
@@ -58,3 +119,4 @@ def cases() -> Iterator[tuple[str, list[Json]]]:
         yield f"both of {subject}: denied", [policy("p", "x", both)]
         meeting = {"podSelector": {}, "ingress": [{"from": PEERS["every namespace"]}]}
         yield f"both of {subject}: denied, y open", [policy("p", "x", both), policy("q", "y", meeting)]
+    yield from admin_cases()
