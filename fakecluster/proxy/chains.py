@@ -92,5 +92,10 @@ def delete_chains(kernel: NodeKernel, tool: str, table: str, is_doomed: Callable
 
 def chains_in(kernel: NodeKernel, tool: str, table: str) -> list[str]:
     """The names of a table's chains."""
-    dump = kernel.run([f"{tool}-save", "-t", table])
-    return [line[1:].partition(" ")[0] for line in dump.splitlines() if line.startswith(":")]
+    return chains_of(kernel.run([f"{tool}-save", "-t", table]))
+
+
+def chains_of(dump: str) -> list[str]:
+    """The names of the chains in what iptables-save printed of one table: they stand before all rules."""
+    lines = dump.partition("\n-A ")[0].splitlines()
+    return [line[1:].partition(" ")[0] for line in lines if line.startswith(":")]

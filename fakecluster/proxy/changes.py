@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import attrs
 
+from fakecluster.proxy.oddities import is_of_no_service, service_oddities, slice_oddities
 from fakecluster.proxy.view import (
     SERVICE_NAME_LABEL,
     Endpoint,
-    Endpoints,
-    Family,
     JsonObject,
     NodeView,
     ServiceName,
@@ -51,44 +50,59 @@ class ChangeTracker:
 
     def __init__(self, view: NodeView) -> None:
         self.view = view
-        self._endpoints: dict[ServiceName, Endpoints] = {}  # as last applied
+        #: what the real one logs about odd objects, each with the Service that it is about ("": none)
+        self.remarks: list[tuple[str, str]] = []
         self._pending_services: dict[ServiceName, ServicePorts] = {}
         self._slices: dict[ServiceName, dict[str, JsonObject]] = {}  # inner ones are shared with forks: replaced only
         self._pending_slices: dict[ServiceName, None] = {}  # in order of their first change
+        self._slice_events = 0
 
     @property
     def pending(self) -> tuple[int, int]:
-        """Services and endpoints sets waiting to be applied."""
-        return len(self._pending_services), len(self._pending_slices)
+        """Services, and changes of EndpointSlices, waiting to be applied."""
+        return len(self._pending_services), self._slice_events
 
     def on_service(self, service: JsonObject, *, deleted: bool = False) -> bool:
         """Note a Service as it is now; returns whether this calls for a sync."""
         name = ServiceName(service["metadata"].get("namespace", "default"), service["metadata"]["name"])
-        ports = {} if deleted or not is_watched(service) else service_ports(service, self.view.family)
+        gone = deleted or not is_watched(service)
+        ports = {} if gone else service_ports(service, self.view.family)
+        if not gone:
+            self.remarks += [(str(name), text) for text in service_oddities(service, self.view.family)]
         if ports == self.view.services_by_name.get(name, {}):
             self._pending_services.pop(name, None)
         else:
             self._pending_services[name] = ports
         return bool(self._pending_services)
 
-    def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> bool:
-        """Note an EndpointSlice as it is now; returns whether this calls for a sync."""
-        metadata = endpoint_slice["metadata"]
-        service = (metadata.get("labels") or {}).get(SERVICE_NAME_LABEL)
-        if not service or endpoint_slice.get("addressType") != self.view.family:
+    def is_ours(self, endpoint_slice: JsonObject) -> bool:
+        """Whether an EndpointSlice is of this family and names a Service; a remark is made about one that does not."""
+        if endpoint_slice.get("addressType") != self.view.family:
             return False
-        name = ServiceName(metadata.get("namespace", "default"), service)
+        problem = is_of_no_service(endpoint_slice)
+        if problem:
+            self.remarks.append(("", problem))
+        return not problem
+
+    def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> bool:
+        """Note an EndpointSlice (that `is_ours`) as it is now; returns whether this calls for a sync.
+
+        Anything that is new in the object calls for one, were it only an annotation.
+        """
+        metadata = endpoint_slice["metadata"]
+        name = ServiceName(metadata.get("namespace", "default"), metadata["labels"][SERVICE_NAME_LABEL])
         slices = self._slices.get(name, {})
         older = slices.get(metadata["name"])
         if deleted or not is_watched(endpoint_slice):
             if older is None:
                 return False
             self._slices[name] = {each: held for each, held in slices.items() if each != metadata["name"]}
-        elif older is not None and _same_content(older, endpoint_slice):
+        elif older == endpoint_slice:
             return False
         else:
             self._slices[name] = {**slices, metadata["name"]: endpoint_slice}
         self._pending_slices[name] = None
+        self._slice_events += 1
         return True
 
     def apply(self) -> Changes:
@@ -98,66 +112,41 @@ class ChangeTracker:
         gone: list[str] = []
         for name, ports in changed_services.items():
             gone += _udp_cluster_ips(self.view.services_by_name.get(name, {}), ports)
-            self._replace_service(name, ports)
+            self.view.replace_service(name, ports)
         services = frozenset(changed_services)
         return attrs.evolve(self.apply_endpoints(), services=services, udp_cluster_ips=tuple(dict.fromkeys(gone)))
 
     def apply_endpoints(self) -> Changes:
-        """Bring only the endpoints up to date."""
-        udp, changed_endpoints = False, set[ServiceName]()
+        """Bring only the endpoints up to date: those of every Service of which a slice changed, in whatever."""
+        changed, self._pending_slices, self._slice_events = self._pending_slices, {}, 0
+        udp = False
         stopped: list[tuple[ServicePortName, str]] = []
         begun: list[ServicePortName] = []
-        for name in self._pending_slices:
-            old = self._endpoints.get(name, {})
-            new = slice_endpoints(self._slices[name].values(), self.view.family, self.view.node_name)
-            if old == new:
-                continue
-            changed_endpoints.add(name)
+        for name in changed:
+            slices = self._slices[name]
+            self.remarks += [(str(name), text) for each in slices.values() for text in slice_oddities(each)]
+            new = slice_endpoints(slices.values(), self.view.family, self.view.node_name)
+            if not slices:
+                del self._slices[name]
+            old = self.view.replace_endpoints(name, new)
             for port in dict.fromkeys((*old, *new)):
                 if port.protocol == "UDP":
                     udp = True
                     _compare_serving(port, old.get(port, ()), new.get(port, ()), stopped, begun)
-            self._replace_endpoints(name, old, new)
-        self._pending_slices = {}
         return Changes(
-            endpoints=frozenset(changed_endpoints),
+            endpoints=frozenset(changed),
             udp_endpoints=udp,
             udp_stopped=tuple(stopped),
             udp_begun=tuple(begun),
         )
 
-    def _replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
-        view = self.view
-        for port in view.services_by_name.pop(name, ()):
-            del view.services[port]
-            view.total_endpoints -= len(view.endpoints.get(port, ()))
-        for port, info in ports.items():
-            view.services[port] = info
-            view.total_endpoints += len(view.endpoints.get(port, ()))
-        if ports:
-            view.services_by_name[name] = ports
-
-    def _replace_endpoints(self, name: ServiceName, old: Endpoints, new: Endpoints) -> None:
-        view = self.view
-        for port, endpoints in old.items():
-            view.total_endpoints -= len(endpoints) if port in view.services else 0
-            if port not in new:
-                del view.endpoints[port]
-        for port, endpoints in new.items():
-            view.total_endpoints += len(endpoints) if port in view.services else 0
-            view.endpoints[port] = endpoints
-        if new:
-            self._endpoints[name] = new
-        else:
-            self._endpoints.pop(name, None)
-
     def fork(self, view: NodeView) -> ChangeTracker:
         """A tracker for the copy `view`; API objects and applied values are shared."""
         copy = ChangeTracker(view)
-        copy._endpoints = self._endpoints.copy()
         copy._pending_services = self._pending_services.copy()
         copy._slices = self._slices.copy()
-        copy._pending_slices = self._pending_slices.copy()
+        copy._pending_slices, copy._slice_events = self._pending_slices.copy(), self._slice_events
+        copy.remarks = self.remarks.copy()
         return copy
 
 
@@ -177,13 +166,3 @@ def _compare_serving(
     stopped += [(port, ip) for text, ip in before.items() if text not in now]
     if now and not before:
         begun.append(port)
-
-
-def _same_content(older: JsonObject, newer: JsonObject) -> bool:
-    return older.get("endpoints") == newer.get("endpoints") and older.get("ports") == newer.get("ports")
-
-
-def families_of(endpoint_slice: JsonObject) -> tuple[Family, ...]:
-    """The families whose proxier takes a slice: its address type, and none for FQDN."""
-    address_type = endpoint_slice.get("addressType")
-    return (address_type,) if address_type in ("IPv4", "IPv6") else ()

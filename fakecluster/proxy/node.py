@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from functools import cached_property
+
 import attrs
 
 from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY, KubeProxyConfiguration
 from fakecluster.proxy.detect_local import LocalDetector, local_detector
+from fakecluster.proxy.log import LINES_KEPT, LogLine
 from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses
 from fakecluster.proxy.program import NodeKernel, NodeRelays, NoRelays
 from fakecluster.proxy.versions import CURRENT, Behaviours
@@ -32,12 +36,18 @@ class ProxyNode:
     #: what the order of a Go set is left to
     choices: Choices = attrs.field(factory=Seeded)
     relays: NodeRelays = attrs.field(factory=NoRelays)
+    #: failed syncs and odd input, in kube-proxy's words; the last `LINES_KEPT`
+    log: deque[LogLine] = attrs.field(factory=lambda: deque(maxlen=LINES_KEPT), repr=False)
+
+    def note(self, text: str, service: str = "") -> None:
+        """Log a line, about a Service (``namespace/name``) or about none."""
+        self.log.append(LogLine(self.clock.now_s, text, service))
 
     @property
     def detector(self) -> LocalDetector:
         return local_detector(self.config, self.family, self.pod_cidrs)
 
-    @property
+    @cached_property
     def node_port_addresses(self) -> NodePortAddresses:
         entries = self.config.node_port_addresses
         if not entries and self.config.mode == "nftables":
@@ -46,7 +56,7 @@ class ProxyNode:
 
     def on(self, kernel: NodeKernel, clock: Clock, choices: Choices, relays: NodeRelays) -> ProxyNode:
         """The same node, copied: reached through `kernel`, at the time of `clock`."""
-        return attrs.evolve(self, kernel=kernel, clock=clock, choices=choices, relays=relays)
+        return attrs.evolve(self, kernel=kernel, clock=clock, choices=choices, relays=relays, log=self.log.copy())
 
 
 def node_ip(node: JsonObject | None, family: Family, bind_address: str) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from fakecluster.errors import CommandError
 from fakecluster.proxy.changes import Changes, ChangeTracker
+from fakecluster.proxy.log import LogLine, structured
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.program import NodePorts
@@ -36,7 +37,8 @@ class RulesWriter(Protocol):
 
     `longest_interval_s`: a sync happens at least this often even if nothing changes. `check_interval_s`: how often
     `is_intact` is asked. `large_cluster`: the hourly full sync is left out. `takes_endpoints_at_once`: endpoints do not
-    wait for a sync. `looks_after_services`: health check ports are served and stale UDP flows forgotten, these after
+    wait for a sync. `tells_partial_syncs`: durations of full and partial syncs have metrics.
+    `looks_after_services`: health check ports are served and stale UDP flows forgotten, these after
     `stale_flows_delay_s`.
     """
 
@@ -44,6 +46,7 @@ class RulesWriter(Protocol):
     check_interval_s: float
     large_cluster: bool
     takes_endpoints_at_once: bool
+    tells_partial_syncs: bool
     looks_after_services: bool
     stale_flows_delay_s: float
 
@@ -94,8 +97,6 @@ class Proxier:
         self.queued_ns = self.synced_ns = 0
         #: when the oldest change came that no sync has dealt with
         self.waiting_since_ns: int | None = None
-        #: failed syncs and odd input, in kube-proxy's words: (virtual time in s, text)
-        self.log: list[tuple[float, str]] = []
         self._needs_full_sync = True
         self._last_full_ns = 0
         #: the events besides syncs that are due some time
@@ -110,20 +111,32 @@ class Proxier:
         )
         node.clock.bind(self.target, self._on_event)
 
+    @property
+    def log(self) -> list[LogLine]:
+        """Failed syncs and odd input, in kube-proxy's words."""
+        return list(self.node.log)
+
     # -- input -----------------------------------------------------------------------------------------------------
 
     def on_service(self, service: JsonObject, *, deleted: bool = False) -> None:
         self.metrics.add("kubeproxy_sync_proxy_rules_service_changes_total")
-        if self.tracker.on_service(service, deleted=deleted):
+        due = self.tracker.on_service(service, deleted=deleted)
+        self._note_remarks()
+        if due:
             self.request_sync()
 
     def on_slice(self, endpoint_slice: JsonObject, *, deleted: bool = False) -> None:
-        if self.tracker.on_slice(endpoint_slice, deleted=deleted):
-            self.metrics.add("kubeproxy_sync_proxy_rules_endpoint_changes_total")
-            if self.started and self.writer.takes_endpoints_at_once:
-                self.writer.take_endpoints(self.view, self.tracker.apply_endpoints())
-            else:
-                self.request_sync()
+        if not self.tracker.is_ours(endpoint_slice):
+            self._note_remarks()
+            return
+        self.metrics.add("kubeproxy_sync_proxy_rules_endpoint_changes_total")
+        if not self.tracker.on_slice(endpoint_slice, deleted=deleted):
+            return
+        if self.started and self.writer.takes_endpoints_at_once:
+            self.writer.take_endpoints(self.view, self.tracker.apply_endpoints())
+            self._note_remarks()
+        else:
+            self.request_sync()
 
     def on_node(self, labels: Mapping[str, str]) -> None:
         """The labels of the node's own Node object; a change of a topology label forces a full sync."""
@@ -192,13 +205,15 @@ class Proxier:
         """One sync, full or partial; a failure is logged and retried, and the retry is full."""
         started_ns = self.node.clock.now_ns
         changes = self.tracker.apply()
+        self._note_remarks()
         full = self._is_full_due(started_ns)
         failed = True
         try:
             self.writer.sync(self.view, changes, full=full)
             failed = False
         except CommandError as error:
-            self._note(str(error))
+            said = structured("Sync failed", err=str(error), retryingTime=f"{self.sync_period_s:g}s")
+            self.node.note(said)
         finally:
             self._needs_full_sync = failed
             self._observe(started_ns, full=full)
@@ -220,7 +235,7 @@ class Proxier:
         )
         if not self.writer.looks_after_services:
             return
-        self._log_failure(lambda: self.health.sync(self.view))
+        self.health.sync(self.view)
         if not self.node.behaviours.conntrack_reconciles:
             self._log_failure(lambda: forget_changed_udp(self.node, self.view, changes))
         elif changes.udp_endpoints and self.writer.stale_flows_delay_s:
@@ -239,9 +254,10 @@ class Proxier:
     def _observe(self, started_ns: int, *, full: bool) -> None:
         clock, family = self.node.clock, self.node.family
         took_s = (clock.now_ns - started_ns) / NS_PER_S
-        kind = "full" if full else "partial"
         self.metrics.observe("kubeproxy_sync_proxy_rules_duration_seconds", took_s, ip_family=family)
-        self.metrics.observe(f"kubeproxy_sync_{kind}_proxy_rules_duration_seconds", took_s, ip_family=family)
+        if self.writer.tells_partial_syncs:
+            kind = "full" if full else "partial"
+            self.metrics.observe(f"kubeproxy_sync_{kind}_proxy_rules_duration_seconds", took_s, ip_family=family)
         self.metrics.set(
             "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
             clock.epoch_s + self.queued_ns / NS_PER_S,
@@ -252,10 +268,13 @@ class Proxier:
         try:
             act()
         except CommandError as error:
-            self._note(str(error))
+            self.node.note(str(error))
 
-    def _note(self, text: str) -> None:
-        self.log.append((self.node.clock.now_s, text))
+    def _note_remarks(self) -> None:
+        remarks = self.tracker.remarks
+        for service, text in remarks:
+            self.node.note(text, service)
+        remarks.clear()
 
     # -- copies ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +288,7 @@ class Proxier:
         copy.tracker = self.tracker.fork(copy.view)
         copy.health = self.health.fork(node, ports)
         copy.runner = self.runner.fork(node.clock)
-        copy.log, copy._later = self.log.copy(), self._later.copy()
+        copy._later = self._later.copy()
         if self.started:
             node.clock.bind(copy.target, copy._on_event)
         return copy

@@ -10,6 +10,7 @@ import json
 import attrs
 
 from fakecluster.errors import CommandError
+from fakecluster.proxy.log import structured
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.node_addresses import node_addresses
 from fakecluster.proxy.program import NodePorts
@@ -35,32 +36,25 @@ class ServiceHealth:
         self._addresses: dict[ServiceName, tuple[str, ...]] = {}
 
     def sync(self, view: NodeView) -> None:
-        """Open and close ports as Services ask, and count the local ready endpoints of each."""
-        wanted = {
-            name.service: port.health_check_node_port
-            for name, port in view.services.items()
-            if port.health_check_node_port
-        }
+        """Open and close ports as Services ask, and count the local ready endpoints of each.
+
+        A port that cannot be opened is tried again by the next sync.
+        """
+        wanted = view.health_check_ports
         for service in [s for s, port in self.servers.items() if wanted.get(s) != port]:
             self._close(service)
-        failures = [failure for service in wanted if (failure := self._open(service, wanted[service]))]
-        self.local_endpoints = dict.fromkeys(self.servers, 0)
-        if self.servers:
-            self._count(view)
-        if failures:
-            raise failures[0]
+        for service, port in wanted.items():
+            if service not in self.servers:
+                self._open(service, port)
+        self.local_endpoints = {service: self._count(view, service) for service in self.servers}
 
-    def _count(self, view: NodeView) -> None:
-        addresses: dict[ServiceName, set[str]] = {service: set() for service in self.servers}
-        for name, endpoints in view.endpoints.items():
-            found = addresses.get(name.service)
-            if found is not None:
-                found.update(endpoint.ip for endpoint in endpoints if endpoint.is_ready and endpoint.is_local)
-        self.local_endpoints = {service: len(found) for service, found in addresses.items()}
+    @staticmethod
+    def _count(view: NodeView, service: ServiceName) -> int:
+        """Addresses of ready endpoints on this node, whatever their port."""
+        ports = view.endpoints_by_name.get(service, {})
+        return len({e.ip for endpoints in ports.values() for e in endpoints if e.is_ready and e.is_local})
 
-    def _open(self, service: ServiceName, port: int) -> CommandError | None:
-        if service in self.servers:
-            return None
+    def _open(self, service: ServiceName, port: int) -> None:
         opened: list[str] = []
         try:
             for address in self._listen_addresses():
@@ -69,9 +63,10 @@ class ServiceHealth:
         except CommandError as error:
             for address in opened:
                 self.ports.close(address, port)
-            return error
+            values = {"node": self.node.name, "service": str(service), "port": port}
+            self.node.note(structured("Failed to start healthcheck", err=error.stderr, **values), str(service))
+            return
         self.servers[service], self._addresses[service] = port, tuple(opened)
-        return None
 
     def _close(self, service: ServiceName) -> None:
         port = self.servers.pop(service)

@@ -39,9 +39,10 @@ def forget_stale_udp(node: ProxyNode, view: NodeView) -> int:
     family = _FAMILY[node.family]
     listing = node.kernel.run(["conntrack", "-L", "-f", family, "-p", "udp"])
     for flow in dict.fromkeys(_flows(listing)):
-        serving = frontends.get((flow.destination, flow.destination_port), node_ports.get(flow.destination_port))
+        # a service port that has the number of someone's node port is taken for that node port as well
+        wanted = (frontends.get((flow.destination, flow.destination_port)), node_ports.get(flow.destination_port))
         replier = (flow.replier, flow.replier_port if node.behaviours.conntrack_compares_ports else 0)
-        if serving is not None and replier not in serving:
+        if any(serving is not None and replier not in serving for serving in wanted):
             deleted += _delete(node, family, flow)
     return deleted
 
@@ -53,9 +54,8 @@ def _frontends(view: NodeView, *, ports: bool) -> tuple[dict[tuple[str, int], Se
     """Serving endpoints by (service address, port), and by node port; without `ports` their ports are 0."""
     frontends: dict[tuple[str, int], Serving] = {}
     node_ports: dict[int, Serving] = {}
-    for name, port in view.services.items():
-        if port.protocol != "UDP":
-            continue
+    for name in view.udp_ports:
+        port = view.services[name]
         serving = {(e.ip, e.port if ports else 0) for e in view.endpoints.get(name, ()) if e.is_serving}
         if not serving:
             continue

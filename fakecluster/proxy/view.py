@@ -113,15 +113,20 @@ _PLAIN_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 
 @lru_cache(maxsize=65536)
 def canonical_ip(text: str) -> str:
-    """Canonical text of an address; like kube-proxy it forgives leading zeros in IPv4. Empty when it is no address."""
+    """Canonical text of an address, as Go's net.IP prints it; empty when it is no address.
+
+    Leading zeros in IPv4 are forgiven; an IPv4 address in IPv6 clothes (``::ffff:10.0.0.1``) is one of IPv4.
+    """
     if _PLAIN_IPV4.fullmatch(text):
         return text
     if ":" not in text:
         text = ".".join(part.lstrip("0") or "0" for part in text.split("."))
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return ""
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return str(mapped or address)
 
 
 def family_of(address: str) -> Family:
@@ -142,11 +147,10 @@ def is_watched(obj: JsonObject) -> bool:
 def service_ports(service: JsonObject, family: Family) -> ServicePorts:
     """The service ports of one Service for one family; empty for headless, ExternalName and other-family Services."""
     spec = service.get("spec") or {}
-    cluster_ip = _cluster_ip(spec, family)
-    if not cluster_ip:
+    if not cluster_ip(spec, family):
         return {}
     metadata = service["metadata"]
-    shared = _shared_fields(service, spec, cluster_ip, family)
+    shared = _shared_fields(service, spec, family)
     ports: ServicePorts = {}
     for port in spec.get("ports") or ():
         name = ServicePortName(
@@ -159,33 +163,37 @@ def service_ports(service: JsonObject, family: Family) -> ServicePorts:
     return ports
 
 
-def _cluster_ip(spec: JsonObject, family: Family) -> str:
+def cluster_ip(spec: JsonObject, family: Family) -> str:
+    """The cluster IP of one family in a Service's spec; empty when kube-proxy does not serve it in that family."""
     first = spec.get("clusterIP") or ""
     if first in ("", "None") or spec.get("type") == "ExternalName":
         return ""
     return next((canonical_ip(ip) for ip in spec.get("clusterIPs") or [first] if family_of(ip) == family), "")
 
 
-def _shared_fields(service: JsonObject, spec: JsonObject, cluster_ip: str, family: Family) -> dict[str, Any]:
+def needs_health_check(spec: JsonObject) -> bool:
+    """Whether load balancers ask each node for the Service's own Pods: type LoadBalancer, policy Local."""
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _shared_fields(service: JsonObject, spec: JsonObject, family: Family) -> dict[str, Any]:
     policy_local = spec.get("externalTrafficPolicy") == "Local"
     kind = spec.get("type", "ClusterIP")
     reachable_from_outside = kind in ("LoadBalancer", "NodePort") or bool(spec.get("externalIPs"))
     return {
-        "cluster_ip": cluster_ip,
+        "cluster_ip": cluster_ip(spec, family),
         "external_ips": tuple(_of_family(spec.get("externalIPs") or (), family)),
         "load_balancer_ips": tuple(_of_family(_vip_addresses(service), family)),
         "source_ranges": _source_ranges(spec.get("loadBalancerSourceRanges") or (), family),
         "affinity_timeout_s": _affinity_timeout_s(spec),
-        "health_check_node_port": spec.get("healthCheckNodePort") or 0
-        if policy_local and kind == "LoadBalancer"
-        else 0,
+        "health_check_node_port": spec.get("healthCheckNodePort") or 0 if needs_health_check(spec) else 0,
         "external_local": policy_local and reachable_from_outside,
         "internal_local": spec.get("internalTrafficPolicy") == "Local",
     }
 
 
 def _of_family(addresses: Iterable[str], family: Family) -> Iterator[str]:
-    return (canonical for ip in addresses if family_of(ip) == family and (canonical := canonical_ip(ip)))
+    return (found for ip in addresses if (found := canonical_ip(ip)) and family_of(found) == family)
 
 
 def _vip_addresses(service: JsonObject) -> Iterator[str]:
@@ -195,16 +203,20 @@ def _vip_addresses(service: JsonObject) -> Iterator[str]:
             yield ingress["ip"]
 
 
+def is_cidr(text: str) -> bool:
+    try:
+        return "/" in text and bool(ip_network(text, strict=False))
+    except ValueError:
+        return False
+
+
 def _source_ranges(ranges: Iterable[str], family: Family) -> tuple[str, ...]:
     """Ranges of the family; a zero-length one allows everything and so cancels the list."""
     own: list[str] = []
     for text in (entry.strip() for entry in ranges):
-        if family_of(text) != family:
+        if family_of(text) != family or not is_cidr(text):
             continue
-        try:
-            network = ip_network(text, strict=False)
-        except ValueError:
-            continue
+        network = ip_network(text, strict=False)
         if network.prefixlen == 0:
             return ()
         own.append(str(network))
@@ -276,7 +288,8 @@ def _endpoint(endpoint: JsonObject, ip: str, port: int, node_name: str) -> Endpo
 class NodeView:
     """All that one single-family proxier knows at the moment of a sync; `changes.ChangeTracker` keeps it up to date.
 
-    `services` and `endpoints` are keyed by service port; endpoints of unknown Services are kept too.
+    `services` and `endpoints` are keyed by service port; endpoints of unknown Services are kept too. The rest of the
+    dicts are other ways into the same, so that a sync need not look at what did not change.
     """
 
     def __init__(self, family: Family, node_name: str) -> None:
@@ -290,6 +303,9 @@ class NodeView:
         self.services: ServicePorts = {}
         self.endpoints: Endpoints = {}
         self.services_by_name: dict[ServiceName, ServicePorts] = {}
+        self.endpoints_by_name: dict[ServiceName, Endpoints] = {}
+        self.health_check_ports: dict[ServiceName, int] = {}
+        self.udp_ports: dict[ServicePortName, None] = {}
         #: endpoints of all service ports together, usable or not
         self.total_endpoints = 0
 
@@ -297,13 +313,45 @@ class NodeView:
     def zone(self) -> str:
         return self.topology_labels.get(ZONE_LABEL, "")
 
+    def replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
+        """A Service is now this; without ports it is gone."""
+        for port in self.services_by_name.pop(name, ()):
+            del self.services[port]
+            self.udp_ports.pop(port, None)
+            self.total_endpoints -= len(self.endpoints.get(port, ()))
+        self.health_check_ports.pop(name, None)
+        for port, info in ports.items():
+            self.services[port] = info
+            self.total_endpoints += len(self.endpoints.get(port, ()))
+            if info.protocol == "UDP":
+                self.udp_ports[port] = None
+            if info.health_check_node_port:
+                self.health_check_ports[name] = info.health_check_node_port
+        if ports:
+            self.services_by_name[name] = ports
+
+    def replace_endpoints(self, name: ServiceName, new: Endpoints) -> Endpoints:
+        """A Service's endpoints are now these; returns what they were."""
+        old = self.endpoints_by_name.pop(name, {})
+        for port, endpoints in old.items():
+            self.total_endpoints -= len(endpoints) if port in self.services else 0
+            if port not in new:
+                del self.endpoints[port]
+        for port, endpoints in new.items():
+            self.total_endpoints += len(endpoints) if port in self.services else 0
+            self.endpoints[port] = endpoints
+        if new:
+            self.endpoints_by_name[name] = new
+        return old
+
     def ports_of(self, service: ServiceName) -> tuple[ServicePortName, ...]:
         """The service ports of one Service, in its own order; none when it is unknown."""
         return tuple(self.services_by_name.get(service, ()))
 
     def fork(self) -> NodeView:
         copy = NodeView(self.family, self.node_name)
-        copy.services_by_name = self.services_by_name.copy()
+        copy.services_by_name, copy.endpoints_by_name = self.services_by_name.copy(), self.endpoints_by_name.copy()
+        copy.health_check_ports, copy.udp_ports = self.health_check_ports.copy(), self.udp_ports.copy()
         copy.topology_labels, copy.service_cidrs = self.topology_labels, self.service_cidrs
         copy.node_hints = self.node_hints
         copy.services, copy.endpoints = self.services.copy(), self.endpoints.copy()

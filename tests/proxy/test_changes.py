@@ -33,7 +33,7 @@ def test_an_update_that_changes_nothing_for_the_family_calls_for_no_sync():
     changes.on_service(service())
     changes.apply()
     assert not changes.on_service(service(labels={"team": "a"}))
-    assert not changes.on_slice(endpoint_slice("fd00::1", family="IPv6"))
+    assert not changes.is_ours(endpoint_slice("fd00::1", family="IPv6"))
 
 
 def test_a_service_that_is_handed_to_another_proxy_goes_away():

@@ -83,7 +83,7 @@ class Node:
         self.clock.settle()
 
     def complaints(self) -> list[str]:
-        return [text for proxier in self.proxy.proxiers.values() for _, text in proxier.log]
+        return [line.text for proxier in self.proxy.proxiers.values() for line in proxier.log]
 
 
 def _dump_differences(node: Node, other: Node) -> Iterator[str]:

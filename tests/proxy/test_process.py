@@ -10,6 +10,7 @@ from proxy_node_stub import StubNode
 from proxy_objects import endpoint, endpoint_slice, node, service
 
 from fakecluster.proxy import config
+from fakecluster.proxy.log import LogLine
 from fakecluster.proxy.process import KubeProxy
 from fakecluster.proxy.service_health import HttpAnswer
 from fakecluster.sim import Clock
@@ -90,7 +91,11 @@ def test_a_health_port_that_is_taken_is_said_and_tried_again() -> None:
     world.node.listen("0.0.0.0", 32000, "someone else")
     world.start()
     assert world.proxy.proxiers["IPv4"].log == [
-        (0.0, "listen 0.0.0.0 32000: exit status 98: bind: address already in use")
+        LogLine(
+            0.0,
+            '"Failed to start healthcheck" err="bind: address already in use" node="node-a" service="shop/web" port=32000',
+            "shop/web",
+        )
     ]
     world.node.close("0.0.0.0", 32000)
     world.show_endpoint(ready=False)

@@ -5,11 +5,12 @@ Source: Kubernetes pkg/proxy/iptables/proxier.go (iptablesJumpChains and the hea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 
 from fakecluster.proxy.chains import Jump, chain_line, chain_lines, mark_text
+from fakecluster.proxy.log import structured
 from fakecluster.proxy.node import ProxyNode
 
 CANARY = "KUBE-PROXY-CANARY"
@@ -66,7 +67,8 @@ def guards_localhost(node: ProxyNode) -> bool:
     return node.family == "IPv4" and wanted
 
 
-def fixed_filter(node: ProxyNode) -> FixedRules:
+def fixed_filter(node: ProxyNode, *, drops_invalid: bool, counted: Collection[str]) -> FixedRules:
+    """`drops_invalid`: packets that conntrack calls INVALID go; `counted` are the nfacct objects that exist."""
     mark = mark_text(node.config.iptables.masquerade_bit)
     chains, head = chain_lines(FILTER_CHAINS), ""
     if guards_localhost(node):
@@ -76,8 +78,9 @@ def fixed_filter(node: ProxyNode) -> FixedRules:
             "! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n"
         )
     tail = ""
-    if not node.config.conntrack.tcp_be_liberal:
-        tail = f"-A KUBE-FORWARD -m conntrack --ctstate INVALID -m nfacct --nfacct-name {INVALID_DROPPED} -j DROP\n"
+    if drops_invalid:
+        counting = f"-m nfacct --nfacct-name {INVALID_DROPPED} " if INVALID_DROPPED in counted else ""
+        tail = f"-A KUBE-FORWARD -m conntrack --ctstate INVALID {counting}-j DROP\n"
     tail += (
         f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {mark}/{mark} -j ACCEPT\n'
         '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" '
@@ -114,6 +117,13 @@ def _node_port_rules(node: ProxyNode, addresses: Iterable[str]) -> Iterable[str]
         yield rule.format(destinations)
         return
     for address in addresses:
-        if address == "::1" or (address.startswith("127.") and not localhost):
-            continue
-        yield rule.format(f"-d {address}")
+        if address == "::1":
+            _complain("localhost NodePorts are not supported on IPv6", node, address)
+        elif address.startswith("127.") and not localhost:
+            _complain("--iptables-localhost-nodeports=false was passed", node, address)
+        else:
+            yield rule.format(f"-d {address}")
+
+
+def _complain(reason: str, node: ProxyNode, address: str) -> None:
+    node.note(structured(f"--nodeport-addresses includes localhost but {reason}", address=address))

@@ -7,8 +7,10 @@ renders only what changed. Source: Kubernetes pkg/proxy/iptables/proxier.go and 
 
 from __future__ import annotations
 
+import attrs
+
 from fakecluster.errors import CommandError
-from fakecluster.proxy.chains import TOOL, WAIT, chain_line, ensure_chain, ensure_jump
+from fakecluster.proxy.chains import TOOL, WAIT, chain_line, chains_of, ensure_chain, ensure_jump
 from fakecluster.proxy.changes import Changes
 from fakecluster.proxy.iptables.chains import (
     CANARY,
@@ -22,7 +24,9 @@ from fakecluster.proxy.iptables.chains import (
     fixed_nat,
     guards_localhost,
 )
+from fakecluster.proxy.iptables.pages import Pages
 from fakecluster.proxy.iptables.service import Policy, ServiceRules, render
+from fakecluster.proxy.log import structured
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.names import is_service_chain
 from fakecluster.proxy.node import ProxyNode
@@ -44,6 +48,7 @@ class IptablesWriter:
 
     longest_interval_s = 3600.0
     takes_endpoints_at_once = False
+    tells_partial_syncs = True
     looks_after_services = True
     stale_flows_delay_s = 0.0
 
@@ -52,14 +57,17 @@ class IptablesWriter:
         self.check_interval_s = node.config.sync_periods_s[1]
         self.tool = TOOL[node.family]
         self.large_cluster = False
-        self._rules: dict[ServicePortName, ServiceRules] = {}
+        self._rules = Pages()
         self._ports_of: dict[ServiceName, tuple[ServicePortName, ...]] = {}
         self._active: set[str] = set()
         self._last_cleanup_ns: int | None = None
+        self._drops_invalid = True
+        #: nfacct objects that exist
+        self._counted: frozenset[str] = frozenset()
         self._policy = Policy(
             detector=node.detector,
             masquerade_all=node.config.iptables.masquerade_all,
-            counts_localhost=guards_localhost(node),
+            counts_localhost=False,
             node_ip=node.ip,
         )
 
@@ -68,6 +76,8 @@ class IptablesWriter:
     def start(self) -> None:
         if guards_localhost(self.node):
             self.node.kernel.run(["sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"])
+        liberal = self.node.kernel.run(["sysctl", "-n", "net.netfilter.nf_conntrack_tcp_be_liberal"]).strip()
+        self._drops_invalid = liberal in ("", "0")
         self._ensure_canaries()
 
     def is_intact(self) -> bool:
@@ -84,12 +94,20 @@ class IptablesWriter:
             ensure_chain(self.node.kernel, self.tool, table, CANARY)
 
     def _ensure_counters(self) -> None:
-        for name in (INVALID_DROPPED, LOCALHOST_ACCEPTED) if guards_localhost(self.node) else (INVALID_DROPPED,):
-            try:
-                self.node.kernel.run(["nfacct", "add", name])
-            except CommandError as error:
-                if "File exists" not in error.stderr:
-                    raise
+        counted = [name for name in _COUNTER_METRICS if self._ensure_counter(name)]
+        self._counted = frozenset(counted)
+        counts_localhost = guards_localhost(self.node) and LOCALHOST_ACCEPTED in counted
+        self._policy = attrs.evolve(self._policy, counts_localhost=counts_localhost)
+
+    def _ensure_counter(self, name: str) -> bool:
+        try:
+            self.node.kernel.run(["nfacct", "add", name])
+        except CommandError as error:
+            if "File exists" not in error.stderr:
+                said = "Failed to create nfacct counter; the corresponding metric will not be updated"
+                self.node.note(structured(said, err=error.stderr, counter=name))
+                return False
+        return True
 
     # -- a sync ----------------------------------------------------------------------------------------------------
 
@@ -102,32 +120,36 @@ class IptablesWriter:
         written = self._render_all(view) if full else self._render_touched(view, changes)
         stale = self._stale_chains()
         nat = fixed_nat(self.node, self._node_port_addresses())
-        self._restore(fixed_filter(self.node), nat, written, stale)
+        filter_ = fixed_filter(self.node, drops_invalid=self._drops_invalid, counted=self._counted)
+        self._restore(filter_, nat, written, stale, full=full)
 
     def _render_all(self, view: NodeView) -> list[ServiceRules]:
-        comments = not self.large_cluster
-        self._rules = {}
+        rules: dict[ServicePortName, ServiceRules] = {}
         ports_of: dict[ServiceName, tuple[ServicePortName, ...]] = {}
-        for name, port in view.services.items():
-            self._rules[name] = render(port, usable_endpoints(view, name), self._policy, comments=comments)
+        for name in view.services:
+            rules[name] = self._render(view, name)
             ports_of[name.service] = (*ports_of.get(name.service, ()), name)
-        self._ports_of = ports_of
-        self._active = {chain for rules in self._rules.values() for chain in rules.chains}
-        return list(self._rules.values())
+        self._rules, self._ports_of = Pages(rules), ports_of
+        self._active = {chain for rendered in rules.values() for chain in rendered.chains}
+        return list(rules.values())
+
+    def _render(self, view: NodeView, name: ServicePortName) -> ServiceRules:
+        comments = not self.large_cluster
+        return render(view.services[name], usable_endpoints(view, name), self._policy, comments=comments)
 
     def _render_touched(self, view: NodeView, changes: Changes) -> list[ServiceRules]:
         """Forget the old text of touched Services, render the new one of those that are still there."""
-        touched = sorted(changes.touched)
-        for service in touched:
-            for name in self._ports_of.pop(service, ()):
-                self._active.difference_update(self._rules.pop(name).chains)
         written = []
-        comments = not self.large_cluster
-        for service in touched:
+        for service in sorted(changes.touched):
             names = view.ports_of(service)
+            for name in self._ports_of.pop(service, ()):
+                old = self._rules.get(name)
+                self._active.difference_update(old.chains if old else ())
+                if name not in names:
+                    self._rules.drop(name)
             for name in names:
-                rules = render(view.services[name], usable_endpoints(view, name), self._policy, comments=comments)
-                self._rules[name] = rules
+                rules = self._render(view, name)
+                self._rules.put(name, rules)
                 self._active.update(rules.chains)
                 written.append(rules)
             if names:
@@ -144,21 +166,26 @@ class IptablesWriter:
         period_ns = self.node.config.iptables.sync_period_s * NS_PER_S
         if self.large_cluster and self._last_cleanup_ns is not None and now_ns - self._last_cleanup_ns <= period_ns:
             return []
+        try:
+            dump = self.node.kernel.run([f"{self.tool}-save", "-t", "nat"])
+        except CommandError as error:
+            said = "Failed to execute iptables-save: stale chains will not be deleted"
+            self.node.note(structured(said, err=error.stderr))
+            return []
         self._last_cleanup_ns = now_ns
-        dump = self.node.kernel.run([f"{self.tool}-save", "-t", "nat"])
-        chains = (line[1:].partition(" ")[0] for line in dump.splitlines() if line.startswith(":"))
-        return [chain for chain in chains if is_service_chain(chain) and chain not in self._active]
+        return [chain for chain in chains_of(dump) if is_service_chain(chain) and chain not in self._active]
 
-    def _restore(self, filter_: FixedRules, nat: FixedRules, written: list[ServiceRules], stale: list[str]) -> None:
-        everyone = self._rules.values()
+    def _restore(
+        self, filter_: FixedRules, nat: FixedRules, written: list[ServiceRules], stale: list[str], *, full: bool
+    ) -> None:
         text = [
             f"*filter\n{filter_.chains}{filter_.head}",
-            *[rules.filter for rules in everyone],
+            *self._rules.filter,
             f"{filter_.tail}COMMIT\n*nat\n{nat.chains}",
             *[rules.declared for rules in written],
             *map(chain_line, stale),
             nat.head,
-            *[rules.shared for rules in everyone],
+            *self._rules.shared,
             *[rules.own for rules in written],
             *[f"-X {chain}\n" for chain in stale],
             f"{nat.tail}COMMIT\n",
@@ -166,27 +193,25 @@ class IptablesWriter:
         try:
             self.node.kernel.run([f"{self.tool}-restore", *WAIT, "--noflush", "--counters"], "".join(text))
         except CommandError:
-            self.metrics.add("kubeproxy_sync_proxy_rules_iptables_restore_failures_total", ip_family=self.node.family)
+            for kind in ("",) if full else ("", "partial_"):
+                name = f"kubeproxy_sync_proxy_rules_iptables_{kind}restore_failures_total"
+                self.metrics.add(name, ip_family=self.node.family)
             raise
         self._count(filter_, nat, written)
 
     def _count(self, filter_: FixedRules, nat: FixedRules, written: list[ServiceRules]) -> None:
-        everyone = self._rules.values()
-        shared = nat.count + sum(rules.shared_count for rules in everyone)
+        totals = self._rules.totals
+        shared, filters = nat.count + totals.shared, filter_.count + totals.filter
         counts = {
-            ("filter", "total"): (filters := filter_.count + sum(rules.filter_count for rules in everyone)),
+            ("filter", "total"): filters,
             ("filter", "last"): filters,
-            ("nat", "total"): shared + sum(rules.own_count for rules in everyone),
+            ("nat", "total"): shared + totals.own,
             ("nat", "last"): shared + sum(rules.own_count for rules in written),
         }
         family = self.node.family
         for (table, which), count in counts.items():
             self.metrics.set(f"kubeproxy_sync_proxy_rules_iptables_{which}", count, ip_family=family, table=table)
-        lacking = {
-            "internal": sum(rules.lacks_local_internal for rules in everyone),
-            "external": sum(rules.lacks_local_external for rules in everyone),
-        }
-        for policy, count in lacking.items():
+        for policy, count in (("internal", totals.lacks_internal), ("external", totals.lacks_external)):
             self.metrics.set(
                 "kubeproxy_sync_proxy_rules_no_local_endpoints_total", count, ip_family=family, traffic_policy=policy
             )
@@ -211,8 +236,9 @@ class IptablesWriter:
     def fork(self, node: ProxyNode, metrics: Metrics) -> IptablesWriter:
         copy = IptablesWriter(node, metrics)
         copy.large_cluster, copy._last_cleanup_ns = self.large_cluster, self._last_cleanup_ns
-        copy._rules, copy._ports_of = self._rules.copy(), self._ports_of.copy()
-        copy._active = self._active.copy()
+        copy._rules, copy._ports_of = self._rules.fork(), self._ports_of.copy()
+        copy._active, copy._policy = self._active.copy(), self._policy
+        copy._drops_invalid, copy._counted = self._drops_invalid, self._counted
         return copy
 
 

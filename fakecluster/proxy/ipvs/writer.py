@@ -79,6 +79,7 @@ class IpvsWriter:
     check_interval_s = CHECK_INTERVAL_S
     large_cluster = False
     takes_endpoints_at_once = False
+    tells_partial_syncs = False
     looks_after_services = True
     #: a sync goes on for longer than the kernel takes to drop the flows of a removed real server, and with them their
     #: conntrack entries, of which kube-proxy then finds none

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 import attrs
 
+from fakecluster.proxy.log import structured
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.node_addresses import node_addresses
 from fakecluster.proxy.view import Family
@@ -192,7 +193,10 @@ def _node_port_ips(node: ProxyNode, words: Words) -> Iterator[str]:
         return
     yield f"flush set {words.table} {NODE_PORT_IPS}"
     for address in node.node_port_addresses.matching(node_addresses(node.kernel, node.family)):
-        if not ip_address(address).is_loopback:
+        if ip_address(address).is_loopback:
+            said = "--nodeport-addresses includes localhost but localhost NodePorts are not supported"
+            node.note(structured(said, address=address))
+        else:
             yield f"add element {words.table} {NODE_PORT_IPS} {{ {address} }}"
 
 

@@ -35,6 +35,7 @@ class NftablesWriter:
     longest_interval_s = 3600.0
     large_cluster = False
     takes_endpoints_at_once = False
+    tells_partial_syncs = True
     looks_after_services = True
     stale_flows_delay_s = 0.0
 

@@ -48,6 +48,7 @@ class UserspaceWriter:
 
     large_cluster = False
     takes_endpoints_at_once = True
+    tells_partial_syncs = False
     looks_after_services = False
     stale_flows_delay_s = 0.0
 

@@ -56,7 +56,7 @@ class Objects:
 
     def _towards(self, key: Key, wanted: Json | None) -> Iterator[Event]:
         known = self.known.get(key)
-        if wanted == known:
+        if _content(wanted) == _content(known):
             return
         if wanted is None:
             del self.known[key]
@@ -65,6 +65,14 @@ class Objects:
         else:
             self.known[key] = wanted
             yield (key[0], wanted, False)
+
+
+def _content(obj: Json | None) -> Json | None:
+    """An object without what lists leave out: its kind, and all metadata but names and labels."""
+    if obj is None:
+        return None
+    metadata = {key: obj["metadata"].get(key) for key in ("namespace", "name", "labels", "deletionTimestamp")}
+    return {**obj, "metadata": metadata, "apiVersion": "", "kind": ""}
 
 
 def _key(operation: Any) -> Key | None:

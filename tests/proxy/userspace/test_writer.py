@@ -163,7 +163,7 @@ def test_a_node_port_that_someone_else_has_gets_no_rules_but_the_cluster_ip_does
     world.service(ports=[{"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080}], type="NodePort")
     assert [line for line in world.commands("KUBE-PORTALS-HOST") if " -A " in line]
     assert not [line for line in world.commands("KUBE-NODEPORT-HOST") if "shop/web:http" in line]
-    assert "bind: address already in use" in world.proxy.proxiers["IPv4"].log[0][1]
+    assert "bind: address already in use" in world.proxy.proxiers["IPv4"].log[0].text
     world.relays.taken = set()
     world.clock.advance(31)
     assert world.relays.claimed == [30080]
