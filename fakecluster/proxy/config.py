@@ -5,22 +5,20 @@ Source: Kubernetes pkg/proxy/apis/config (types, v1alpha1/defaults.go, validatio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import attrs
 
 from fakecluster.errors import ManifestError, Unsupported
+from fakecluster.proxy.config_check import NAMED_MODES, complaints
 from fakecluster.proxy.go_duration import duration_s
-from fakecluster.proxy.view import Family, family_of
+from fakecluster.proxy.port_range import port_range
+from fakecluster.proxy.view import Family, canonical_ip, family_of
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 KIND = "KubeProxyConfiguration"
-MODES = ("iptables", "ipvs", "nftables", "userspace")
-DETECT_LOCAL_MODES = ("", "BridgeInterface", "ClusterCIDR", "InterfaceNamePrefix", "NodeCIDR")
-NODE_PORT_ADDRESSES_PRIMARY = "primary"
+MODES = (*NAMED_MODES, "userspace")
 DEFAULT_IPVS_SCHEDULER = "rr"
 
 
@@ -70,9 +68,6 @@ class DetectLocalConfiguration:
     interface_name_prefix: str = ""
 
 
-_PORT_RANGE = re.compile(r"\s*(\d+)(?:([-+])(\d+))?\s*")
-
-
 @attrs.frozen
 class KubeProxyConfiguration:
     """What a kube-proxy was told at its start; defaults are the real ones. Times are seconds."""
@@ -107,11 +102,7 @@ class KubeProxyConfiguration:
     @property
     def proxy_ports(self) -> range:
         """The ports of `portRange` (``1024-2048`` or ``1024+1024``), for userspace mode; 0 alone (any) without one."""
-        found = _PORT_RANGE.fullmatch(self.port_range)
-        if found is None:
-            return range(1)
-        first, last = int(found[1]), int(found[3] or found[1])
-        return range(first, (first + last if found[2] == "+" else last) + 1)
+        return port_range(self.port_range)
 
     def cluster_cidr(self, family: Family) -> str:
         return next((cidr for cidr in self.cluster_cidrs if family_of(cidr) == family), "")
@@ -152,8 +143,8 @@ def _ignored(value: object) -> object:
 Reader = Callable[[Any], Any]
 
 
-def _section(kind: type[Any], fields: Mapping[str, tuple[str, Reader]]) -> Reader:
-    return lambda value: kind(**_read(value, fields, kind.__name__))
+def _section(kind: Callable[..., Any], fields: Mapping[str, tuple[str, Reader]], name: str) -> Reader:
+    return lambda value: kind(**_read(value, fields, f"{KIND}.{name}"))
 
 
 #: Fields that only say how the process logs, serves or talks to the API server: nothing here depends on them.
@@ -208,14 +199,20 @@ _FIELDS: dict[str, tuple[str, Reader]] = {
     "metricsBindAddress": ("metrics_bind_address", _text),
     "clusterCIDR": ("cluster_cidrs", lambda value: tuple(part for part in _text(value).split(",") if part)),
     "detectLocalMode": ("detect_local_mode", _text),
-    "detectLocal": ("detect_local", _section(DetectLocalConfiguration, _DETECT)),
+    "detectLocal": ("detect_local", _section(DetectLocalConfiguration, _DETECT, "detectLocal")),
     "nodePortAddresses": ("node_port_addresses", _texts),
     "portRange": ("port_range", _text),
     "udpIdleTimeout": ("udp_idle_timeout_s", _duration),
-    "conntrack": ("conntrack", _section(ConntrackConfiguration, _CONNTRACK)),
-    "iptables": ("iptables", _section(IptablesConfiguration, _IPTABLES)),
-    "ipvs": ("ipvs", _section(IpvsConfiguration, _IPVS)),
-    "nftables": ("nftables", _section(NftablesConfiguration, {**_PERIODS, **_MASQUERADE})),
+    "conntrack": ("conntrack", _section(ConntrackConfiguration, _CONNTRACK, "conntrack")),
+    "iptables": ("iptables", _section(IptablesConfiguration, _IPTABLES, "iptables")),
+    "ipvs": ("ipvs", _section(IpvsConfiguration, _IPVS, "ipvs")),
+    "nftables": ("nftables", _section(NftablesConfiguration, {**_PERIODS, **_MASQUERADE}, "nftables")),
+}
+#: Fields without an effect here that are validated all the same.
+_VALIDATED: dict[str, tuple[str, Reader]] = {
+    "configSyncPeriod": ("config_sync_period_s", _duration),
+    "oomScoreAdj": ("oom_score_adj", _number),
+    "clientConnection": ("client", _section(dict, {"burst": ("burst", _number)}, "clientConnection")),
 }
 #: Sections of other operating systems and switches that the model does not follow.
 _REFUSED = ("winkernel", "featureGates")
@@ -234,8 +231,10 @@ def parse(document: Mapping[str, Any]) -> KubeProxyConfiguration:
             raise Unsupported(f"kube-proxy configuration field {field}", token=field)
     warnings = tuple(f'strict decoding error: unknown field "{path}"' for path in _unknown(document))
     values = _read({key: value for key, value in document.items() if key not in _NO_EFFECT}, _FIELDS, KIND)
-    config = _with_defaults(KubeProxyConfiguration(**values, warnings=warnings))
-    _check(config)
+    config = KubeProxyConfiguration(**_with_defaults(values), warnings=warnings)
+    wrong = list(complaints(config, **_read(document, _VALIDATED, KIND)))
+    if wrong:
+        raise ManifestError(wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]", place=KIND)
     return config
 
 
@@ -270,120 +269,21 @@ def _unknown(document: Mapping[str, Any]) -> list[str]:
     return paths
 
 
-def _with_defaults(config: KubeProxyConfiguration) -> KubeProxyConfiguration:
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """Empty strings mean the default; an address without a port gets the default port."""
-    return attrs.evolve(
-        config,
-        mode=config.mode or "iptables",
-        bind_address=config.bind_address or "0.0.0.0",
-        healthz_bind_address=_with_port(config.healthz_bind_address or "0.0.0.0", 10256),
-        metrics_bind_address=_with_port(config.metrics_bind_address or "127.0.0.1", 10249),
-        detect_local_mode=config.detect_local_mode or "ClusterCIDR",
-    )
+    bind_address = values.get("bind_address") or "0.0.0.0"
+    anywhere, here = ("::", "::1") if family_of(bind_address) == "IPv6" else ("0.0.0.0", "127.0.0.1")
+    return {
+        **values,
+        "mode": values.get("mode") or "iptables",
+        "bind_address": bind_address,
+        "healthz_bind_address": _with_port(values.get("healthz_bind_address") or anywhere, 10256),
+        "metrics_bind_address": _with_port(values.get("metrics_bind_address") or here, 10249),
+        "detect_local_mode": values.get("detect_local_mode") or "ClusterCIDR",
+    }
 
 
 def _with_port(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if address.count(":") > 1 and "]" not in address else _v4_with_port(address, port)
-
-
-def _v4_with_port(address: str, port: int) -> str:
-    return address if ":" in address else f"{address}:{port}"
-
-
-def _check(config: KubeProxyConfiguration) -> None:
-    """kube-proxy's validation; all complaints together, as it prints them."""
-    complaints = [*_mode_complaints(config), *_address_complaints(config), *_period_complaints(config)]
-    if complaints:
-        raise ManifestError(complaints[0] if len(complaints) == 1 else f"[{', '.join(complaints)}]", place=KIND)
-
-
-def _mode_complaints(config: KubeProxyConfiguration) -> list[str]:
-    complaints = []
-    if config.mode not in MODES:
-        complaints.append(
-            f'{KIND}.ProxyMode: Invalid value: "{config.mode}": must be iptables,ipvs,nftables or blank '
-            "(blank means the best-available proxy [currently iptables])"
-        )
-    if config.detect_local_mode not in DETECT_LOCAL_MODES:
-        complaints.append(
-            f'{KIND}.DetectLocalMode: Invalid value: "{config.detect_local_mode}": must be '
-            "BridgeInterface,ClusterCIDR,InterfaceNamePrefix,NodeCIDR or blank"
-        )
-    needed = {
-        "BridgeInterface": ("BridgeInterface", config.detect_local.bridge_interface),
-        "InterfaceNamePrefix": ("InterfaceNamePrefix", config.detect_local.interface_name_prefix),
-    }.get(config.detect_local_mode)
-    if needed and not needed[1]:
-        complaints.append(
-            f'{KIND}.DetectLocalMode.{needed[0]}: Invalid value: "": {needed[0]} cannot be empty when '
-            f"DetectLocalMode is {config.detect_local_mode}"
-        )
-    for section, bit in (("Iptables", config.iptables.masquerade_bit), ("NFTables", config.nftables.masquerade_bit)):
-        if not 0 <= bit <= 31:
-            complaints.append(
-                f"{KIND}.KubeProxy{section}Configuration.MasqueradeBit: Invalid value: {bit}: "
-                "must be within the range [0, 31]"
-            )
-    return complaints
-
-
-def _address_complaints(config: KubeProxyConfiguration) -> list[str]:
-    complaints = []
-    if config.port_range and not _PORT_RANGE.fullmatch(config.port_range):
-        complaints.append(
-            f'{KIND}.PortRange: Invalid value: "{config.port_range}": expected hyphen notation: <min>-<max>'
-        )
-    if not _is_address(config.bind_address):
-        complaints.append(
-            f'{KIND}.BindAddress: Invalid value: "{config.bind_address}": not a valid textual representation '
-            "of an IP address"
-        )
-    families = [family_of(cidr) for cidr in config.cluster_cidrs]
-    bad = [cidr for cidr in config.cluster_cidrs if not _is_cidr(cidr)]
-    if bad or len(families) > 2 or len(set(families)) != len(families):
-        reason = (
-            "must be a valid CIDR block (e.g. 10.100.0.0/16 or fde4:8dba:82e1::/48)"
-            if bad
-            else "only one CIDR allowed or a valid DualStack CIDR (e.g. 10.100.0.0/16,fde4:8dba:82e1::/48)"
-        )
-        complaints.append(f'{KIND}.ClusterCIDR: Invalid value: "{",".join(config.cluster_cidrs)}": {reason}')
-    addresses = config.node_port_addresses
-    for index, address in enumerate(addresses):
-        if address == NODE_PORT_ADDRESSES_PRIMARY:
-            if len(addresses) > 1:
-                complaints.append(
-                    f"{KIND}.NodePortAddresses[{index}]: Invalid value: \"primary\": can't use both 'primary' and CIDRs"
-                )
-        elif not _is_cidr(address):
-            complaints.append(
-                f'{KIND}.NodePortAddresses[{index}]: Invalid value: "{address}": must be a valid CIDR block '
-                "(e.g. 10.100.0.0/16 or fde4:8dba:82e1::/48)"
-            )
-    return complaints
-
-
-def _period_complaints(config: KubeProxyConfiguration) -> list[str]:
-    complaints = []
-    for name, section in (("IPTables", config.iptables), ("IPVS", config.ipvs), ("NFTables", config.nftables)):
-        place = f"{KIND}.KubeProxy{name}Configuration"
-        if section.sync_period_s <= 0:
-            complaints.append(f"{place}.SyncPeriod: must be greater than 0")
-        if section.min_sync_period_s < 0:
-            complaints.append(f"{place}.MinSyncPeriod: must be greater than or equal to 0")
-        if section.min_sync_period_s > section.sync_period_s:
-            complaints.append(f"{place}.SyncPeriod: must be greater than or equal to {place}.MinSyncPeriod")
-    return complaints
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return bool(ip_address(text))
-    except ValueError:
-        return False
-
-
-def _is_cidr(text: str) -> bool:
-    try:
-        return "/" in text and bool(ip_network(text, strict=False))
-    except ValueError:
-        return False
+    """A bare address gets the port; what is neither that nor has a port is left to validation."""
+    found = canonical_ip(address)
+    return address if not found else f"[{address}]:{port}" if ":" in found else f"{address}:{port}"

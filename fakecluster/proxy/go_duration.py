@@ -17,3 +17,19 @@ def duration_s(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != digits:
         raise ValueError(f'time: invalid duration "{text}"')
     return sign * sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as Go prints it: ``1h2m3.5s``, ``200ms``, ``0s``."""
+    sign, left = ("-", -seconds) if seconds < 0 else ("", seconds)
+    for unit in ("s", "ms", "µs"):
+        if left == 0 or left >= _UNIT_S[unit]:
+            break
+    else:
+        unit = "ns"
+    if unit != "s":
+        return f"{sign}{round(left / _UNIT_S[unit], 6):g}{unit}"
+    minutes, rest = divmod(left, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{round(rest, 9):g}s"
+    return sign + (f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}" if minutes else text)

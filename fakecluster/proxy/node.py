@@ -7,7 +7,8 @@ from functools import cached_property
 
 import attrs
 
-from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY, KubeProxyConfiguration
+from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.proxy.config_check import NODE_PORT_ADDRESSES_PRIMARY
 from fakecluster.proxy.detect_local import LocalDetector, local_detector
 from fakecluster.proxy.log import LINES_KEPT, LogLine
 from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 
 import attrs
 
-from fakecluster.proxy.config import NODE_PORT_ADDRESSES_PRIMARY
+from fakecluster.proxy.config_check import NODE_PORT_ADDRESSES_PRIMARY
 from fakecluster.proxy.program import NodeKernel
 from fakecluster.proxy.view import Family, canonical_ip, family_of
 
