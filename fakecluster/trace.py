@@ -131,13 +131,27 @@ class Tracer:
 
 
 @attrs.frozen
+class Event:
+    """Something that a program on the way had to say, in its own words: `source` names it, `time_s` is virtual."""
+
+    source: str
+    time_s: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.source} at {self.time_s:.3f} s: {self.text}"
+
+
+@attrs.frozen
 class Trace:
     """One packet from its sender to wherever it and what it caused ended: hops in the order in which they happened.
 
-    `str(trace)` is the whole walk, one line a step; `headline` says the packet and its fate in one line.
+    `events` are log lines of kube-proxies on the way that matter to the packet. `str(trace)` is the whole walk, one
+    line a step; `headline` says the packet and its fate in one line.
     """
 
     hops: tuple[Hop, ...]
+    events: tuple[Event, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -168,6 +182,7 @@ class Trace:
         yield self.headline
         for number, hop in enumerate(self.hops, 1):
             yield from hop_lines(number, hop)
+        yield from map(str, self.events)
 
 
 def fate(hops: tuple[Hop, ...]) -> str:

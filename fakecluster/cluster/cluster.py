@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
 from fakecluster.cluster.dns import ClusterDns
+from fakecluster.cluster.events import said
 from fakecluster.cluster.faults import Faults, schedule
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
@@ -34,6 +35,7 @@ from fakecluster.fabric.network import Network
 from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod, Service
 from fakecluster.handles.history import History, Manifests, kept
 from fakecluster.sim import Choices, Clock, Seeded
+from fakecluster.trace import Event, Hop
 
 JsonObject = dict[str, Any]
 
@@ -316,6 +318,10 @@ class Cluster:
     def outside(self) -> Outside:
         """A host beyond the node network."""
         return Outside(self)
+
+    def said(self, hops: Sequence[Hop]) -> tuple[Event, ...]:
+        """What kube-proxies on a packet's way logged that matters to it (it stands in the packet's trace too)."""
+        return said(self.parts.proxies, self.parts.client, hops)
 
     def host_of(self, namespace: str) -> Host:
         return host_of(self, namespace)

@@ -46,19 +46,36 @@ class ProxyComponent:
         kubernetes: str,
     ) -> None:
         self.node, self._api, self._clock = node, api, clock
-        ports, relays = HttpPorts(netns, self), Relays(netns)
+        self._netns, self._config, self._kubernetes = netns, config, kubernetes
+        self._open()
+
+    def _open(self) -> None:
+        """A new process and its watch."""
+        netns = self._netns
         self.process = KubeProxy(
-            node, config, netns, clock, ports=ports, relays=relays, choices=netns.choices, kubernetes=kubernetes
+            self.node,
+            self._config,
+            netns,
+            self._clock,
+            ports=HttpPorts(netns, self),
+            relays=Relays(netns),
+            choices=netns.choices,
+            kubernetes=self._kubernetes,
         )
         self._started = False
-        self._inbox = api.watch(target(node), RESOURCES, priority=AFTER_CONTROLLERS)
-        clock.bind(target(node), self.handle)
+        self._inbox = self._api.watch(target(self.node), RESOURCES, priority=AFTER_CONTROLLERS)
+        self._clock.bind(target(self.node), self.handle)
 
     def handle(self, payload: object) -> None:
-        """Take in what has changed; the first time, start."""
+        """Take in what has changed; the first time, start. A process that ended by itself is started again."""
         for event in self._inbox.take():
             self.process.on_object(event.resource, event.object, deleted=event.type == "DELETED")
-        if not self._started:
+        if self.process.exited:
+            last_words = self.process.log
+            self._close()
+            self._open()
+            self.process.take_over(last_words)
+        elif not self._started:
             self._started = True
             self.process.start()
 
@@ -66,12 +83,16 @@ class ProxyComponent:
         """End the process; its rules stay."""
         if self._started:
             self.process.stop()
+        self._close()
+
+    def _close(self) -> None:
         self._clock.unbind(target(self.node))
         self._api.store.unwatch(target(self.node))
 
     def fork(self, api: ApiServer, clock: Clock, netns: Netns) -> ProxyComponent:
         copy = ProxyComponent.__new__(ProxyComponent)
         copy.node, copy._api, copy._clock, copy._started = self.node, api, clock, self._started
+        copy._netns, copy._config, copy._kubernetes = netns, self._config, self._kubernetes
         ports, relays = HttpPorts(netns, copy), Relays(netns)
         copy.process = self.process.fork(netns, clock, ports=ports, relays=relays, choices=netns.choices)
         copy._inbox = api.inbox(target(self.node))

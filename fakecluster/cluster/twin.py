@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fakecluster.cni import Runtime
     from fakecluster.fabric.network import Network
     from fakecluster.handles import Host, PacketTrace
+    from fakecluster.trace import Event, Hop
 
 
 #: The mode whose proxy answers connections itself, and those in which endpoints take turns.
@@ -53,6 +55,10 @@ class Twin:
     @property
     def takes_turns(self) -> bool:
         return self.proxy in TAKING_TURNS
+
+    def said(self, hops: Sequence[Hop]) -> tuple[Event, ...]:
+        """Nothing: no kube-proxy lives here."""
+        return ()
 
     def host_of(self, namespace: str) -> Host:
         return host_of(self, namespace)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from fakecluster.trace import Hop, Trace
 
 if TYPE_CHECKING:
@@ -24,21 +26,26 @@ class PacketTrace:
 
     @property
     def trace(self) -> Trace:
-        """The hops so far; on links with a delay there are more of them later."""
+        """The hops so far, and what kube-proxies on the way had to say; links with a delay add hops later."""
+        found = self._so_far
+        return attrs.evolve(found, events=self._world.said(found.hops))
+
+    @property
+    def _so_far(self) -> Trace:
         return self._world.network.trace(self._journey)
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        return self.trace.hops
+        return self._so_far.hops
 
     @property
     def headline(self) -> str:
-        return self.trace.headline
+        return self._so_far.headline
 
     @property
     def end(self) -> Hop | None:
         """The last hop of the packet itself (None while nothing has happened)."""
-        way = self.trace.way
+        way = self._so_far.way
         return way[-1] if way else None
 
     @property
@@ -56,7 +63,7 @@ class PacketTrace:
     @property
     def replies(self) -> list[Any]:
         """Every packet that came back to the sender, as Scapy packets, after its own kernel's translations."""
-        way = self.trace.way
+        way = self._so_far.way
         back = [
             hop
             for hop in self.hops

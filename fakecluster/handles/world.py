@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fakecluster.handles.history import History
     from fakecluster.handles.host import Host
     from fakecluster.handles.packets import PacketTrace
+    from fakecluster.trace import Event, Hop
 
 JsonObject = dict[str, Any]
 
@@ -60,6 +62,10 @@ class World(Protocol):
         ...
 
     def advance(self, seconds: float) -> None: ...
+
+    def said(self, hops: Sequence[Hop]) -> tuple[Event, ...]:
+        """What kube-proxies on a packet's way logged that matters to it."""
+        ...
 
     def host_of(self, namespace: str) -> Host:
         """The Pod, Node or Outside whose network namespace this is."""

@@ -28,4 +28,6 @@ def structured(message: str, **values: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return (
+        json.dumps(value, ensure_ascii=False, separators=(",", ":")) if isinstance(value, (str, list)) else str(value)
+    )

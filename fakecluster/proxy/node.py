@@ -10,7 +10,7 @@ import attrs
 from fakecluster.proxy.config import KubeProxyConfiguration
 from fakecluster.proxy.config_check import NODE_PORT_ADDRESSES_PRIMARY
 from fakecluster.proxy.detect_local import LocalDetector, local_detector
-from fakecluster.proxy.log import LINES_KEPT, LogLine
+from fakecluster.proxy.log import LINES_KEPT, LogLine, structured
 from fakecluster.proxy.node_addresses import NodePortAddresses, node_port_addresses
 from fakecluster.proxy.program import NodeKernel, NodeRelays, NoRelays
 from fakecluster.proxy.versions import CURRENT, Behaviours
@@ -83,3 +83,33 @@ def primary_family(node: JsonObject | None, bind_address: str) -> Family:
     kinds = ("InternalIP", "ExternalIP")
     found = (entry["address"] for kind in kinds for entry in addresses if entry.get("type") == kind)
     return family_of(next(found, _LOOPBACK["IPv4"]))
+
+
+def pod_cidrs(node: JsonObject | None) -> tuple[str, ...]:
+    spec = (node or {}).get("spec") or {}
+    return tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ()))
+
+
+def host_ips(node: JsonObject | None) -> tuple[str, ...]:
+    """The node's first address of each family, InternalIPs before ExternalIPs (pkg/util/node GetNodeHostIPs)."""
+    addresses = ((node or {}).get("status") or {}).get("addresses") or ()
+    found = [entry["address"] for kind in ("InternalIP", "ExternalIP") for entry in addresses if entry["type"] == kind]
+    first = {family_of(address): canonical_ip(address) for address in reversed(found)}
+    return tuple(dict.fromkeys(first[family_of(address)] for address in found))
+
+
+def what_changed(before: JsonObject | None, now: JsonObject, node_name: str, *, watches_pod_cidrs: bool) -> str:
+    """The last line of a kube-proxy whose node changed so that it has to start anew; "" when it may go on.
+
+    Source: Kubernetes pkg/proxy/node.go.
+    """
+    old_ips, new_ips = host_ips(before), host_ips(now)
+    if old_ips != new_ips:
+        values = {"node": node_name, "newNodeIPs": list(new_ips), "oldNodeIPs": list(old_ips)}
+        return structured("NodeIPs changed for the node", **values)
+    old_cidrs, new_cidrs = pod_cidrs(before), pod_cidrs(now)
+    if watches_pod_cidrs and old_cidrs != new_cidrs:
+        said = "Using NodeCIDR LocalDetector mode, current PodCIDRs are different than previous PodCIDRs, restarting"
+        values = {"node": node_name, "newPodCIDRs": list(new_cidrs), "oldPodCIDRs": list(old_cidrs)}
+        return structured(said, **values)
+    return ""

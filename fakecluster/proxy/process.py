@@ -6,13 +6,15 @@ in, and let the clock run. Source: Kubernetes cmd/kube-proxy/app/server.go and s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 
 from fakecluster.proxy import healthz
 from fakecluster.proxy.config import ConntrackConfiguration, KubeProxyConfiguration
+from fakecluster.proxy.log import LINES_KEPT, LogLine, structured
 from fakecluster.proxy.metrics import Metrics
 from fakecluster.proxy.modes import CHECKS, CLEAN_UPS, sysctls_of, writer_of
-from fakecluster.proxy.node import ProxyNode, node_ip, primary_family
+from fakecluster.proxy.node import ProxyNode, node_ip, pod_cidrs, primary_family, what_changed
 from fakecluster.proxy.program import NodeKernel, NodePorts, NodeRelays, NoPorts, NoRelays
 from fakecluster.proxy.proxier import Proxier
 from fakecluster.proxy.service_health import HttpAnswer
@@ -55,6 +57,19 @@ class KubeProxy:
         self.objects: dict[ObjectKey, JsonObject] = {}
         #: what could not be removed of other modes' rules at the start
         self.complaints: list[str] = []
+        #: whether the process ended by itself, as its node is not what it was any more: start a new one
+        self.exited = False
+        self._lines: deque[LogLine] = deque(maxlen=LINES_KEPT)
+
+    @property
+    def log(self) -> list[LogLine]:
+        """What the process has logged, in order."""
+        lines = [*self._lines, *(line for proxier in self.proxiers.values() for line in proxier.log)]
+        return sorted(lines, key=lambda line: line.time_s)
+
+    def take_over(self, lines: Iterable[LogLine]) -> None:
+        """Go on with the log of the process that this one follows."""
+        self._lines.extend(lines)
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -68,9 +83,21 @@ class KubeProxy:
             else:
                 self.objects[key] = obj
         if resource == "nodes" and metadata["name"] == self.node_name:
-            self.node = None if deleted else obj
+            before, self.node = self.node, None if deleted else obj
+            self._compare(before, self.node)
         if self.proxiers:
             self._deliver(resource, obj, deleted=deleted)
+
+    def _compare(self, before: JsonObject | None, now: JsonObject | None) -> None:
+        """The process ends when its node has other addresses than at its start, or other Pod CIDRs that it goes by."""
+        if not self.proxiers or now is None:
+            return
+        text = what_changed(before, now, self.node_name, watches_pod_cidrs=self.config.detect_local_mode == "NodeCIDR")
+        if text:
+            lines = [*self.log, LogLine(self.clock.now_s, text)]
+            self.stop()
+            self._lines = deque(lines, maxlen=LINES_KEPT)
+            self.exited = True
 
     def _deliver(self, resource: str, obj: JsonObject, *, deleted: bool) -> None:
         for proxier in self.proxiers.values():
@@ -98,6 +125,9 @@ class KubeProxy:
 
         Raises CommandError, in kube-proxy's words and with nothing changed, when the node cannot do the mode.
         """
+        for warning in self.config.warnings:
+            said = structured("Using lenient decoding as strict decoding failed", err=warning)
+            self._lines.append(LogLine(self.clock.now_s, said))
         CHECKS.get(self.config.mode, _anything_goes)(self.kernel, self.config)
         for mode, clean_up in CLEAN_UPS.items():
             if self.config.mode not in (mode, *_SHARED_RULES.get(mode, ())):
@@ -120,7 +150,6 @@ class KubeProxy:
         return (primary_family(self.node, self.config.bind_address),)
 
     def _proxy_node(self, family: Family) -> ProxyNode:
-        spec = (self.node or {}).get("spec") or {}
         return ProxyNode(
             family=family,
             name=self.node_name,
@@ -128,7 +157,7 @@ class KubeProxy:
             config=self.config,
             kernel=self.kernel,
             clock=self.clock,
-            pod_cidrs=tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ())),
+            pod_cidrs=pod_cidrs(self.node),
             behaviours=self.behaviours,
             choices=self.choices,
             relays=self.relays,
@@ -200,7 +229,7 @@ class KubeProxy:
         copy.relays = relays if relays is not None else NoRelays()
         copy.choices = choices if choices is not None else self.choices.fork()
         copy.metrics, copy.objects = self.metrics.fork(), self.objects.copy()
-        copy.complaints = self.complaints.copy()
+        copy.complaints, copy._lines = self.complaints.copy(), self._lines.copy()
         copy.proxiers = {}
         for family, proxier in self.proxiers.items():
             node = proxier.node.on(kernel, clock, copy.choices, copy.relays)
