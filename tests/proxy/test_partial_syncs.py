@@ -23,56 +23,94 @@ SLICES = "endpointslices.discovery.k8s.io"
 NAMES = ("s0", "s1", "s2")
 
 
+ZONES = ("zone-a", "zone-b")
+POLICIES = st.sampled_from(["Cluster", "Local"])
+
+
+def _addresses(number: int, families: tuple[str, ...]) -> list[str]:
+    own = {"IPv4": f"10.96.0.{10 + number}", "IPv6": f"fd00:10:96::{10 + number}"}
+    return [own[family] for family in families]
+
+
 @st.composite
 def _services(draw: st.DrawFn) -> Json:
     number = draw(st.integers(0, 2))
-    port: Json = {
-        "name": "p",
-        "port": draw(st.sampled_from([80, 443])),
-        "protocol": draw(st.sampled_from(["TCP", "UDP"])),
-    }
-    spec: Json = {"clusterIP": f"10.96.0.{10 + number}", "clusterIPs": [f"10.96.0.{10 + number}"], "ports": [port]}
+    protocols = draw(st.lists(st.sampled_from(["TCP", "UDP", "SCTP"]), min_size=1, max_size=2, unique=True))
+    ports: list[Json] = [
+        {"name": protocol.lower(), "port": draw(st.sampled_from([80, 443])), "protocol": protocol}
+        for protocol in protocols
+    ]
+    families = draw(st.sampled_from([("IPv4",), ("IPv4", "IPv6"), ("IPv6",)]))
+    ips = _addresses(number, families)
+    spec: Json = {"clusterIP": ips[0], "clusterIPs": ips, "ipFamilies": list(families), "ports": ports}
+    spec["internalTrafficPolicy"] = draw(POLICIES)
     if draw(st.booleans()):
-        spec["sessionAffinity"] = "ClientIP"
+        spec |= {
+            "sessionAffinity": "ClientIP",
+            "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": draw(st.sampled_from([10, 10800]))}},
+        }
+    spec["externalIPs"] = draw(st.sampled_from([[], [f"198.51.100.{20 + number}", "2001:db8:3::20"]]))
     kind = draw(st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer"]))
     if kind != "ClusterIP":
-        port["nodePort"] = 30000 + number
-        spec |= {"type": kind, "externalTrafficPolicy": draw(st.sampled_from(["Cluster", "Local"]))}
+        for offset, port in enumerate(ports):
+            port["nodePort"] = 30000 + 10 * number + offset
+        spec |= {"type": kind, "externalTrafficPolicy": draw(POLICIES)}
     if kind == "LoadBalancer":
-        spec["status"] = {"loadBalancer": {"ingress": [{"ip": f"198.51.100.{10 + number}"}]}}
-        spec["loadBalancerSourceRanges"] = draw(st.sampled_from([[], ["203.0.113.0/24"], ["192.168.0.0/16"]]))
+        ingress: list[Json] = [{"ip": f"198.51.100.{10 + number}", "ipMode": draw(st.sampled_from(["VIP", "Proxy"]))}]
+        spec["status"] = {"loadBalancer": {"ingress": draw(st.sampled_from([[], ingress]))}}
+        spec["loadBalancerSourceRanges"] = draw(
+            st.sampled_from([[], ["203.0.113.0/24"], ["192.168.0.0/16", "2001:db8::/32"], ["0.0.0.0/0"]])
+        )
+        if spec["externalTrafficPolicy"] == "Local":
+            spec["healthCheckNodePort"] = 32000 + number
     return service(NAMES[number], **spec)
 
 
 @st.composite
 def _slices(draw: st.DrawFn) -> Json:
-    number, protocol = draw(st.integers(0, 2)), draw(st.sampled_from(["TCP", "UDP"]))
+    number, protocol = draw(st.integers(0, 2)), draw(st.sampled_from(["TCP", "UDP", "SCTP"]))
+    family = draw(st.sampled_from(["IPv4", "IPv4", "IPv6"]))
+    prefix = f"10.244.{number}." if family == "IPv4" else f"fd00:10:244:{number}::"
     found = [
         endpoint(
-            f"10.244.{number}.{host}",
+            f"{prefix}{host}",
             node=draw(st.sampled_from(["node-a", "node-b"])),
             **draw(st.sampled_from([{"ready": True}, {"ready": False}, {"serving": True, "terminating": True}])),
+            hints=draw(st.sampled_from([{}, *({"forZones": [{"name": zone}]} for zone in ZONES)])),
         )
         for host in draw(st.lists(st.integers(1, 4), max_size=3, unique=True))
     ]
-    ports = [{"name": "p", "port": 8080, "protocol": protocol}]
-    return endpoint_slice(*found, service=NAMES[number], name=f"{NAMES[number]}-{draw(st.integers(1, 2))}", ports=ports)
+    ports = [{"name": protocol.lower(), "port": draw(st.sampled_from([8080, 9090])), "protocol": protocol}]
+    name = f"{NAMES[number]}-{family[-1]}{draw(st.integers(1, 2))}"
+    return endpoint_slice(*found, service=NAMES[number], name=name, ports=ports, family=family)
 
 
+#: Settings that change what is written; those of a mode are of no effect in the others.
+CONFIGS = st.fixed_dictionaries(
+    {
+        "detectLocalMode": st.sampled_from(["ClusterCIDR", "NodeCIDR"]),
+        "nodePortAddresses": st.sampled_from([[], ["192.168.1.0/24"], ["primary"]]),
+        "iptables": st.sampled_from([{}, {"masqueradeAll": True}, {"localhostNodePorts": False, "masqueradeBit": 5}]),
+        "nftables": st.sampled_from([{}, {"masqueradeAll": True}]),
+        "ipvs": st.sampled_from([{}, {"scheduler": "sh"}, {"strictARP": True, "excludeCIDRs": ["172.16.0.0/12"]}]),
+    }
+)
 #: An object as it is from now on, and whether it goes.
 CHANGES = st.lists(st.tuples(_services() | _slices(), st.sampled_from([False, False, True])), min_size=1, max_size=12)
 
 
 class Node:
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, settings: Json) -> None:
         self.clock = Clock()
         self.netns = Netns("node-a", clock=self.clock, choices=Scripted())
         self.netns.add_interface("eth0")
         self.netns.run("ip address add 192.168.1.10/24 dev eth0")
+        self.netns.run("ip -6 address add fd00:1::10/64 dev eth0")
         self.netns.run("ip route add default via 192.168.1.1 dev eth0")
-        document = {"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": mode, "clusterCIDR": "10.244.0.0/16"}
+        document = {"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": mode, **settings}
+        document["clusterCIDR"] = "10.244.0.0/16,fd00:10:244::/48"
         self.proxy = KubeProxy("node-a", config.parse(document), self.netns, self.clock, choices=Scripted())
-        self.show("nodes", node())
+        self.show("nodes", node(labels={"topology.kubernetes.io/zone": "zone-a"}))
 
     def show(self, resource: str, obj: Json, *, deleted: bool = False) -> None:
         self.proxy.on_object(resource, obj, deleted=deleted)
@@ -89,6 +127,7 @@ class Node:
 def _dump_differences(node: Node, other: Node) -> Iterator[str]:
     dumps = [
         (["iptables-save"], iptables_differences),
+        (["ip6tables-save"], iptables_differences),
         (["nft", "-s", "list", "ruleset"], nft_differences),
         (["ipset", "save"], _line_differences),
         (["ipvsadm", "-Sn"], _line_differences),
@@ -104,13 +143,13 @@ def _line_differences(one: str, other: str) -> Iterator[str]:
         yield f"{sorted(one.splitlines())} instead of {sorted(other.splitlines())}"
 
 
-@settings(max_examples=40, deadline=None)
-@given(changes=CHANGES, pauses=st.lists(st.booleans(), min_size=12, max_size=12))
+@settings(max_examples=12, deadline=None)
+@given(changes=CHANGES, pauses=st.lists(st.booleans(), min_size=12, max_size=12), options=CONFIGS)
 @pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
 def test_changes_end_in_the_rules_of_a_fresh_start(
-    mode: str, changes: list[tuple[Json, bool]], pauses: list[bool]
+    mode: str, changes: list[tuple[Json, bool]], pauses: list[bool], options: Json
 ) -> None:
-    grown, fresh, now = Node(mode), Node(mode), dict[Key, Json]()
+    grown, fresh, now = Node(mode, options), Node(mode, options), dict[Key, Json]()
     grown.start()
     for (obj, deleted), pause in zip(changes, pauses, strict=False):
         resource = "services" if obj["kind"] == "Service" else SLICES
