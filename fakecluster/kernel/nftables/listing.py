@@ -41,8 +41,8 @@ def rule_view(ruleset: Nftables, table: Table, loaded: LoadedRule) -> Rule:
             stateful.shown(each, ruleset.states.get((table.name, (loaded.handle, index))))
             for index, each in enumerate(rule.statements)
         )
-        return attrs.evolve(rule, statements=statements, handle=loaded.handle)
-    return attrs.evolve(rule, handle=loaded.handle)
+        return Rule(statements, rule.comment, loaded.handle)
+    return Rule(rule.statements, rule.comment, loaded.handle)
 
 
 def object_view(ruleset: Nftables, table: Table, found: NamedObject) -> ObjectSpec:

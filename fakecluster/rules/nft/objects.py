@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import attrs
 
@@ -65,13 +65,59 @@ class SetSpec:
         return "map" if self.data_kind else "set"
 
 
-@attrs.frozen
-class Rule:
-    """One rule: statements in order, its comment, and its handle once the kernel has it (0 before)."""
+class Written(Protocol):
+    """The shape that a rule was recognised by (`shapes.Shape`): it reads the rule's text when somebody looks inside."""
 
-    statements: tuple[Statement, ...]
-    comment: str = ""
-    handle: int = attrs.field(default=0, eq=False)
+    def read(self, text: str) -> tuple[tuple[Statement, ...], str]: ...
+
+
+class Rule:
+    """One rule: statements in order, its comment, and its handle once the kernel has it (0 before).
+
+    Never changed after it was made. A rule of a known shape keeps the text it was written as and is taken apart when
+    somebody looks inside, so that loading hundreds of thousands of them is cheap; rules are alike when their statements
+    and comments are equal.
+    """
+
+    __slots__ = ("_comment", "_statements", "handle", "shape", "text")
+
+    def __init__(
+        self,
+        statements: tuple[Statement, ...] | None,
+        comment: str = "",
+        handle: int = 0,
+        shape: Written | None = None,
+        text: str = "",
+    ) -> None:
+        self._statements, self._comment, self.handle, self.shape, self.text = statements, comment, handle, shape, text
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        if self._statements is None:
+            return self._take_apart()
+        return self._statements
+
+    @property
+    def comment(self) -> str:
+        if self._statements is None:
+            self._take_apart()
+        return self._comment
+
+    def _take_apart(self) -> tuple[Statement, ...]:
+        assert self.shape is not None
+        self._statements, self._comment = self.shape.read(self.text)
+        return self._statements
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rule):
+            return NotImplemented
+        return (self.statements, self.comment) == (other.statements, other.comment)
+
+    def __hash__(self) -> int:
+        return hash((self.statements, self.comment))
+
+    def __repr__(self) -> str:
+        return f"Rule({self.statements!r}, {self.comment!r}, {self.handle!r})"
 
 
 @attrs.frozen
@@ -95,9 +141,12 @@ class TableName:
         return f"{self.family} {self.name}"
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Place:
-    """The words `first` to `last` of a text, for errors that come up after parsing."""
+    """The words `first` to `last` of a text, for errors that come up after parsing.
+
+    Places and commands come by the hundred thousand, so attrs does not watch over them; nobody changes them.
+    """
 
     cursor: Cursor
     first: int
@@ -105,14 +154,14 @@ class Place:
 
     def fail(self, reason: str, *, word: str = "") -> NoReturn:
         """Raise NftError pointing at `word` within this place (at its last mention), or at all of it."""
-        cursor = self.cursor
-        for index in range(self.last, self.first - 1, -1):
+        cursor, first, last = self.cursor.unfolded(self.first, self.last)
+        for index in range(last, first - 1, -1):
             if word and cursor.words[index].strip('"') == word:
                 cursor.fail_at(reason, index, index)
-        cursor.fail_at(reason, self.first, self.last)
+        cursor.fail_at(reason, first, last)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Command:
     """One thing to do. `place` is where it stands in the text (None when made by hand).
 

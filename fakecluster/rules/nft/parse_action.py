@@ -304,6 +304,7 @@ def set_update(rule: RuleContext) -> Statement:
     action = cursor.take()
     first = cursor.at
     cursor.expect("@")
+    cursor.note("set")
     name = cursor.name()
     spec = rule.scope.set_spec(rule.table, name)
     if spec is None:

@@ -108,10 +108,13 @@ def _raw(rule: RuleContext, datatype: Datatype, bits: int) -> Raw:
         cursor.fail_at(str(error), cursor.at, cursor.at)
     if datatype is IFINDEX and isinstance(raw, str) and not rule.scope.known.interface_exists(raw):
         cursor.fail_at("Interface does not exist", cursor.at, cursor.at)
+    cursor.note(datatype.kind if datatype.kind in _KINDS_NOTED else datatype.name, bits)
     cursor.at += 1
     return raw
 
 
+#: Types that a shape tells apart by kind; all others by name.
+_KINDS_NOTED = frozenset(("address4", "address6", "service", "ifindex"))
 _NOT_VALUES = frozenset(("\n", ";", "{", "}", ",", ".", ":", "=", "==", "!=", "(", ")", "/", "|", "&", "^"))
 
 
@@ -192,6 +195,7 @@ def set_reference(rule: RuleContext, key: Expression, *, want_map: bool) -> tupl
     """``@name``, checked to exist and to have the key's type."""
     cursor, first = rule.cursor, rule.cursor.at
     cursor.expect("@")
+    cursor.note("set")
     name = cursor.name()
     spec = rule.scope.set_spec(rule.table, name)
     if spec is None:

@@ -63,7 +63,10 @@ def rule(cursor: Cursor, scope: Scope, table: TableName) -> Rule:
         word = cursor.word
         terminal = word in TERMINAL
         _statement(context, word)
-    comment = cursor.quoted() if cursor.accept("comment") else ""
+    comment = ""
+    if cursor.accept("comment"):
+        cursor.note("comment")
+        comment = cursor.quoted()
     return Rule(merged(context.statements), comment)
 
 

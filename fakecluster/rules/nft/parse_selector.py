@@ -220,6 +220,7 @@ _GENERATED = Datatype("integer", 32, order="host", description="integer")
 def _modulus(rule: RuleContext) -> int:
     rule.cursor.expect("mod")
     first = rule.cursor.at
+    rule.cursor.note("modulus")
     modulus = rule.cursor.number()
     if not 0 < modulus < 1 << 32:
         rule.cursor.fail_at("modulus must be between 1 and 4294967295", first)

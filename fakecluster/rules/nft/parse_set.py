@@ -12,6 +12,7 @@ import attrs
 
 from fakecluster.rules.nft import datatypes
 from fakecluster.rules.nft.datatypes import Datatype
+from fakecluster.rules.nft.element_blocks import elements_of, memory
 from fakecluster.rules.nft.expressions import Concat, Const, Element, Expression, Prefix, Range, Verdict, datatypes_of
 from fakecluster.rules.nft.objects import SetSpec, TableName
 from fakecluster.rules.nft.parse_action import counter_values, limit_values, quota_values, time_value
@@ -26,12 +27,10 @@ from fakecluster.rules.nft.parse_expression import (
 from fakecluster.rules.nft.parse_verdict import PLAIN, verdict
 from fakecluster.rules.nft.scope import RuleContext, Scope
 from fakecluster.rules.nft.statements import Statement
-from fakecluster.rules.nft.tokens import Cursor
+from fakecluster.rules.nft.tokens import Cursor, is_folded
 
 FLAGS = ("constant", "dynamic", "interval", "timeout")
 OBJECT_KINDS = ("counter", "quota", "limit")
-#: Values remembered per type, so that a protocol or port that comes again is not read again.
-REMEMBERED = 200_000
 
 
 @attrs.define(eq=False)
@@ -182,7 +181,10 @@ def _elements(reader: SetReader) -> None:
     cursor.take()
     cursor.expect("=")
     reader.elements_at = cursor.at
-    skip_braces(cursor)
+    if is_folded(cursor.word):
+        cursor.at += 1
+    else:
+        skip_braces(cursor)
 
 
 def _statement(reader: SetReader) -> None:
@@ -230,21 +232,17 @@ _PROPERTIES: dict[str, Callable[[SetReader], None]] = {
     "quota": _statement,
 }
 
-_remembered: dict[Datatype, dict[str, Const]] = {}
-
-
-def _memory(datatype: Datatype) -> dict[str, Const]:
-    memory = _remembered.setdefault(datatype, {})
-    if len(memory) > REMEMBERED:
-        memory.clear()
-    return memory
-
-
 def element_block(cursor: Cursor, scope: Scope, table: TableName, spec: SetSpec) -> tuple[Element, ...]:
     """``{ ELEMENT, ELEMENT, ... }`` of a set whose types are known."""
+    if is_folded(cursor.word):
+        elements = elements_of(block := cursor.word, spec)
+        if elements is None:
+            elements = element_block(Cursor(block), scope, table, spec)
+        cursor.at += 1
+        return elements
     cursor.expect("{")
     rule = RuleContext(cursor, scope, table)
-    memories = [(_memory(datatype), datatype, bits) for datatype, bits in zip(spec.key, spec.key_bits, strict=True)]
+    memories = [(memory(datatype), datatype, bits) for datatype, bits in zip(spec.key, spec.key_bits, strict=True)]
     found: list[Element] = []
     words = cursor.words
     while True:

@@ -17,5 +17,6 @@ def verdict(cursor: Cursor) -> Verdict:
         return plain
     if word in ("jump", "goto"):
         cursor.at += 1
+        cursor.note("chain")
         return Verdict(word, cursor.name())
     cursor.unexpected()

@@ -16,6 +16,9 @@ import attrs
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft.definitions import expand
+from fakecluster.rules.nft.errors import NftError
+from fakecluster.rules.nft.folding import fold
+from fakecluster.rules.nft.lines import Lines
 from fakecluster.rules.nft.objects import (
     ChainSpec,
     Command,
@@ -31,7 +34,7 @@ from fakecluster.rules.nft.parse_rule import rule
 from fakecluster.rules.nft.parse_set import OBJECT_KINDS, element_block, set_block, skip_braces
 from fakecluster.rules.nft.scope import Known, Nothing, RuleContext, Scope
 from fakecluster.rules.nft.statements import Counter, Limit, Quota
-from fakecluster.rules.nft.tokens import SEPARATORS, Cursor
+from fakecluster.rules.nft.tokens import SEPARATORS, Cursor, Hesitation, is_folded
 
 FAMILIES = ("ip", "ip6", "inet")
 REFUSED_FAMILIES = ("arp", "bridge", "netdev")
@@ -46,20 +49,16 @@ def parse(
     `known` tells of sets and interfaces outside the text; `source` is the file's name for messages ("" for a command
     line); `files` are the texts that ``include`` may name. Raises NftError in nft's words, `Unsupported`.
     """
+    known = known or Nothing()
+    folded = fold(text)
+    if folded is not None:
+        try:
+            return Parser(Cursor(text, source, folded), Scope(known)).run()
+        except (Hesitation, NftError, Unsupported, RecursionError):
+            pass  # read it word by word: that finds the right words for what is wrong, or that nothing is
     cursor = Cursor(text, source)
     expand(cursor, files or {})
-    parser = Parser(cursor, Scope(known or Nothing()))
-    cursor.skip_separators()
-    while cursor.word:
-        first = cursor.at
-        try:
-            parser.command()
-        except RecursionError:
-            cursor.fail_at("syntax error, memory exhausted", first, first)
-        if cursor.word and cursor.word not in SEPARATORS:
-            cursor.unexpected(expecting="newline or semicolon")
-        cursor.skip_separators()
-    return parser.commands
+    return Parser(cursor, Scope(known)).run()
 
 
 @attrs.define(eq=False)
@@ -69,6 +68,30 @@ class Parser:
     cursor: Cursor
     scope: Scope
     commands: list[Command] = attrs.field(factory=list)
+    lines: Lines = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.lines = Lines(self.cursor, self.scope)
+
+    def run(self) -> list[Command]:
+        """Read everything."""
+        cursor, commands, read_line = self.cursor, self.commands, self.lines.commands
+        while word := cursor.words[cursor.at]:
+            first = cursor.at
+            if len(word) > 1 and is_folded(word):
+                commands += read_line(word)
+                cursor.at += 1
+                continue
+            if word in SEPARATORS:
+                cursor.at += 1
+                continue
+            try:
+                self.command()
+            except RecursionError:
+                cursor.fail_at("syntax error, memory exhausted", first, first)
+            if cursor.word and cursor.word not in SEPARATORS:
+                cursor.unexpected(expecting="newline or semicolon")
+        return commands
 
     def command(self) -> None:
         """One command, from its verb (or from its noun, which means add)."""
@@ -171,6 +194,10 @@ class Parser:
             first = cursor.at
             if not cursor.word:
                 cursor.unexpected()
+            if is_folded(cursor.word):
+                self._put(self.lines.rule_command(table, chain, cursor.word))
+                cursor.at += 1
+                continue
             body = rule(cursor, self.scope, table)
             self._put(Command("add", "rule", table, chain, body, self._place(first)))
             end_of_line(cursor)

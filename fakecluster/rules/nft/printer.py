@@ -176,7 +176,7 @@ def chain_block(view: ChainView, family: str, options: Options = Options()) -> s
 def rule_text(each: Rule, family: str, options: Options) -> str:
     """One rule with what the options ask for."""
     if options.stateless:
-        each = attrs.evolve(each, statements=tuple(_without_state(one) for one in each.statements))
+        each = Rule(tuple(_without_state(one) for one in each.statements), each.comment, each.handle)
         text = rule(each, family).replace("counter packets 0 bytes 0", "counter")
     else:
         text = rule(each, family)

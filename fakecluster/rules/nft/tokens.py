@@ -2,6 +2,7 @@
 
 Words are plain strings, found in one pass of one regular expression; where they stand in the text is worked out again
 only for an error message. Comments and continued lines vanish here; ends of lines are words, as they end commands.
+A folded cursor (`folding`) has whole lines among its words.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fakecluster.rules.nft.errors import NftError, Span
 
 _BLANK = r"(?:[ \t\r]|\\\n|\#[^\n]*)*"
 _WORD = r"""(
-    \n | "[^"\n]*"
+    \n | [A-Za-z_][A-Za-z0-9_/.-]*(?=[ \n]) | \d+(?=[ \n]) | \d+\.\d+\.\d+\.\d+(?=[ \n]) | "[^"\n]*"
   | (?:[0-9a-fA-F]{1,4})?(?::[0-9a-fA-F]{0,4}){2,7}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?:(?<=[0-9a-fA-F])\.\d{1,3}){0,3}
   | \d{1,3}(?:\.\d{1,3}){3}
   | 0x[0-9a-fA-F]+
@@ -31,6 +32,15 @@ _TOKEN = re.compile(_BLANK + _WORD, re.VERBOSE | re.ASCII)
 #: What ends a command or a statement.
 SEPARATORS = ("\n", ";")
 _NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_/.-]|\\.)*\*?", re.ASCII)
+
+
+class Hesitation(Exception):
+    """Something about a folded text is not plain: it must be read word by word."""
+
+
+def is_folded(word: str) -> bool:
+    """Whether a word is in truth a line, or a block of elements."""
+    return len(word) > 1 and (word[0] in " \t{" or (" " in word and word[0] != '"'))
 
 
 def words(text: str) -> list[str]:
@@ -51,22 +61,55 @@ def spans(text: str) -> list[Span]:
 
 @attrs.define(eq=False)
 class Cursor:
-    """A place in a list of words; `source` is the file's name for messages ("" for a command line)."""
+    """A place in a list of words; `source` is the file's name for messages ("" for a command line).
+
+    `folded` are the words of the text with whole lines among them. `notes` are kept for somebody who wants to know
+    what a word was read as: (index of the word, kind of value, bits). `outer`: this text is a line, which stands there in
+    a folded cursor.
+    """
 
     text: str
     source: str = ""
+    folded: list[str] | None = None
     words: list[str] = attrs.field(init=False)
     at: int = 0
+    notes: list[tuple[int, str, int]] | None = None
+    outer: tuple[Cursor, int] | None = None
     _places: list[Span] | None = None
+    _unfolded: tuple[Cursor, list[int]] | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.words = words(self.text)
+        self.words = words(self.text) if self.folded is None else self.folded
+
+    def note(self, kind: str, bits: int = 0) -> None:
+        """The word at the cursor is being read as a value of this kind."""
+        if self.notes is not None:
+            self.notes.append((self.at, kind, bits))
 
     def places(self) -> list[Span]:
-        """Where each word stands; found when first asked for."""
+        """Where each word stands; found when first asked for. Raises `Hesitation` when some are lines."""
+        if self.folded is not None:
+            raise Hesitation
         if self._places is None:
             self._places = spans(self.text)
         return self._places
+
+    def unfolded(self, first: int, last: int) -> tuple[Cursor, int, int]:
+        """The same words, each for itself: a cursor without lines, and where the words `first` to `last` are there."""
+        if self.outer is not None:
+            cursor, start, _end = self.outer[0].unfolded(self.outer[1], self.outer[1])
+            return cursor, start + first, start + last
+        if self.folded is None:
+            return self, first, last
+        if self._unfolded is None:
+            starts, at = [], 0
+            for word in self.folded:
+                starts.append(at)
+                at += 1 if not is_folded(word) else len(words(word)) - (word[0] == "{")
+            self._unfolded = Cursor(self.text, self.source), starts
+        cursor, starts = self._unfolded
+        end = starts[last] + (len(words(self.folded[last])) - 2 if is_folded(self.folded[last]) else 0)
+        return cursor, starts[first], end
 
     def replace(self, found: list[str], places: list[Span]) -> None:
         """Take other words, each with the place that errors should point at."""
