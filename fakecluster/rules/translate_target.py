@@ -103,7 +103,9 @@ def _nflog(value: NflogTarget, _parts: RuleParts) -> list[str]:
     return [f"log{prefix} group {value.group}"]
 
 
-def _tcpmss(value: TcpmssTarget, _parts: RuleParts) -> list[str]:
+def _tcpmss(value: TcpmssTarget, parts: RuleParts) -> list[str]:
+    if not any(match.name == "tcpmss" and not match.value.inverted for match in parts.matches):
+        raise NoTranslation("an MSS for packets without that option (nft changes it only where it is)")
     return [f"tcp option maxseg size set {value.mss if value.mss is not None else 'rt mtu'}"]
 
 

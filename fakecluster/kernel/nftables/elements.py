@@ -30,7 +30,7 @@ def add_elements(transaction: Transaction, command: Command) -> None:
     given: set[Key] = set()
     for element in body:
         if element.key is None:
-            _add_catch_all(transaction, state, element)
+            _add_catch_all(transaction, table, state, element)
             continue
         key = state.key_of(element.key)
         if single_range:
@@ -60,14 +60,7 @@ def _fail(transaction: Transaction, number: int, element: Element) -> NoReturn:
 def _insert(transaction: Transaction, table: Table, state: SetState, key: Key, element: Element, now: int) -> None:
     data = element.data
     if type(data) is Verdict and data.chain:
-        target = table.chains.get(data.chain)
-        if target is None:
-            _fail(transaction, errno.ENOENT, element)
-        elif target.spec.base is not None:
-            _fail(transaction, errno.EOPNOTSUPP, element)
-        name = state.spec.name
-        transaction.count_user(table, data.chain, ("map", name), 1)
-        transaction.validation.dirty(table.name, data.chain, transaction.command)
+        _lead_to(transaction, table, state, element, data.chain)
     if state.spec.statements and not element.statements:
         element = attrs.evolve(element, statements=state.spec.statements)
     state.elements[key] = element
@@ -75,7 +68,19 @@ def _insert(transaction: Transaction, table: Table, state: SetState, key: Key, e
     timeout_ms = element.timeout_ms or state.spec.timeout_ms
     if timeout_ms:
         state.expires[key] = now + (element.expires_ms or timeout_ms) * 1_000_000
-    transaction.undo.append(lambda: _take_back(transaction, table, state, key))
+    transaction.undo.append((_take_back, transaction, table, state, key))
+
+
+def _lead_to(transaction: Transaction, table: Table, state: SetState, element: Element, chain: str) -> None:
+    """Count a verdict map's new reference to a chain. Fails where that is none to jump to."""
+    target = table.chains.get(chain)
+    if target is None:
+        _fail(transaction, errno.ENOENT, element)
+    elif target.spec.base is not None:
+        _fail(transaction, errno.EOPNOTSUPP, element)
+    name = state.spec.name
+    transaction.count_user(table, chain, "@" + name, 1)
+    transaction.growth.element(name, chain)
 
 
 def _take_back(transaction: Transaction, table: Table, state: SetState, key: Key) -> None:
@@ -83,13 +88,34 @@ def _take_back(transaction: Transaction, table: Table, state: SetState, key: Key
     state.remove(key)
     target = getattr(element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, ("map", state.spec.name), -1)
+        transaction.count_user(table, target, "@" + state.spec.name, -1)
 
 
-def _add_catch_all(transaction: Transaction, state: SetState, element: Element) -> None:
+def _add_catch_all(transaction: Transaction, table: Table, state: SetState, element: Element) -> None:
     before = state.catch_all
+    if before is not None:
+        if transaction.command.verb == "create" or before.data != element.data:
+            _fail(transaction, errno.EEXIST, element)
+        return
+    target = getattr(element.data, "chain", "")
+    if target:
+        _lead_to(transaction, table, state, element, target)
     state.catch_all = element
-    transaction.undo.append(lambda: setattr(state, "catch_all", before))
+    transaction.undo.append((_forget_catch_all, transaction, table, state))
+
+
+def _forget_catch_all(transaction: Transaction, table: Table, state: SetState) -> None:
+    element, state.catch_all = state.catch_all, None
+    target = getattr(element and element.data, "chain", "")
+    if target:
+        transaction.count_user(table, target, "@" + state.spec.name, -1)
+
+
+def _remember_catch_all(transaction: Transaction, table: Table, state: SetState, element: Element) -> None:
+    state.catch_all = element
+    target = getattr(element.data, "chain", "")
+    if target:
+        transaction.count_user(table, target, "@" + state.spec.name, 1)
 
 
 def _settle_range(
@@ -127,7 +153,7 @@ def _remove(transaction: Transaction, table: Table, state: SetState, key: Key) -
     state.remove(key)
     target = getattr(element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, ("map", state.spec.name), -1)
+        transaction.count_user(table, target, "@" + state.spec.name, -1)
 
     def restore() -> None:
         state.put(key, element)
@@ -136,9 +162,9 @@ def _remove(transaction: Transaction, table: Table, state: SetState, key: Key) -
         if values is not None:
             state.states[key] = values
         if target:
-            transaction.count_user(table, target, ("map", state.spec.name), 1)
+            transaction.count_user(table, target, "@" + state.spec.name, 1)
 
-    transaction.undo.append(restore)
+    transaction.undo.append((restore,))
 
 
 def delete_elements(transaction: Transaction, command: Command) -> None:
@@ -152,9 +178,8 @@ def delete_elements(transaction: Transaction, command: Command) -> None:
         if element.key is None:
             if state.catch_all is None:
                 _fail(transaction, errno.ENOENT, element)
-            before = state.catch_all
-            state.catch_all = None
-            transaction.undo.append(lambda before=before: setattr(state, "catch_all", before))  # type: ignore[misc]
+            transaction.undo.append((_remember_catch_all, transaction, table, state, state.catch_all))
+            _forget_catch_all(transaction, table, state)
             continue
         key = state.key_of(element.key)
         expires = state.expires.get(key)

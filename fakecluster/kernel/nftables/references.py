@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +22,7 @@ from fakecluster.rules.nft.expressions import (
     Verdict,
 )  # fmt: skip
 from fakecluster.rules.nft.objects import Rule
+from fakecluster.rules.nft.shapes import Shape
 
 if TYPE_CHECKING:
     from fakecluster.kernel.nftables.state import LoadedRule
@@ -55,7 +56,10 @@ _SOCKET_HOOKS: Hooks = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT))
 
 @attrs.define(eq=False)
 class References:
-    """What one rule needs. `hooks` are those it may be reached from; `nat` if its base chain must be of type nat."""
+    """What one rule needs; never changed once found.
+
+    `hooks` are those it may be reached from; `nat` if its base chain must be of type nat.
+    """
 
     chains: list[str] = attrs.field(factory=list)
     sets: list[str] = attrs.field(factory=list)
@@ -197,9 +201,31 @@ _EXPRESSIONS: dict[type, Callable[[Any, References], None]] = {
 }
 
 
-def rule_references(rule: LoadedRule) -> References:
-    """What a loaded rule refers to; looked for once."""
-    found: References | None = rule.references
+def rule_references(loaded: LoadedRule) -> References:
+    """What a loaded rule needs, but for the chains that it leads to (see `targets`). Looked for once."""
+    found = loaded.references
     if found is None:
-        found = rule.references = references(rule.rule)
+        shape = loaded.rule.shape
+        if isinstance(shape, Shape):
+            found = _by_shape(shape, loaded.rule.text)
+        else:
+            found = references(loaded.rule)
+        loaded.references = found
     return found
+
+
+def targets(rule: Rule, found: References) -> Sequence[str]:
+    """The chains that a rule leads to, each as often as it is named."""
+    return rule.targets if rule.shape is not None else found.chains
+
+
+def _by_shape(shape: Shape, text: str) -> References:
+    """What the shape's model needs, with the sets that stand in this text."""
+    model = shape.derived
+    if not isinstance(model, References):
+        model = shape.derived = references(shape.model)
+    if not shape.sets:
+        return model
+    names = dict(zip(shape.set_names(shape.text), shape.set_names(text), strict=True))
+    sets, updated = [names[each] for each in model.sets], [names[each] for each in model.updated_sets]
+    return attrs.evolve(model, sets=sets, updated_sets=updated)

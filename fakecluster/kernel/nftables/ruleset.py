@@ -64,7 +64,7 @@ class Nftables:
         """Carry out commands, all or none. Raises NftError in the kernel's words; `check` leaves all as it was."""
         from fakecluster.kernel.nftables.transaction import Transaction
 
-        Transaction(self).run(commands, check=check)
+        Transaction(self).run(list(commands), check=check)
 
     # --- copy on write
 

@@ -121,6 +121,11 @@ class SetState:
             return lows[index]
         return None
 
+    def targets(self) -> list[str]:
+        """The chains that a verdict map leads to."""
+        found = [*self.elements.values(), *([self.catch_all] if self.catch_all is not None else ())]
+        return [chain for element in found if (chain := getattr(element.data, "chain", ""))]
+
     def live(self, now_ns: int) -> Iterator[tuple[Key, Element]]:
         """All elements that have not expired."""
         for key, element in self.elements.items():

@@ -14,6 +14,7 @@ from fakecluster.rules.nft.objects import ChainSpec, ObjectSpec, Rule, TableName
 
 if TYPE_CHECKING:
     from fakecluster.kernel.nftables.program import Operation
+    from fakecluster.kernel.nftables.reach import Reached
     from fakecluster.kernel.nftables.references import References
 
 
@@ -34,14 +35,14 @@ class LoadedRule:
 
 
 class Chain:
-    """A chain and its rules. `users` counts who refers to it: (kind, name) of chains and maps."""
+    """A chain and its rules. `users` counts who refers to it: names of chains, and of maps with an @ before them."""
 
     __slots__ = ("handle", "owner", "rules", "spec", "users")
 
     def __init__(self, spec: ChainSpec, handle: int, owner: object) -> None:
         self.spec, self.handle, self.owner = spec, handle, owner
         self.rules: list[LoadedRule] = []
-        self.users: dict[tuple[str, str], int] = {}
+        self.users: dict[str, int] = {}
 
     def copy(self, owner: object) -> Chain:
         twin = Chain(self.spec, self.handle, owner)
@@ -59,9 +60,12 @@ class NamedObject:
 
 
 class Table:
-    """One table. Dictionaries keep the order of creation, in which things are listed."""
+    """One table. Dictionaries keep the order of creation, in which things are listed; it is that of the handles.
 
-    __slots__ = ("chains", "handle", "name", "next_handle", "objects", "owner", "set_users", "sets", "spec")
+    `reach` is what `Reach` knows of its chains and maps.
+    """
+
+    __slots__ = ("chains", "handle", "name", "next_handle", "objects", "owner", "reach", "set_users", "sets", "spec")
 
     def __init__(self, name: TableName, spec: TableSpec, handle: int, owner: object) -> None:
         self.name, self.spec, self.handle, self.owner = name, spec, handle, owner
@@ -69,10 +73,12 @@ class Table:
         self.sets: dict[str, SetState] = {}
         self.objects: dict[tuple[str, str], NamedObject] = {}
         self.set_users: dict[str, int] = {}
+        self.reach: dict[str, Reached] = {}
         self.next_handle = 1
 
     def copy(self, owner: object) -> Table:
         twin = Table(self.name, self.spec, self.handle, owner)
         twin.chains, twin.sets, twin.objects = self.chains.copy(), self.sets.copy(), self.objects.copy()
         twin.set_users, twin.next_handle = self.set_users.copy(), self.next_handle
+        twin.reach = self.reach.copy()
         return twin

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from fakecluster.kernel.nftables.elements import add_elements, delete_elements
-from fakecluster.kernel.nftables.references import ALL_HOOKS, rule_references
+from fakecluster.kernel.nftables.reach import Growth, Reached, anew, grown
+from fakecluster.kernel.nftables.references import References, rule_references, targets
 from fakecluster.kernel.nftables.sets import SetState
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
 from fakecluster.kernel.nftables.transaction_rules import add_rule, delete_rule, replace_rule
@@ -25,7 +26,7 @@ from fakecluster.kernel.nftables.transaction_sets import (
     delete_set,
     flush_set,
 )
-from fakecluster.kernel.nftables.validate import Validation
+from fakecluster.kernel.nftables.validate import judge
 from fakecluster.rules.nft.errors import NftError, Span
 from fakecluster.rules.nft.objects import (
     ChainSpec,
@@ -38,41 +39,76 @@ from fakecluster.rules.nft.parse_chain import chain_is_possible
 if TYPE_CHECKING:
     from fakecluster.kernel.nftables.ruleset import Nftables
 
-Undo = Callable[[], object]
+#: A function and what it is called with.
+Undo = tuple[Callable[..., object], *tuple[object, ...]]
 
 
 class Transaction:
-    """The work of one batch. `undo` holds what takes each change back, `later` what only counts once all is well."""
+    """The work of one batch. `undo` holds what takes each change back, `later` what only counts once all is well.
+
+    `growths` are the edges and demands that the batch adds to each table; `disordered` are dictionaries that an undoing
+    leaves in another order than that of the handles.
+    """
 
     def __init__(self, ruleset: Nftables) -> None:
         self.ruleset = ruleset
         self.undo: list[Undo] = []
-        self.later: list[Undo] = []
-        self.validation = Validation()
+        self.later: list[Callable[[], object]] = []
         self.gone: set[tuple[TableName, int]] = set()
         self.gone_tables: set[TableName] = set()
         self.tracked: dict[str, int] = {}
         self.command: Command = Command("add", "ruleset")
+        self.growths: dict[TableName, Growth] = {}
+        self.disordered: list[dict[Any, Any]] = []
+        self._at: tuple[TableName, Table, Growth] | None = None
 
-    def run(self, commands: Iterable[Command], *, check: bool) -> None:
+    def run(self, commands: Sequence[Command], *, check: bool) -> None:
         try:
             for command in commands:
                 self.command = command
                 _HANDLERS[command.verb, command.noun](self, command)
-            self.validation.check(self)
+            reached = self._validated(commands)
         except BaseException:
             self.roll_back()
             raise
         if check:
             self.roll_back()
             return
-        self._commit()
+        self._commit(reached)
 
     def roll_back(self) -> None:
+        self._at = None
         while self.undo:
-            self.undo.pop()()
+            function, *arguments = self.undo.pop()
+            function(*arguments)
+        for found in self.disordered:
+            ordered = sorted(found.items(), key=lambda item: item[1].handle)
+            found.clear()
+            found.update(ordered)
+        self.disordered.clear()
 
-    def _commit(self) -> None:
+    def _validated(self, commands: Sequence[Command]) -> list[tuple[Table, dict[str, Reached]]]:
+        """What is reached in another way now. Fails as the kernel does where chains cannot be so."""
+        result, doubtful = [], []
+        for name, growth in self.growths.items():
+            table = self.ruleset.tables.get(name)
+            if table is None:
+                continue
+            update = grown(table, growth)
+            if update is None:
+                doubtful.append(table)
+            else:
+                result.append((table, update))
+        if doubtful:
+            guilty = judge(self.ruleset, commands)
+            if guilty is not None:
+                self.fail(guilty[1], command=guilty[0])
+            result += [(table, anew(table)) for table in doubtful]
+        return result
+
+    def _commit(self, reached: list[tuple[Table, dict[str, Reached]]]) -> None:
+        for table, update in reached:
+            table.reach.update(update)
         for each in self.later:
             each()
         for family, change in self.tracked.items():
@@ -95,15 +131,28 @@ class Transaction:
     # --- finding things
 
     def table(self, command: Command) -> Table:
-        assert command.table is not None
-        if command.table not in self.ruleset.tables:
-            self.fail(errno.ENOENT, word=command.table.name)
-        return self.ruleset.own_table(command.table)
+        """The table that a command is about, for writing."""
+        name, at = command.table, self._at
+        if at is not None and (at[0] is name or at[0] == name):
+            return at[1]
+        assert name is not None
+        if name not in self.ruleset.tables:
+            self.fail(errno.ENOENT, word=name.name)
+        table = self.ruleset.own_table(name)
+        self._at = (name, table, self.growths.setdefault(name, Growth()))
+        return table
+
+    @property
+    def growth(self) -> Growth:
+        """What the batch adds to the table that `table` gave last."""
+        assert self._at is not None
+        return self._at[2]
 
     def chain(self, table: Table, name: str) -> Chain:
-        if name not in table.chains:
+        chain = table.chains.get(name)
+        if chain is None:
             self.fail(errno.ENOENT, word=name)
-        return self.ruleset.own_chain(table, name)
+        return chain if chain.owner is self.ruleset.owner else self.ruleset.own_chain(table, name)
 
     def set(self, table: Table, name: str) -> SetState:
         if name not in table.sets:
@@ -116,63 +165,59 @@ class Transaction:
 
     # --- references
 
-    def refer(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
-        """Count a rule's references up or down."""
+    def refer(self, table: Table, chain: str, rule: LoadedRule) -> References:
+        """Count the references of a rule that is added to a chain."""
         found = rule_references(rule)
-        for target in found.chains:
-            if change > 0:
-                self._check_target(table, target)
-            self.count_user(table, target, ("chain", chain), change)
+        chains = targets(rule.rule, found)
+        for target in chains:
+            there = table.chains.get(target)
+            if there is None or there.spec.base is not None:
+                self.fail(errno.ENOENT if there is None else errno.EOPNOTSUPP, word=target)
         for name in found.sets:
             if name not in table.sets:
                 self.fail(errno.ENOENT, word=name)
-            users = table.set_users
-            users[name] = users.get(name, 0) + change
-            self.validation.uses.setdefault((table.name, name), set()).add(chain)
         for key in found.objects:
-            if change > 0 and key not in table.objects:
+            if key not in table.objects:
                 self.fail(errno.ENOENT, word=key[1])
-            name = " ".join(key)
-            table.set_users[name] = table.set_users.get(name, 0) + change
-        if found.conntrack:
-            self.tracked[table.name.family] = self.tracked.get(table.name.family, 0) + change
-        if change > 0 and (found.chains or found.sets or found.nat or found.hooks is not ALL_HOOKS):
-            self.validation.dirty(table.name, chain, self.command)
+        self.recount(table, chain, chains, found, 1)
+        self.growth.take(table, chain, chains, found)
+        return found
 
-    def _check_target(self, table: Table, target: str) -> None:
-        found = table.chains.get(target)
-        if found is None:
-            self.fail(errno.ENOENT, word=target)
-        if found.spec.base is not None:
-            self.fail(errno.EOPNOTSUPP, word=target)
-
-    def count_user(self, table: Table, target: str, user: tuple[str, str], change: int) -> None:
-        """Note that a chain is referred to once more (or less)."""
-        if target not in table.chains:
+    def count_user(self, table: Table, target: str, user: str, change: int) -> None:
+        """Note that a chain is referred to once more (or less), by a chain or by a map (@ before its name)."""
+        chain = table.chains.get(target)
+        if chain is None:
             return
-        users = self.ruleset.own_chain(table, target).users
+        if chain.owner is not self.ruleset.owner:
+            chain = self.ruleset.own_chain(table, target)
+        users = chain.users
         left = users.get(user, 0) + change
         if left:
             users[user] = left
         else:
             users.pop(user, None)
 
-    def unrefer(self, table: Table, chain: str, rules: Iterable[LoadedRule]) -> None:
-        for rule in rules:
-            self.refer(table, chain, rule, -1)
-            self.gone.add((table.name, rule.handle))
-            self.undo.append(lambda rule=rule: self.refer_back(table, chain, rule))  # type: ignore[misc]
-
-    def refer_back(self, table: Table, chain: str, rule: LoadedRule) -> None:
-        """Undo `unrefer` for one rule (what it refers to is there again by then)."""
-        self.recount(table, chain, rule, +1)
-
-    def recount(self, table: Table, chain: str, rule: LoadedRule, change: int) -> None:
-        found = rule_references(rule)
-        for target in found.chains:
-            self.count_user(table, target, ("chain", chain), change)
-        for name in (*found.sets, *(" ".join(key) for key in found.objects)):
+    def recount(self, table: Table, chain: str, chains: Sequence[str], found: References, change: int) -> None:
+        """Count what a rule of a chain refers to up or down."""
+        for target in chains:
+            self.count_user(table, target, chain, change)
+        for name in found.sets:
             table.set_users[name] = table.set_users.get(name, 0) + change
+        for key in found.objects:
+            name = " ".join(key)
+            table.set_users[name] = table.set_users.get(name, 0) + change
+        if found.conntrack:
+            family = table.name.family
+            self.tracked[family] = self.tracked.get(family, 0) + change
+
+    def unrefer(self, table: Table, chain: str, rules: Iterable[LoadedRule]) -> None:
+        """Rules go: they refer to nothing any more."""
+        for rule in rules:
+            found = rule_references(rule)
+            chains = targets(rule.rule, found)
+            self.recount(table, chain, chains, found, -1)
+            self.gone.add((table.name, rule.handle))
+            self.undo.append((self.recount, table, chain, chains, found, 1))
 
     # --- tables
 
@@ -187,7 +232,7 @@ class Transaction:
         handle = self.ruleset.next_table_handle
         self.ruleset.next_table_handle += 1
         tables[name] = Table(name, command.body, handle, self.ruleset.owner)
-        self.undo.append(lambda: tables.pop(name))
+        self.undo.append((tables.pop, name))
 
     def _update_table(self, name: TableName, spec: TableSpec) -> None:
         table = self.ruleset.own_table(name)
@@ -195,7 +240,7 @@ class Transaction:
             return
         before = table.spec
         table.spec = attrs.evolve(before, flags=spec.flags)
-        self.undo.append(lambda: setattr(table, "spec", before))
+        self.undo.append((setattr, table, "spec", before))
         self.later.append(lambda: self._wake(table))
 
     def _wake(self, table: Table) -> None:
@@ -222,6 +267,8 @@ class Transaction:
         tables = self.ruleset.tables
         before = tables.copy()
         table = tables.pop(name)
+        self._at = None
+        self.growths.pop(name, None)
         needing = sum(rule_references(rule).conntrack for chain in table.chains.values() for rule in chain.rules)
         self.tracked[name.family] = self.tracked.get(name.family, 0) - needing
         self.gone_tables.add(name)
@@ -230,7 +277,7 @@ class Transaction:
             tables.clear()
             tables.update(before)
 
-        self.undo.append(restore)
+        self.undo.append((restore,))
         bases = [(chain.spec.name, chain.spec.base) for chain in table.chains.values() if chain.spec.base]
         for chain_name, base in bases:
             self.later.append(lambda chain_name=chain_name, base=base: self.ruleset.uninstall(name, chain_name, base))  # type: ignore[misc]
@@ -258,8 +305,12 @@ class Transaction:
         if spec.base is not None and not chain_is_possible(spec.base):
             self.fail(errno.EOPNOTSUPP)
         chain = table.chains[spec.name] = Chain(spec, self.handle(table), self.ruleset.owner)
-        self.undo.append(lambda: table.chains.pop(spec.name))
-        if spec.base is not None and "dormant" not in table.spec.flags:
+        self.undo.append((table.chains.pop, spec.name))
+        self.growth.new.add(spec.name)
+        if spec.base is None:
+            return
+        self.growth.bases.append(spec.name)
+        if "dormant" not in table.spec.flags:
             self.later.append(lambda: self._install(table, chain))
 
     def _install(self, table: Table, chain: Chain) -> None:
@@ -281,7 +332,7 @@ class Transaction:
             return
         chain = self.ruleset.own_chain(table, spec.name)
         chain.spec = attrs.evolve(old, base=attrs.evolve(base, policy=spec.base.policy))
-        self.undo.append(lambda: setattr(chain, "spec", old))
+        self.undo.append((setattr, chain, "spec", old))
 
     def delete_chain(self, command: Command) -> None:
         table = self.table(command)
@@ -292,20 +343,19 @@ class Transaction:
         self._flush(table, name)
         if chain.users:
             self.fail(errno.EBUSY, word=name)
-        before = table.chains.copy() if next(reversed(table.chains)) != name else None
-        del table.chains[name]
-
-        def restore() -> None:
-            if before is None:
-                table.chains[name] = chain
-            else:
-                table.chains.clear()
-                table.chains.update(before)
-
-        self.undo.append(restore)
+        self.take_out(table.chains, name)
+        self.later.append(lambda: table.reach.pop(name, None) if name not in table.chains else None)
         base = chain.spec.base
         if base is not None:
             self.later.insert(0, lambda: self.ruleset.uninstall(table.name, name, base))
+
+    def take_out(self, found: dict[Any, Any], key: object) -> None:
+        """Remove something with a handle from where it is kept by name."""
+        self.undo.append((self._put_back, found, key, found.pop(key)))
+
+    def _put_back(self, found: dict[Any, Any], key: object, value: object) -> None:
+        found[key] = value
+        self.disordered.append(found)
 
     def flush_chain(self, command: Command) -> None:
         table = self.table(command)
@@ -319,7 +369,7 @@ class Transaction:
         rules = chain.rules
         self.unrefer(table, name, rules)
         chain.rules = []
-        self.undo.append(lambda: setattr(chain, "rules", rules))
+        self.undo.append((setattr, chain, "rules", rules))
 
     def rename_chain(self, command: Command) -> None:
         table = self.table(command)
@@ -339,7 +389,7 @@ class Transaction:
             table.chains.clear()
             table.chains.update(before)
 
-        self.undo.append(restore)
+        self.undo.append((restore,))
 
 
 def _handle_of(place: object) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.kernel.nftables.references import rule_references
+from fakecluster.kernel.nftables.references import References, targets
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
 from fakecluster.rules.nft.objects import (
     Command,
@@ -18,8 +17,6 @@ from fakecluster.rules.nft.objects import (
 if TYPE_CHECKING:
     from fakecluster.kernel.nftables.transaction import Transaction
 
-Undo = Callable[[], object]
-
 
 def add_rule(transaction: Transaction, command: Command) -> None:
     table = transaction.table(command)
@@ -28,20 +25,22 @@ def add_rule(transaction: Transaction, command: Command) -> None:
     assert isinstance(body, Rule)
     rule = LoadedRule(body, transaction.handle(table))
     at = _position(transaction, chain, command)
-    transaction.refer(table, command.name, rule, +1)
-    found = rule_references(rule)
+    found = transaction.refer(table, command.name, rule)
     for name in found.updated_sets:
         _make_dynamic(transaction, table, name)
     if at is None:
         chain.rules.append(rule)
     else:
         chain.rules.insert(at, rule)
-    transaction.undo.append(lambda: _take_back(transaction, table, chain, rule))
+    transaction.undo.append((_take_back, transaction, table, chain, rule, found))
 
 
-def _take_back(transaction: Transaction, table: Table, chain: Chain, rule: LoadedRule) -> None:
-    chain.rules.remove(rule)
-    transaction.recount(table, chain.spec.name, rule, -1)
+def _take_back(transaction: Transaction, table: Table, chain: Chain, rule: LoadedRule, found: References) -> None:
+    if chain.rules[-1] is rule:
+        chain.rules.pop()
+    else:
+        chain.rules.remove(rule)
+    transaction.recount(table, chain.spec.name, targets(rule.rule, found), found, -1)
 
 
 def _make_dynamic(transaction: Transaction, table: Table, name: str) -> None:
@@ -53,7 +52,7 @@ def _make_dynamic(transaction: Transaction, table: Table, name: str) -> None:
     if "dynamic" in before.flags and before.size:
         return
     state.spec = attrs.evolve(before, flags=before.flags | {"dynamic"}, size=before.size or DEFAULT_DYNAMIC_SIZE)
-    transaction.undo.append(lambda: setattr(state, "spec", before))
+    transaction.undo.append((setattr, state, "spec", before))
 
 
 def _position(transaction: Transaction, chain: Chain, command: Command) -> int | None:
@@ -83,15 +82,15 @@ def replace_rule(transaction: Transaction, command: Command) -> None:
     at = _index_of(transaction, chain, command.handle, word=str(command.handle))
     old = chain.rules[at]
     rule = LoadedRule(command.body, transaction.handle(table))
-    transaction.refer(table, command.name, rule, +1)
+    found = transaction.refer(table, command.name, rule)
     transaction.unrefer(table, command.name, [old])
     chain.rules[at] = rule
 
     def restore() -> None:
         chain.rules[at] = old
-        transaction.recount(table, chain.spec.name, rule, -1)
+        transaction.recount(table, chain.spec.name, targets(rule.rule, found), found, -1)
 
-    transaction.undo.append(restore)
+    transaction.undo.append((restore,))
 
 
 def delete_rule(transaction: Transaction, command: Command) -> None:
@@ -101,4 +100,4 @@ def delete_rule(transaction: Transaction, command: Command) -> None:
     rule = chain.rules[at]
     transaction.unrefer(table, command.name, [rule])
     del chain.rules[at]
-    transaction.undo.append(lambda: chain.rules.insert(at, rule))
+    transaction.undo.append((chain.rules.insert, at, rule))

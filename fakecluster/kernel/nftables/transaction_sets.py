@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.nftables.sets import SetState
@@ -16,8 +15,6 @@ from fakecluster.rules.nft.objects import (
 
 if TYPE_CHECKING:
     from fakecluster.kernel.nftables.transaction import Transaction
-
-Undo = Callable[[], object]
 
 
 def add_set(transaction: Transaction, command: Command) -> None:
@@ -34,7 +31,8 @@ def add_set(transaction: Transaction, command: Command) -> None:
             transaction.fail(errno.EEXIST, word=spec.name)
         return
     table.sets[spec.name] = SetState(spec, transaction.handle(table), transaction.ruleset.owner)
-    transaction.undo.append(lambda: table.sets.pop(spec.name))
+    transaction.undo.append((table.sets.pop, spec.name))
+    transaction.growth.new.add("@" + spec.name)
 
 
 def delete_set(transaction: Transaction, command: Command) -> None:
@@ -46,29 +44,20 @@ def delete_set(transaction: Transaction, command: Command) -> None:
     if table.set_users.get(name):
         transaction.fail(errno.EBUSY, word=name)
     forget_targets(transaction, table, state)
-    before = table.sets.copy()
-    del table.sets[name]
-
-    def restore() -> None:
-        table.sets.clear()
-        table.sets.update(before)
-
-    transaction.undo.append(restore)
+    transaction.take_out(table.sets, name)
 
 
 def forget_targets(transaction: Transaction, table: Table, state: SetState) -> None:
     if state.spec.data_kind != "verdict":
         return
-    for element in list(state.elements.values()):
-        target = getattr(element.data, "chain", "")
-        if target:
-            refer_map(transaction, table, state.spec.name, target, -1)
+    for target in state.targets():
+        refer_map(transaction, table, state.spec.name, target, -1)
 
 
 def refer_map(transaction: Transaction, table: Table, name: str, target: str, change: int) -> None:
     """Count a verdict map's reference to a chain, undoably."""
-    transaction.count_user(table, target, ("map", name), change)
-    transaction.undo.append(lambda: transaction.count_user(table, target, ("map", name), -change))
+    transaction.count_user(table, target, "@" + name, change)
+    transaction.undo.append((transaction.count_user, table, target, "@" + name, -change))
 
 
 def flush_set(transaction: Transaction, command: Command) -> None:
@@ -83,7 +72,7 @@ def flush_set(transaction: Transaction, command: Command) -> None:
         state.elements, state.expires, state.states, state.catch_all = before
         state.lows = state.groups = None
 
-    transaction.undo.append(restore)
+    transaction.undo.append((restore,))
 
 
 def add_object(transaction: Transaction, command: Command) -> None:
@@ -95,7 +84,7 @@ def add_object(transaction: Transaction, command: Command) -> None:
             transaction.fail(errno.EEXIST, word=spec.name)
         return
     table.objects[key] = NamedObject(spec, transaction.handle(table))
-    transaction.undo.append(lambda: table.objects.pop(key))
+    transaction.undo.append((table.objects.pop, key))
 
 
 def delete_object(transaction: Transaction, command: Command) -> None:
@@ -105,12 +94,5 @@ def delete_object(transaction: Transaction, command: Command) -> None:
         transaction.fail(errno.ENOENT, word=command.name)
     if table.set_users.get(" ".join(key)):
         transaction.fail(errno.EBUSY, word=command.name)
-    before = table.objects.copy()
-    del table.objects[key]
+    transaction.take_out(table.objects, key)
     transaction.gone.add((table.name, hash(key)))
-
-    def restore() -> None:
-        table.objects.clear()
-        table.objects.update(before)
-
-    transaction.undo.append(restore)

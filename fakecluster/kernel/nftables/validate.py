@@ -1,48 +1,57 @@
-"""What holds between chains, checked once all commands of a batch are in: no loops, not too deep, right hooks.
+"""What holds between chains, for batches that `reach` has doubts about: no loops, not too deep, right hooks.
 
 Only chains that a batch touched are looked at, upwards to the base chains that reach them and downwards to what they
-reach. Source: nft_chain_validate() and the validate callbacks of the expressions.
+reach; the command that touched such a chain last is the one that nft complains about. Source: nft_chain_validate() and
+the validate callbacks of the expressions.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import attrs
-
-from fakecluster.rules.nft.objects import BaseChain, Command, TableName
+from fakecluster.kernel.nftables.reach import JUMP_STACK_SIZE, names
+from fakecluster.kernel.nftables.references import ALL_HOOKS, references, rule_references, targets
+from fakecluster.rules.nft.objects import BaseChain, Command, Rule, TableName
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.nftables.ruleset import Nftables
     from fakecluster.kernel.nftables.state import Chain, Table
-    from fakecluster.kernel.nftables.transaction import Transaction
-
-#: Jumps that may be nested below a base chain (NFT_JUMP_STACK_SIZE).
-JUMP_STACK_SIZE = 16
 
 
-@attrs.define(eq=False)
-class Validation:
-    """Chains to look at, and the command that made each necessary; `uses`: which chains look into a map."""
+def judge(ruleset: Nftables, commands: Iterable[Command]) -> tuple[Command, int] | None:
+    """The first command of a batch that led to something impossible, and the errno; None when all is possible."""
+    touched: dict[tuple[TableName, str], Command] = {}
+    for command in commands:
+        for chain in _touched_chains(command):
+            assert command.table is not None
+            touched[command.table, chain] = command
+    graphs: dict[TableName, Graph] = {}
+    for (name, chain), command in touched.items():
+        table = ruleset.tables.get(name)
+        if table is None or chain not in table.chains:
+            continue
+        graph = graphs.get(name)
+        if graph is None:
+            graph = graphs[name] = Graph(table)
+        number = graph.problem(chain)
+        if number:
+            return command, number
+    return None
 
-    touched: dict[tuple[TableName, str], Command] = attrs.field(factory=dict)
-    uses: dict[tuple[TableName, str], set[str]] = attrs.field(factory=dict)
 
-    def dirty(self, table: TableName, chain: str, command: Command) -> None:
-        self.touched[table, chain] = command
-
-    def check(self, transaction: Transaction) -> None:
-        graphs: dict[TableName, Graph] = {}
-        for (name, chain), command in self.touched.items():
-            table = transaction.ruleset.tables.get(name)
-            if table is None or chain not in table.chains:
-                continue
-            graph = graphs.get(name)
-            if graph is None:
-                graph = graphs[name] = Graph(table)
-            number = graph.problem(chain)
-            if number:
-                transaction.fail(number, command=command)
+def _touched_chains(command: Command) -> Iterable[str]:
+    """Chains that a command leads to, or makes ask for more than before."""
+    body = command.body
+    if isinstance(body, Rule):
+        found = references(body)
+        return (
+            (command.name,) if targets(body, found) or found.sets or found.nat or found.hooks is not ALL_HOOKS else ()
+        )
+    if command.noun == "element" and command.verb in ("add", "create") and isinstance(body, tuple):
+        return [target for element in body if (target := _target(element.data))]
+    return ()
 
 
 class Graph:
@@ -89,11 +98,11 @@ class Graph:
 
     def _callers(self, chain: Chain) -> set[str]:
         found: set[str] = set()
-        for kind, name in chain.users:
-            if kind == "chain":
+        for name in chain.users:
+            if name[0] != "@":
                 found.add(name)
             else:
-                found.update(self._users_of_map(name))
+                found.update(self._users_of_map(name[1:]))
         return {name for name in found if name in self.table.chains}
 
     def _users_of_map(self, name: str) -> list[str]:
@@ -102,8 +111,7 @@ class Graph:
             wanted = {key for key, state in self.table.sets.items() if state.spec.data_kind == "verdict"}
             for chain_name, chain in self.table.chains.items():
                 for rule in chain.rules:
-                    found = rule.references
-                    for each in found.sets if found else ():
+                    for each in rule_references(rule).sets:
                         if each in wanted:
                             self._map_users.setdefault(each, []).append(chain_name)
         return self._map_users.get(name, [])
@@ -112,11 +120,9 @@ class Graph:
         """Chains that a chain's rules lead to, through maps too."""
         found: set[str] = set()
         for rule in self.table.chains[name].rules:
-            references = rule.references
-            if references is None:
-                continue
-            found.update(references.chains)
-            for each in references.sets:
+            needs = rule_references(rule)
+            found.update(targets(rule.rule, needs))
+            for each in needs.sets:
                 state = self.table.sets.get(each)
                 if state is not None and state.spec.data_kind == "verdict":
                     found.update(chain for element in state.elements.values() if (chain := _target(element.data)))
@@ -140,11 +146,9 @@ class Graph:
             return 0
         seen.add(name)
         for rule in self.table.chains[name].rules:
-            references = rule.references
-            if references is None:
-                continue
+            needs = rule_references(rule)
             for base in bases:
-                if base.hook not in _names(references.hooks) or (references.nat and base.kind != "nat"):
+                if base.hook not in names(needs.hooks) or (needs.nat and base.kind != "nat"):
                     return errno.EOPNOTSUPP
         for target in self.targets(name):
             if target in self.table.chains:
@@ -156,13 +160,3 @@ class Graph:
 
 def _target(data: object) -> str:
     return str(getattr(data, "chain", ""))
-
-
-def _names(hooks: frozenset[object]) -> frozenset[str]:
-    found = _NAMES.get(hooks)
-    if found is None:
-        found = _NAMES[hooks] = frozenset(hook.name.lower() for hook in hooks)  # type: ignore[attr-defined]
-    return found
-
-
-_NAMES: dict[frozenset[object], frozenset[str]] = {}

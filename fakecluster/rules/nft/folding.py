@@ -39,7 +39,7 @@ class _Folder:
         self.waiting: list[str] = []
 
     def fold(self, text: str) -> list[str]:
-        in_chain, lines = False, iter(text.split("\n"))
+        in_chain, lines = False, iter(text.removesuffix("\n").split("\n"))
         found, waiting = self.found, self.waiting
         for line in lines:
             if line[:9] in _VERBS:
@@ -49,13 +49,13 @@ class _Folder:
                     found.append(line)
                     continue
             elif in_chain:
-                if line.strip() == "}":
+                said = line.strip()
+                if said == "}":
                     in_chain = False
-                elif line[:1] in " \t" and _is_plain(line) and not line.lstrip().startswith(_PROPERTIES):
+                elif said and line[0] in " \t" and _is_plain(line) and not said.startswith(_PROPERTIES):
                     if waiting:
                         self._cut()
-                    if line:
-                        found.append(line)
+                    found.append(line)
                     continue
             elif line[-1:] == "{" and _CHAIN.fullmatch(line):
                 in_chain = True
@@ -89,7 +89,7 @@ class _Folder:
             return
         if self.waiting:
             self._cut()
-        self.found += ("elements", "=", "{" + block.rstrip(), "\n")
+        self.found += ("elements", "=", "{ " + block.rstrip(), "\n")
 
 
 def _unusual(text: str) -> bool:

@@ -96,13 +96,14 @@ class Lines:
         if shapes is None:
             return self._new(text, table, [])
         for shape in shapes:
-            if shape.pattern.fullmatch(text):
+            match = shape.pattern.fullmatch(text)
+            if match is not None:
                 if shape.sets and not shape.fits(text, self.scope, table):
                     continue
                 if shape is not shapes[0]:
                     shapes.remove(shape)
                     shapes.insert(0, shape)
-                return Rule(None, "", 0, shape, text)
+                return Rule(None, "", 0, shape, text, shape.targets(match))
         return self._new(text, table, shapes)
 
     def _new(self, text: str, table: TableName, shapes: list[Shape]) -> Rule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 import attrs
@@ -75,11 +76,11 @@ class Rule:
     """One rule: statements in order, its comment, and its handle once the kernel has it (0 before).
 
     Never changed after it was made. A rule of a known shape keeps the text it was written as and is taken apart when
-    somebody looks inside, so that loading hundreds of thousands of them is cheap; rules are alike when their statements
-    and comments are equal.
+    somebody looks inside, so that loading hundreds of thousands of them is cheap; `targets` are the chains that it then
+    leads to. Rules are alike when their statements and comments are equal.
     """
 
-    __slots__ = ("_comment", "_statements", "handle", "shape", "text")
+    __slots__ = ("_comment", "_statements", "handle", "shape", "targets", "text")
 
     def __init__(
         self,
@@ -88,8 +89,10 @@ class Rule:
         handle: int = 0,
         shape: Written | None = None,
         text: str = "",
+        targets: Sequence[str] = (),
     ) -> None:
-        self._statements, self._comment, self.handle, self.shape, self.text = statements, comment, handle, shape, text
+        self._statements, self._comment, self.handle = statements, comment, handle
+        self.shape, self.text, self.targets = shape, text, targets
 
     @property
     def statements(self) -> tuple[Statement, ...]:

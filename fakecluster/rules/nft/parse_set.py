@@ -232,6 +232,7 @@ _PROPERTIES: dict[str, Callable[[SetReader], None]] = {
     "quota": _statement,
 }
 
+
 def element_block(cursor: Cursor, scope: Scope, table: TableName, spec: SetSpec) -> tuple[Element, ...]:
     """``{ ELEMENT, ELEMENT, ... }`` of a set whose types are known."""
     if is_folded(cursor.word):
@@ -294,14 +295,14 @@ def _plain_key(rule: RuleContext, memories: Memories) -> Expression | None:
     cursor = rule.cursor
     words, at = cursor.words, cursor.at
     parts: list[Const] = []
-    for memory, datatype, bits in memories:
+    for known, datatype, bits in memories:
         if parts:
             if words[at] != ".":
                 return None
             at += 1
-        constant = memory.get(words[at])
+        constant = known.get(words[at])
         if constant is None:
-            constant = _read_plain(rule, words[at], datatype, bits, memory)
+            constant = _read_plain(rule, words[at], datatype, bits, known)
             if constant is None:
                 return None
         parts.append(constant)

@@ -56,8 +56,13 @@ def parse(
             return Parser(Cursor(text, source, folded), Scope(known)).run()
         except (Hesitation, NftError, Unsupported, RecursionError):
             pass  # read it word by word: that finds the right words for what is wrong, or that nothing is
+    return word_by_word(text, known, source, files or {})
+
+
+def word_by_word(text: str, known: Known, source: str, files: Mapping[str, str]) -> list[Command]:
+    """`parse` without the short way for plain lines; both give equal commands."""
     cursor = Cursor(text, source)
-    expand(cursor, files or {})
+    expand(cursor, files)
     return Parser(cursor, Scope(known)).run()
 
 
@@ -78,7 +83,7 @@ class Parser:
         cursor, commands, read_line = self.cursor, self.commands, self.lines.commands
         while word := cursor.words[cursor.at]:
             first = cursor.at
-            if len(word) > 1 and is_folded(word):
+            if is_folded(word):
                 commands += read_line(word)
                 cursor.at += 1
                 continue

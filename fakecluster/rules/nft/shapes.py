@@ -71,14 +71,14 @@ class Shape:
         """Statements and comment of a rule of this shape, read word by word."""
         return _take_apart(self, text)
 
-    def targets(self, text: str) -> list[str]:
-        """The chains that a rule of this shape leads to."""
-        if not self.chains and self.listed is None:
-            return []
-        found = self.pattern.fullmatch(text)
-        assert found is not None
-        targets = list(found.group(*self.chains)) if len(self.chains) > 1 else [found[each] for each in self.chains]
-        return targets if self.listed is None else targets + self.listed.findall(found["list"])
+    def targets(self, found: re.Match[str]) -> Sequence[str]:
+        """The chains that a rule leads to, when `pattern` fits its text so."""
+        if self.listed is not None:
+            return [*(found[each] for each in self.chains), *self.listed.findall(found["list"])]
+        chains = self.chains
+        if not chains:
+            return ()
+        return (found[chains[0]],) if len(chains) == 1 else found.group(*chains)
 
     def set_names(self, text: str) -> list[str]:
         """The sets that a rule of this shape looks into or changes."""

@@ -40,7 +40,7 @@ class Hesitation(Exception):
 
 def is_folded(word: str) -> bool:
     """Whether a word is in truth a line, or a block of elements."""
-    return len(word) > 1 and (word[0] in " \t{" or (" " in word and word[0] != '"'))
+    return (" " in word or word[:1] == "\t") and word[0] != '"'
 
 
 def words(text: str) -> list[str]:
@@ -48,6 +48,8 @@ def words(text: str) -> list[str]:
     found = _TOKEN.findall(text)
     if not found or found[-1]:
         found.append("")
+    elif len(found) > 1 and not found[-2]:  # blanks at the end
+        found.pop()
     return found
 
 
@@ -56,6 +58,8 @@ def spans(text: str) -> list[Span]:
     found = [Span(match.start(1), match.end(1)) for match in _TOKEN.finditer(text)]
     if not found or found[-1].start != found[-1].end:
         found.append(Span(len(text), len(text)))
+    elif len(found) > 1 and found[-2].start == found[-2].end:
+        found.pop()
     return found
 
 
