@@ -37,20 +37,41 @@ class _Restore:
         self.skipping = False
 
     def run(self, text: str) -> None:
-        number, family = 0, self.tables.family
-        for number, line in enumerate(text.split("\n"), 1):
+        lines, number = text.split("\n"), 0
+        self.tables.chunks.close()  # of a restore that failed
+        while number < len(lines):
             try:
-                if line[:3] == "-A " and self.change is not None and (found := glance(line, family)) is not None:
-                    if self.late is None and not self.skipping:
-                        self.late = self.change.append(number, found[0], found[1])
-                else:
-                    self._line(number, line)
+                taken = self._chunk(lines, number)
+                if not taken:
+                    taken = 1
+                    self._read(number + 1, lines[number])
             except RuleProblem as problem:
-                raise problem.at(number) from None
+                raise problem.at(number + 1) from None
             except Unsupported as gap:
-                raise Unsupported(gap.what, line=number, token=gap.token) from None
+                raise Unsupported(gap.what, line=number + 1, token=gap.token) from None
+            number += taken
+        self.tables.chunks.close()
         if self.change is not None:
             raise RuleProblem(f"COMMIT expected at line {number + (0 if text.endswith(chr(10)) else 1)}", kind="plain")
+
+    def _chunk(self, lines: list[str], place: int) -> int:
+        """How many lines from here on were taken in at once, as they had been read before."""
+        if self.change is None or self.late is not None or self.skipping:
+            return 0
+        chunk = self.tables.chunks.at(lines, place)
+        if chunk is None or not self.change.take(place + 1, chunk):
+            return 0
+        self.tables.chunks.close()
+        return len(chunk.lines)
+
+    def _read(self, number: int, line: str) -> None:
+        chunks = self.tables.chunks
+        if line[:3] != "-A " or self.change is None or (found := glance(line, self.tables.family)) is None:
+            chunks.close()
+            self._line(number, line)
+        elif self.late is None and not self.skipping:
+            self.late = self.change.append(number, found[0], found[1])
+            chunks.note(line, found[0], found[1])
 
     def _try(self, number: int, action: Callable[[Change], None]) -> None:
         """Apply to the change; the first refusal by the tables waits for COMMIT."""

@@ -6,7 +6,7 @@ prepared aside and put in place at once. Counters stand apart and only for rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
@@ -84,6 +84,14 @@ class Table:
         for name in BUILT_IN[self.name]:
             yield self.chains.get(name) or Chain(name, "ACCEPT")
         yield from sorted((chain for chain in self.chains.values() if not chain.policy), key=lambda chain: chain.name)
+
+
+def _are_alike(some: Sequence[Rule], others: Sequence[Rule]) -> bool:
+    """The same rules in the same order; plain ones are compared by what was written."""
+    if len(some) != len(others):
+        return False
+    differing = [(one, other) for one, other in zip(some, others, strict=True) if one is not other]
+    return all(one.text == other.text and (bool(one.text) or one.parts == other.parts) for one, other in differing)
 
 
 #: Called with every rule before it is taken in; refuses it by raising.
@@ -181,7 +189,7 @@ class Transaction:
         result = dict(self.chains)
         for name, rules in self.rules.items():
             chain = self.find(name)
-            if chain is not None and (name in self.chains or tuple(rules) != chain.rules):
+            if chain is not None and (name in self.chains or not _are_alike(rules, chain.rules)):
                 result[name] = Chain(name, chain.policy, tuple(rules))
         return result
 

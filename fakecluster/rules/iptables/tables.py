@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.chunks import Chunk, Chunks
 from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.native import as_read_back
 from fakecluster.rules.iptables.problem import (
@@ -31,6 +32,7 @@ class Tables:
         self.family, self.backend = family, backend
         self.tables: dict[str, Table] = {}
         self.reach: dict[str, Reach] = {}
+        self.chunks = Chunks()
         self.check: Callable[[RuleParts], None] | None = None
         self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain]], None] | None = None
 
@@ -39,6 +41,7 @@ class Tables:
         twin = Tables(self.family, backend=self.backend)
         twin.tables = {name: table.fork() for name, table in self.tables.items()}
         twin.reach = {name: reach.fork() for name, reach in self.reach.items()}
+        twin.chunks = self.chunks.fork()
         return twin
 
     def begin(self, table: str) -> Change:
@@ -103,6 +106,27 @@ class Change:
         self.lines: list[int] = []
         self.places: list[str] = []
         self.added: list[Rule] = []
+        self.chunks: list[tuple[int, Chunk]] = []
+
+    def take(self, line: int, chunk: Chunk) -> bool:
+        """Append the rules of a chunk of lines, unless one of its chains, or one that they lead to, is not there."""
+        transaction = self.transaction
+        old, now = transaction.table, transaction.rules
+        if old is None or transaction.fresh or not chunk.jumps <= old.chains.keys():
+            return False
+        gone = [name for name, chain in transaction.chains.items() if chain is None]
+        if not chunk.jumps.isdisjoint(gone) or any(chain not in now for chain, _ in chunk.rules):
+            return False
+        for chain, rules in chunk.rules:
+            now[chain] += rules
+        self.chunks.append((line, chunk))
+        return True
+
+    def _sources(self) -> Iterator[tuple[int, str, Rule]]:
+        """Where the rules that were added came from: line, chain, rule."""
+        yield from zip(self.lines, self.places, self.added, strict=True)
+        for line, chunk in self.chunks:
+            yield from chunk.numbered(line)
 
     def append(self, line: int, chain: str, rule: Rule) -> RuleProblem | None:
         """Add one plain rule at the end of a chain, the quick way in for restores; returns what is wrong with it."""
@@ -145,7 +169,7 @@ class Change:
                 raise RuleProblem(words, kind="commit", line=at)
         result = reach.after(changed, find, old.get)
         if isinstance(result, Fault):
-            raise complaint(result, zip(self.lines, self.places, self.added, strict=True))
+            raise complaint(result, self._sources())
         before = dict(old_table.chains) if old_table is not None and self.transaction.fresh else {}
         if not self.transaction.fresh:
             before = {name: old[name] for name in changed if name in old}
