@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import trustme
+if TYPE_CHECKING:
+    import trustme
 
 
 @lru_cache(maxsize=1)
 def authority() -> trustme.CA:
     """The certificate authority of this process."""
+    import trustme  # half of what a server without TLS would have to wait for
+
     return trustme.CA(organization_name="fakecluster")
 
 

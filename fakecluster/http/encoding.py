@@ -13,6 +13,8 @@ from fakecluster.api.rest.watching import WatchStream
 
 #: Texts that are kept; then all are forgotten. A few kilobytes each.
 KEPT = 20_000
+#: What is written for one watch before its reader has taken it: slow readers cost no more.
+AT_ONCE_BYTES = 1 << 20
 Key = tuple[str, str, str, str]
 
 
@@ -49,8 +51,15 @@ class Encoder:
         return text
 
     def lines(self, stream: WatchStream) -> bytes:
-        """What has happened on a watch since the last look, a line each."""
-        return b"".join(self._line(event) for event in stream.take())
+        """What has happened on a watch since the last look, a line each; no more than a reader can take at once."""
+        events, lines, size = stream.take(), [], 0
+        for number, event in enumerate(events, 1):
+            lines.append(self._line(event))
+            size += len(lines[-1])
+            if size >= AT_ONCE_BYTES:
+                stream.put_back(events[number:])
+                break
+        return b"".join(lines)
 
     def _line(self, event: dict[str, Any]) -> bytes:
         obj = event["object"]

@@ -116,15 +116,49 @@ def test_kubernetes_asyncio_watches(shop: Cluster) -> None:
     assert asyncio.run(run()) == ["kubernetes", "web"]
 
 
-def test_lightkube_reads_and_creates(shop: Cluster) -> None:
+def test_kubernetes_asyncio_creates_patches_and_deletes(shop: Cluster) -> None:
+    client = pytest.importorskip("kubernetes_asyncio.client")
+
+    async def run() -> tuple[dict[str, str], int]:
+        async with shop.clients.kubernetes_asyncio() as api:
+            core = client.CoreV1Api(api)
+            body = client.V1ConfigMap(metadata=client.V1ObjectMeta(name="c"), data={"a": "b"})
+            await core.create_namespaced_config_map("default", body)
+            patched = await core.patch_namespaced_config_map("c", "default", {"data": {"a": "c"}})
+            await core.delete_namespaced_config_map("c", "default")
+            try:
+                await core.read_namespaced_config_map("c", "default")
+            except client.ApiException as gone:
+                return patched.data, gone.status
+        return {}, 0
+
+    assert asyncio.run(run()) == ({"a": "c"}, 404)
+
+
+def test_lightkube_reads_creates_applies_patches_watches_and_deletes(shop: Cluster) -> None:
     pytest.importorskip("lightkube")
+    from lightkube import ApiError
     from lightkube.models.meta_v1 import ObjectMeta
     from lightkube.resources.core_v1 import ConfigMap, Pod
 
-    client = shop.clients.lightkube()
+    client = shop.clients.lightkube(field_manager="test")
     assert sorted(pod.metadata.name for pod in client.list(Pod)) == ["client", "web-1", "web-2", "web-3"]
     client.create(ConfigMap(metadata=ObjectMeta(name="c", namespace="default"), data={"a": "b"}))
     assert shop.api.get("configmaps", "c", "default")["data"] == {"a": "b"}
+    assert client.patch(ConfigMap, "c", {"data": {"a": "c"}}).data == {"a": "c"}
+    applied = ConfigMap(metadata=ObjectMeta(name="d", namespace="default"), data={"k": "v"})
+    applied.apiVersion, applied.kind = "v1", "ConfigMap"
+    assert client.apply(applied).metadata.managedFields[0].manager == "test"
+    seen = []
+    for change, found in client.watch(ConfigMap, fields={"metadata.name": "c"}):
+        seen.append((change, found.metadata.name))
+        if change == "DELETED":
+            break
+        client.delete(ConfigMap, "c")
+    assert seen == [("ADDED", "c"), ("DELETED", "c")]
+    with pytest.raises(ApiError) as gone:
+        client.get(ConfigMap, "c")
+    assert (gone.value.status.code, gone.value.status.reason) == (404, "NotFound")
 
 
 def test_kr8s_lists(shop: Cluster) -> None:
@@ -135,3 +169,29 @@ def test_kr8s_lists(shop: Cluster) -> None:
         return [pod.name async for pod in api.get("pods", namespace="default")]
 
     assert asyncio.run(run()) == ["client", "web-1", "web-2", "web-3"]
+
+
+def test_kr8s_creates_patches_waits_watches_and_deletes(shop: Cluster) -> None:
+    pytest.importorskip("kr8s")
+
+    async def run() -> list[object]:
+        from kr8s.asyncio.objects import ConfigMap, Pod
+
+        api = await shop.clients.kr8s()
+        raw = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}
+        made = await ConfigMap({**raw, "metadata": {"name": "c", "namespace": "default"}}, api=api)
+        await made.create()
+        await made.patch({"data": {"a": "c"}})
+        found: list[object] = [made.raw["data"]["a"], await made.exists()]
+        pod = await Pod.get("web-1", namespace="default", api=api)
+        await pod.wait("condition=Ready", timeout=5)
+        found.append(await pod.ready())
+        async for change, one in api.watch("configmaps", namespace="default"):
+            if one.name == "c":
+                found.append(change)
+                break
+        await made.delete()
+        found.append(await made.exists())
+        return found
+
+    assert asyncio.run(run()) == ["c", True, True, "ADDED", False]

@@ -1,6 +1,8 @@
 """Many clients at once: what a client builds from list and watch is what is stored."""
 
 import json
+import selectors
+import socket
 import threading
 from typing import Any
 
@@ -10,7 +12,7 @@ from fakecluster import Cluster
 from fakecluster.http import Served
 
 MAPS = "/api/v1/namespaces/default/configmaps"
-WRITERS, ROUNDS, WATCHERS = 50, 6, 10
+WRITERS, ROUNDS, WATCHERS = 50, 6, 100
 
 
 def write(api: Served, number: int) -> None:
@@ -30,41 +32,65 @@ def write(api: Served, number: int) -> None:
     assert connection.ask("POST", MAPS, body).read()
 
 
-def follow(api: Served, seen: dict[str, str], revisions: list[int]) -> None:
-    """List and watch until every writer has said that it is done."""
-    connection = Connection(api)
-    listed = connection.json("GET", MAPS)
-    for item in listed["items"]:
-        seen[item["metadata"]["name"]] = (item.get("data") or {}).get("turn", "")
-    response = connection.ask("GET", f"{MAPS}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}")
-    while sum(name.startswith("done-") for name in seen) < WRITERS:
-        event: dict[str, Any] = json.loads(response.readline())
-        obj = event["object"]
-        revisions.append(int(obj["metadata"]["resourceVersion"]))
+class Follower:
+    """List, then watch from the list's version; HTTP/1.0, so that the events come as plain lines."""
+
+    def __init__(self, api: Served) -> None:
+        listed = Connection(api).json("GET", MAPS)
+        self.seen = {item["metadata"]["name"]: (item.get("data") or {}).get("turn", "") for item in listed["items"]}
+        self.revisions: list[int] = []
+        self.buffer = b""
+        self.raw = socket.create_connection(("127.0.0.1", api.port), timeout=30)
+        version = listed["metadata"]["resourceVersion"]
+        self.raw.sendall(f"GET {MAPS}?watch=1&resourceVersion={version} HTTP/1.0\r\n\r\n".encode())
+
+    @property
+    def done(self) -> bool:
+        return sum(name.startswith("done-") for name in self.seen) == WRITERS
+
+    def read(self) -> None:
+        """Take in what has come."""
+        part = self.raw.recv(1 << 20)
+        assert part
+        *lines, self.buffer = (self.buffer + part).split(b"\n")
+        for line in lines:
+            if line.startswith(b"{"):
+                self._event(json.loads(line))
+
+    def _event(self, event: dict[str, Any]) -> None:
+        meta = event["object"]["metadata"]
+        self.revisions.append(int(meta["resourceVersion"]))
         if event["type"] == "DELETED":
-            del seen[obj["metadata"]["name"]]
+            del self.seen[meta["name"]]
         else:
-            seen[obj["metadata"]["name"]] = (obj.get("data") or {}).get("turn", "")
-    connection.raw.close()
+            self.seen[meta["name"]] = (event["object"].get("data") or {}).get("turn", "")
 
 
 def test_list_and_watch_give_the_state_under_fifty_writers(shop: Cluster, api: Served) -> None:
-    views: list[tuple[dict[str, str], list[int]]] = [({}, []) for _ in range(WATCHERS)]
-    threads = [threading.Thread(target=follow, args=(api, *view)) for view in views]
-    threads += [threading.Thread(target=write, args=(api, number)) for number in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
+    writers = [threading.Thread(target=write, args=(api, number)) for number in range(WRITERS)]
+    followers = []
+    for number in range(WATCHERS):  # some begin before the first write, some in the middle of it
+        if number % 2 and writers:
+            writers.pop().start()
+        followers.append(Follower(api))
+    assert not writers
+    with selectors.DefaultSelector() as selector:
+        for follower in followers:
+            selector.register(follower.raw, selectors.EVENT_READ, follower)
+        while open_ones := [key for key in selector.get_map().values() if not key.data.done]:
+            ready = selector.select(30)
+            assert ready, f"{len(open_ones)} watches wait for events that do not come"
+            for key, _ in ready:
+                key.data.read()
     stored = {
         obj["metadata"]["name"]: (obj.get("data") or {}).get("turn", "")
         for obj in shop.api.list("configmaps", "default")
     }
     assert sum(name.startswith("w") for name in stored) == WRITERS
-    for seen, revisions in views:
-        assert seen == stored
-        assert revisions == sorted(set(revisions))
+    for follower in followers:
+        assert follower.seen == stored
+        assert follower.revisions == sorted(set(follower.revisions))
+        follower.raw.close()
 
 
 def test_a_reader_who_never_reads_holds_nobody_up(shop: Cluster, api: Served) -> None:

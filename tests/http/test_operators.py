@@ -162,3 +162,54 @@ def test_a_controller_loop_sees_every_event_once_through_reconnects_and_410(api:
     assert len(events) == len(set(events)) == 6
     assert state == {"s0": 0, "s1": 1, "s2": 2, "s3": 3, "changing": 3}
     assert os.environ.get("KUBECONFIG") is None
+
+
+def test_a_plain_loop_with_the_official_client_makes_services_that_answer(shop: Cluster) -> None:
+    """Lists, watches in short pieces from the last version, lists anew after 410; acts on each object once."""
+    client = pytest.importorskip("kubernetes.client")
+    watch = pytest.importorskip("kubernetes.watch")
+    shop.apply(DEFINITION)
+    shop.apply(shop_object("before", 1))
+    api = shop.clients.kubernetes()
+    custom, apps, core = client.CustomObjectsApi(api), client.AppsV1Api(api), client.CoreV1Api(api)
+    place = (GROUP, "v1", "default", PLURAL)
+    made: list[str] = []
+    handled: set[str] = set()
+    events: list[tuple[str, str]] = []
+
+    def reconcile(shown: dict[str, Any]) -> None:
+        name, uid = shown["metadata"]["name"], shown["metadata"]["uid"]
+        if uid not in handled:
+            handled.add(uid)
+            made.append(name)
+            apps.create_namespaced_deployment("default", deployment_of(name, shown["spec"]["replicas"]))
+            core.create_namespaced_service("default", service_of(name))
+
+    def relist() -> str:
+        found = custom.list_namespaced_custom_object(*place)
+        for shown in found["items"]:
+            reconcile(shown)
+        return str(found["metadata"]["resourceVersion"])
+
+    version, expired = relist(), 0
+    for turn in range(3):
+        shop.apply(shop_object(f"shop-{turn}", 1))
+        shop.apply(shop_object("before", turn + 2))
+        if turn == 1:
+            store = shop.parts.server.store
+            store.compact(store.revision)
+        try:
+            options = {"resource_version": version, "timeout_seconds": 0}
+            for event in watch.Watch().stream(custom.list_namespaced_custom_object, *place, **options):
+                meta = event["object"]["metadata"]
+                events.append((meta["name"], meta["resourceVersion"]))
+                version = meta["resourceVersion"]
+                reconcile(event["object"])
+        except client.ApiException as gone:
+            assert gone.status == 410
+            expired += 1
+            version = relist()
+    assert (made, expired) == (["before", "shop-0", "shop-1", "shop-2"], 1)
+    assert len(events) == len(set(events)) == 4
+    for name in made:
+        assert shop.pod("client").connect(name, 80).request(b"hi").server.startswith(f"{name}-")

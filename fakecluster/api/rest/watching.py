@@ -60,6 +60,10 @@ class WatchStream:
         self._revision = self.store.revision
         return events
 
+    def put_back(self, events: list[JsonObject]) -> None:
+        """Let the last of what was taken be the first of the next `take`."""
+        self._ready = [*events, *self._ready]
+
     def read(self) -> bytes:
         """The same, as the lines on the wire."""
         return b"".join(encode(event) for event in self.take())
