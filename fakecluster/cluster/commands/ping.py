@@ -29,11 +29,9 @@ def ping(place: Place, words: list[str]) -> Finished:
         return failed(f"ping: {wrong}", 2)
     if len(options.words) != 1 or not 0 < count <= MOST or size > 65000:
         return failed(f"ping: say how many (-c COUNT, at most {MOST}) and one host", 2)
-    try:
-        found = place.host.lookup(options.words[0], timeout_s=place.patience_s).addresses
-    except ValueError:
-        found = ()
-    address = options.words[0] if is_address(options.words[0]) else next(iter(found), "")
+    address = options.words[0]
+    if not is_address(address):
+        address = next(iter(place.host.lookup(address, timeout_s=place.patience_s).addresses), "")
     if not address:
         return failed(f"ping: bad address '{options.words[0]}'")
     return _ping(place, options, address, count, size, wait_s, interval_s)
