@@ -66,9 +66,9 @@ class ApiServer:
         """Answer one HTTP request; `user` is who asks when no bearer token says otherwise."""
         return dispatch.answer(self, method, path, query, headers or {}, body, user)
 
-    def watch(self, target: str, resources: Iterable[str], *, priority: int = 0) -> Inbox:
+    def watch(self, target: str, resources: Iterable[str], *, priority: int = 0, node: str = "") -> Inbox:
         """Open an inbox for a component; its target is woken through the clock (bind it there), see `Store.watch`."""
-        return self.store.watch(target, resources, priority=priority)
+        return self.store.watch(target, resources, priority=priority, node=node)
 
     def inbox(self, target: str) -> Inbox:
         """The inbox of a target; after a fork, the copied one."""

@@ -18,6 +18,8 @@ from fakecluster.sim import Clock
 
 #: Changes that watchers can still read from the past; the real server keeps about five minutes' worth.
 WINDOW = 20_000
+#: What can be watched by its node, which never changes once it is set.
+NODE_RESOURCE = "pods"
 #: Where a new store starts: what came before (revision 1 included) counts as compacted.
 FIRST_REVISION = 2
 
@@ -132,6 +134,7 @@ class Store:
         self._owned: set[tuple[str, str]] = set()
         self._revisions: dict[str, int] = {}
         self._watchers: dict[str, list[Inbox]] = {}
+        self._node_watchers: dict[tuple[str, str], list[Inbox]] = {}  # by resource and node
 
     def get(self, resource: str, namespace: str, name: str) -> JsonObject | None:
         """The object, or None; never to be changed."""
@@ -185,16 +188,24 @@ class Store:
         gone = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.revision)}}
         return self._publish("DELETED", resource, gone, stored, stored.managed)
 
-    def watch(self, target: str, resources: Iterable[str], *, priority: int = 0) -> Inbox:
+    def watch(self, target: str, resources: Iterable[str], *, priority: int = 0, node: str = "") -> Inbox:
         """Open the inbox of `target`; the objects that exist are its first events.
 
-        `priority` is that of its wake-ups on the clock: a high one comes after what else is due at the same time.
+        `priority` is that of its wake-ups on the clock: a high one comes after what else is due at the same time. With
+        `node`, only objects on a node (spec.nodeName) are watched; what others do is not even looked at.
         """
         inbox = Inbox(target, frozenset(resources), self._clock, priority)
         self.inboxes[target] = inbox
         for resource in sorted(inbox.resources):
-            self._watchers.setdefault(resource, []).append(inbox)
+            watchers = (
+                self._node_watchers.setdefault((resource, node), [])
+                if node
+                else self._watchers.setdefault(resource, [])
+            )
+            watchers.append(inbox)
             for stored in self._first_list(resource):
+                if node and _node_of(stored.object) != node:
+                    continue
                 revision = int(stored.object["metadata"]["resourceVersion"])
                 inbox.add(WatchEvent("ADDED", resource, stored.object, None, revision, stored.managed))
         inbox.delay_s = self.delay_s
@@ -202,7 +213,7 @@ class Store:
             inbox.cut()
             inbox.is_stale = True
             for event in self.since(self.stale_revision):
-                if event.resource in inbox.resources:
+                if event.resource in inbox.resources and (not node or _node_of(event.object) == node):
                     inbox.add(event)
         return inbox
 
@@ -228,7 +239,7 @@ class Store:
     def unwatch(self, target: str) -> None:
         """Close the inbox of `target`."""
         inbox = self.inboxes.pop(target, None)
-        for watchers in self._watchers.values():
+        for watchers in (*self._watchers.values(), *self._node_watchers.values()):
             if inbox in watchers:
                 watchers.remove(inbox)
 
@@ -290,6 +301,9 @@ class Store:
             resource: [copy.inboxes[inbox.target] for inbox in watchers]
             for resource, watchers in self._watchers.items()
         }
+        copy._node_watchers = {
+            place: [copy.inboxes[inbox.target] for inbox in watchers] for place, watchers in self._node_watchers.items()
+        }
         return copy
 
     def _bucket(self, resource: str, namespace: str) -> Bucket:
@@ -310,7 +324,15 @@ class Store:
             self.compacted = self.history.popleft().revision
         for inbox in self._watchers.get(resource, ()):
             inbox.add(event)
+        if resource == NODE_RESOURCE and (node := _node_of(obj)):
+            for inbox in self._node_watchers.get((resource, node), ()):
+                inbox.add(event)
         return event
+
+
+def _node_of(obj: JsonObject) -> str:
+    node: str = (obj.get("spec") or {}).get("nodeName") or ""
+    return node
 
 
 def object_key(obj: JsonObject) -> tuple[str, str]:

@@ -45,7 +45,8 @@ class Cluster:
 
     `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
     (iptables, ipvs, nftables, userspace) and `kubernetes` its version; `ip_family` ipv4, ipv6, dual or dual-ipv6;
-    `cni` what enforces network policies (iptables, nftables);
+    `cni` what enforces network policies (iptables, nftables); `sleeping_nodes` whether nodes are made only when they are
+    needed (None: in clusters of more than 64);
     `proxy_config` fields of a KubeProxyConfiguration; `dns` and `node_local_dns` whether there is cluster DNS, and a
     cache of it on every node; `seed` (or a driver, `choices`) decides what chance would.
     Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
@@ -62,6 +63,7 @@ class Cluster:
         node_local_dns: bool = False,
         kubernetes: str = "1.36",
         cni: str = "iptables",
+        sleeping_nodes: bool | None = None,
         seed: int = 0,
         choices: Choices | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Cluster:
             node_local_dns=node_local_dns,
             kubernetes=kubernetes,
             cni=cni,
+            sleeping_nodes=sleeping_nodes,
         )
         #: what it was made of; `spec` says what it is made of now
         self.origin = spec
@@ -232,6 +235,7 @@ class Cluster:
     @kept
     def hold(self, target: str) -> None:
         """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
+        self.parts.wake_for(target)
         if target not in self.clock.targets:
             raise ValueError(f"no component {target!r}; there are {', '.join(sorted(self.clock.targets))}")
         self.clock.hold(target)

@@ -22,6 +22,7 @@ from fakecluster.controllers.kubelet import Kubelet
 from fakecluster.controllers.manager import Manager
 from fakecluster.controllers.scheduler import Scheduler
 from fakecluster.controllers.timestamps import timestamp
+from fakecluster.fabric.namespaces import SleepingNamespaces
 from fakecluster.fabric.network import Network
 from fakecluster.proxy.config import KubeProxyConfiguration
 from fakecluster.sim import Choices, Clock, Seeded
@@ -65,7 +66,9 @@ class Components:
         """A new, settled cluster."""
         clock = Clock()
         network = Network(clock, choices)
-        plan = AddressPlan(families=spec.families)
+        if spec.sleeps:
+            network.namespaces = SleepingNamespaces()
+        plan = AddressPlan.for_nodes(spec.families, len(spec.nodes))
         server = ApiServer(clock, choices, service_cidrs=plan.service_cidrs)
         runtime = Runtime(network, plan)
         add_outside(network, plan)
@@ -80,6 +83,7 @@ class Components:
             scheduler=Scheduler(server, clock),
             announcer=Announcer(server, clock, runtime),
         )
+        cluster._let_wake()
         if spec.dns:
             cluster.add_dns()
         for node in spec.nodes:
@@ -108,7 +112,7 @@ class Components:
 
     def add_node(self, node: NodeSpec, own: NodeAddresses | None = None) -> None:
         """One more node, registered and Ready, with its kubelet and kube-proxy; `own` are addresses that it keeps."""
-        own = self.runtime.add_node(node.name, own)
+        own = self.runtime.add_node(node.name, own, asleep=self.spec.sleeps)
         if node.proxy_config:
             self.proxy_configs[node.name] = node.proxy_config
         kubelet = Client(self.server, user=f"system:node:{node.name}", agent="kubelet")
@@ -116,8 +120,29 @@ class Components:
         status = system.node_status(node, own, self.clock, timestamp(self.clock))
         kubelet.update_status("nodes", {**created, "status": status})
         self.kubelets[node.name] = Kubelet(node.name, self.server, self.clock, self.runtime)
-        self.start_proxy(node.name)
-        self.start_policy(node.name)
+        if not self.spec.sleeps:
+            self.start_proxy(node.name)
+            self.start_policy(node.name)
+
+    # --- nodes that sleep
+
+    def _let_wake(self) -> None:
+        if isinstance(self.network.namespaces, SleepingNamespaces):
+            self.network.namespaces.wake = self.wake
+
+    def wake(self, node: str) -> None:
+        """Make a node that sleeps as it would be by now: its kube-proxy and policy agent have done their work."""
+        if node not in self.runtime.asleep:
+            return
+        self.runtime.wake(node)
+        self.start_proxy(node)
+        self.proxies[node].catch_up()
+        self.start_policy(node)
+        self.policies[node].handle("watch")
+
+    def wake_for(self, target: str) -> None:
+        """Wake the node that a component (`kube-proxy@a`) runs on, if it sleeps."""
+        self.wake(target.partition("@")[2])
 
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
@@ -180,6 +205,7 @@ class Components:
             active_faults=self.active_faults.copy(),
             fault_log=self.fault_log.copy(),
         )
+        copy._let_wake()
         copy.launch()
         return copy
 

@@ -79,6 +79,13 @@ class ProxyComponent:
             self._started = True
             self.process.start()
 
+    def catch_up(self) -> None:
+        """Start and sync now, without waiting for the clock: the node has only just been made."""
+        self.handle("watch")
+        for proxier in self.process.proxiers.values():
+            proxier.runner.stop()
+            proxier.sync()
+
     def stop(self) -> None:
         """End the process; its rules stay."""
         if self._started:

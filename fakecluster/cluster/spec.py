@@ -14,8 +14,10 @@ from fakecluster.errors import Unsupported
 from fakecluster.proxy.config import MODES
 
 JsonObject = dict[str, Any]
-#: Nodes that one cluster may have: the Pod range has 256 node ranges of /24.
-MAX_NODES = 256
+#: Nodes that one cluster may have: the wide Pod range has 4096 node ranges of /24.
+MAX_NODES = 4096
+#: Nodes above this sleep until they are needed, unless it is said otherwise.
+SLEEPING_FROM = 64
 #: What a CNI plugin can enforce network policies with.
 CNIS = ("iptables", "nftables")
 
@@ -68,6 +70,8 @@ class ClusterSpec:
     node_local_dns: bool = False
     kubernetes: str = "1.36"
     cni: str = "iptables"  # the language in which network policies are enforced
+    #: whether nodes sleep until they are needed; None: when there are many
+    sleeping_nodes: bool | None = None
 
     @classmethod
     def of(cls, nodes: int | Iterable[str | Mapping[str, Any] | NodeSpec], **options: Any) -> ClusterSpec:
@@ -87,6 +91,10 @@ class ClusterSpec:
         if spec.node_local_dns and 4 not in spec.families:
             raise Unsupported("NodeLocal DNS without IPv4 (its address is 169.254.20.10)")
         return spec
+
+    @property
+    def sleeps(self) -> bool:
+        return len(self.nodes) > SLEEPING_FROM if self.sleeping_nodes is None else self.sleeping_nodes
 
     @property
     def families(self) -> tuple[int, ...]:

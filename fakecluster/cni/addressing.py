@@ -19,6 +19,11 @@ FAMILIES: dict[str, tuple[int, ...]] = {
 NODE_MASK = {4: 24, 6: 64}
 
 
+#: Nodes that the usual Pod ranges have room for, and ranges for up to 4096.
+USUAL_NODES = 256
+WIDE_PODS = {4: "10.240.0.0/12", 6: "fd00:10:240::/52"}
+
+
 @attrs.frozen
 class AddressPlan:
     """The address ranges of one cluster; `families` in order of preference, as the cluster's Pods list their IPs."""
@@ -28,6 +33,11 @@ class AddressPlan:
     pods: Mapping[int, str] = attrs.field(factory=lambda: {4: "10.244.0.0/16", 6: "fd00:10:244::/56"})
     services: Mapping[int, str] = attrs.field(factory=lambda: {4: "10.96.0.0/16", 6: "fd00:10:96::/112"})
     outside: Mapping[int, str] = attrs.field(factory=lambda: {4: "203.0.113.1", 6: "2001:db8::1"})
+
+    @classmethod
+    def for_nodes(cls, families: tuple[int, ...], count: int) -> AddressPlan:
+        """The usual ranges, or wider ones for Pods when so many nodes do not fit."""
+        return cls(families) if count <= USUAL_NODES else cls(families, pods=dict(WIDE_PODS))
 
     def gateway(self, family: int) -> str:
         """The router of the node network: the way to everything outside."""

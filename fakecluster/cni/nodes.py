@@ -9,11 +9,15 @@ but a Pod is masqueraded by the node, as kindnet's ip-masq agent does in iptable
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from fakecluster.cni.addressing import AddressPlan, NodeAddresses
+from fakecluster.fabric.namespaces import awake
 from fakecluster.fabric.network import Network
 from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.routing import Route
 
 NODE_NETWORK = "node-network"
 OUTSIDE = "outside"
@@ -72,21 +76,39 @@ def masquerade_rules(pod_range: str, family: int) -> str:
     )
 
 
-def join(network: Network, nodes: Mapping[str, NodeAddresses], name: str) -> None:
-    """Routes between a new node and the others, and from the outside, for their Pods' ranges."""
-    here = network.namespaces[namespace_of_node(name)]
-    for other, theirs in nodes.items():
-        if other != name:
-            there = network.namespaces[namespace_of_node(other)]
+def announce(network: Network, nodes: Mapping[str, NodeAddresses], name: str) -> None:
+    """Routes from every other node that has been made to a new one's Pods."""
+    for there in awake(network.namespaces):
+        other = there.name.removeprefix("node/")
+        if other != name and other in nodes:
             route_to_pods(there, nodes[name])
-            route_to_pods(here, theirs)
+
+
+def learn_ways(network: Network, nodes: Mapping[str, NodeAddresses], name: str) -> None:
+    """Routes from a node that has just been made to the Pods of all others."""
+    here = network.namespaces[namespace_of_node(name)]
+    here.routes.add_all(way for other, theirs in nodes.items() if other != name for way in ways_to_pods(theirs))
+
+
+def ways_to_pods(node: NodeAddresses) -> Iterator[Route]:
+    """The routes that `route_to_pods` makes; the same objects for every other node."""
+    for ip, cidr in zip(node.ips, node.pod_cidrs, strict=True):
+        yield _way(ip, cidr)
+
+
+@lru_cache(maxsize=8192)
+def _way(ip: str, cidr: str) -> Route:
+    to = ip_network(cidr)
+    metric = 1024 if to.version == 6 else 0
+    start = int(to.network_address)
+    return Route(to.version, start, to.prefixlen, oif="eth0", gateway=int(ip_address(ip)), metric=metric)
 
 
 def part(network: Network, nodes: Mapping[str, NodeAddresses], name: str) -> None:
     """Forget the ways to a node that goes."""
     for other in nodes:
-        if other != name:
-            netns = network.namespaces[namespace_of_node(other)]
+        netns = network.namespaces.get(namespace_of_node(other)) if other != name else None
+        if netns is not None:
             for cidr in nodes[name].pod_cidrs:
                 netns.run(f"ip {_WORD[family_of(cidr)]} route del {cidr}")
 

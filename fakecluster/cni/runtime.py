@@ -21,6 +21,7 @@ from fakecluster.cni.addressing import AddressPlan, HostLocal, NodeAddresses
 from fakecluster.cni.logs import Logs
 from fakecluster.cni.nodes import family_of, namespace_of_node
 from fakecluster.cni.probing import http_request, probe_address, probed_ports
+from fakecluster.cni.sleeping import Resting, can_rest
 from fakecluster.discovery.hostname import Hostname, hosts_file, pod_hostname
 from fakecluster.discovery.resolvconf import ResolvConf, pod_dns
 from fakecluster.discovery.zone import Zone
@@ -73,6 +74,9 @@ class Runtime:
         self.outside_dns = Zone()
         #: what containers have printed
         self.logs = Logs(network.clock)
+        #: nodes that sleep, and the Pods on them by uid
+        self.asleep: dict[str, None] = {}
+        self.resting: dict[str, Resting] = {}
         self._pools: dict[tuple[str, int], HostLocal] = {}
         self._next_node = 0
         self._next_veth = 0
@@ -81,15 +85,38 @@ class Runtime:
 
     # --- nodes
 
-    def add_node(self, name: str, own: NodeAddresses | None = None) -> NodeAddresses:
-        """A namespace for one more node, joined to the others; `own` are addresses that it has already."""
+    def add_node(self, name: str, own: NodeAddresses | None = None, *, asleep: bool = False) -> NodeAddresses:
+        """A namespace for one more node, joined to the others; `own` are addresses that it has already.
+
+        One that is `asleep` is made when it is needed (see `cni.sleeping`).
+        """
         own = own or self._free_addresses()
-        nodes.add_node(self.network, self.plan, name, own)
         self.nodes[name] = own
         for family, cidr in zip(self.plan.families, own.pod_cidrs, strict=True):
             self._pools[name, family] = HostLocal(ip_network(cidr))
-        nodes.join(self.network, self.nodes, name)
+        if asleep:
+            self.asleep[name] = None
+            addresses = [(family_of(ip), int(ip_address(ip))) for ip in own.ips]
+            self.network.lay_down(namespace_of_node(name), name, addresses)
+        else:
+            self._make_node(name)
+        nodes.announce(self.network, self.nodes, name)
         return own
+
+    def _make_node(self, name: str) -> None:
+        nodes.add_node(self.network, self.plan, name, self.nodes[name])
+        nodes.learn_ways(self.network, self.nodes, name)
+
+    def wake(self, node: str) -> None:
+        """Make the namespaces of a node that sleeps, and let its Pods' programs listen."""
+        del self.asleep[node]
+        self.network.wakes(node)
+        self._make_node(node)
+        for uid, resting in [(uid, one) for uid, one in self.resting.items() if one.node == node]:
+            del self.resting[uid]
+            self._link(node, resting.pod, list(resting.addresses))
+            for container in resting.containers:
+                self._start_program(node, resting.pod, container)
 
     def _free_addresses(self) -> NodeAddresses:
         """The next addresses of the plan that no node has."""
@@ -107,6 +134,8 @@ class Runtime:
                 del self.sandboxes[uid]
                 if not sandbox.host_network:
                     self.network.remove(sandbox.namespace)
+        if name in self.asleep:
+            self.wake(name)
         nodes.part(self.network, self.nodes, name)
         self.network.remove(namespace_of_node(name))
         del self.nodes[name]
@@ -124,14 +153,23 @@ class Runtime:
             return list(ips)
         namespace = namespace_of_pod(metadata["namespace"], metadata["name"])
         addresses = self._addresses_for(node, pod)
+        self.sandboxes[uid] = Sandbox(namespace, node, tuple(addresses))
+        if node in self.asleep and can_rest(pod):
+            self.resting[uid] = Resting(node, pod, tuple(addresses))
+            self.network.lay_down(namespace, node)
+        else:
+            self._link(node, pod, addresses)
+        return addresses
+
+    def _link(self, node: str, pod: JsonObject, addresses: list[str]) -> None:
+        """Make a Pod's namespace and its link to the node."""
+        namespace = namespace_of_pod(pod["metadata"]["namespace"], pod["metadata"]["name"])
         netns = self.network.add(namespace)
         self._next_veth += 1
         veth = f"veth{self._next_veth:08x}"
         self.network.veth(Port(namespace, "eth0"), Port(namespace_of_node(node), veth))
         self._address(netns, self.network.namespaces[namespace_of_node(node)], veth, node, addresses)
-        self.sandboxes[uid] = Sandbox(namespace, node, tuple(addresses))
         hostports.add(self.network.namespaces[namespace_of_node(node)], pod, addresses)
-        return addresses
 
     def _addresses_for(self, node: str, pod: JsonObject) -> list[str]:
         """New addresses of the node's ranges; a Pod that comes with some (from a dump) keeps those that are free."""
@@ -163,9 +201,12 @@ class Runtime:
         for group in ("containers", "ephemeralContainers"):
             for container in pod["spec"].get(group) or ():
                 self._stop(sandbox, uid, container["name"])
-        if not sandbox.host_network:
+        if self.resting.pop(uid, None) is not None:
+            del self.network.namespaces[sandbox.namespace]
+        elif not sandbox.host_network:
             hostports.remove(self.network.namespaces[namespace_of_node(node)], pod)
             self.network.remove(sandbox.namespace)
+        if not sandbox.host_network:
             for family in self.plan.families:
                 self._pools[node, family].release(uid)
 
@@ -173,17 +214,11 @@ class Runtime:
 
     def start_container(self, node: str, pod: JsonObject, container: JsonObject, env: Mapping[str, str]) -> None:
         uid, name = pod["metadata"]["uid"], container["name"]
-        sandbox = self.sandboxes[uid]
         self.environments[uid, name] = env
         self.logs.begin((uid, name))
-        netns = self.network.namespaces[sandbox.namespace]
-        program = self._program(pod, container)
-        try:
-            for protocol, port in listening_ports(container):
-                self.listen(netns, protocol, port, program, owner=(uid, name), name=pod["metadata"]["name"])
-        except SendError:  # the address is in use: the program gives up at once
-            self._stop(sandbox, uid, name)
-            self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+        if uid in self.resting and not any((container.get("image") or "").startswith(one) for one in self.programs):
+            self.resting[uid] = self.resting[uid].with_container(container)
+        elif not self._start_program(node, pod, container):
             return
         words = (*(container.get("command") or ()), *(container.get("args") or ()))
         if self.knows(words):
@@ -192,6 +227,21 @@ class Runtime:
             self.network.clock.schedule(COMMANDS, order, priority=LAST)
         elif runs_to_its_end(pod, container):
             self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 0))
+
+    def _start_program(self, node: str, pod: JsonObject, container: JsonObject) -> bool:
+        """Let a container's program listen; False when it cannot, and ends."""
+        uid, name = pod["metadata"]["uid"], container["name"]
+        sandbox = self.sandboxes[uid]
+        netns = self.network.namespaces[sandbox.namespace]
+        program = self._program(pod, container)
+        try:
+            for protocol, port in listening_ports(container):
+                self.listen(netns, protocol, port, program, owner=(uid, name), name=pod["metadata"]["name"])
+        except SendError:  # the address is in use: the program gives up at once
+            self._stop(sandbox, uid, name)
+            self.network.clock.schedule(f"kubelet@{node}", ("exited", uid, name, 1))
+            return False
+        return True
 
     def listen(
         self, netns: Netns, protocol: str, port: int, program: Program, *, owner: tuple[str, str], name: str
@@ -216,6 +266,9 @@ class Runtime:
 
     def _stop(self, sandbox: Sandbox, uid: str, container: str) -> None:
         """The process ends: its listeners go, its connections are closed."""
+        if uid in self.resting:
+            self.resting[uid] = self.resting[uid].without(container)
+            return
         netns = self.network.namespaces[sandbox.namespace]
         for sock in [sock for sock in netns.sockets if sock.context.get("container") == (uid, container)]:
             sock.close()
@@ -274,6 +327,7 @@ class Runtime:
         copy.environments, copy.cluster_dns = self.environments.copy(), self.cluster_dns
         copy.node_resolv_conf, copy.outside_dns = self.node_resolv_conf, self.outside_dns.fork()
         copy.nodes, copy.sandboxes = self.nodes.copy(), self.sandboxes.copy()
+        copy.asleep, copy.resting = self.asleep.copy(), self.resting.copy()
         copy.exec_results, copy.knows = self.exec_results.copy(), self.knows
         copy.logs = self.logs.fork(network.clock)
         network.clock.bind(LOGS, copy.logs.take)

@@ -1,8 +1,9 @@
-"""The namespaces of a network's twin: each is copied from the original when it is first touched."""
+"""Namespaces that come into being when they are first touched: copies of a twin's original, and those that sleep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
 
 from fakecluster.kernel.netns import Netns
 
@@ -44,3 +45,57 @@ class CopiedNamespaces(MutableMapping[str, Netns]):
     def afterwards(self, name: str, change: Callable[[Netns], None]) -> None:
         """Let `change` be made to a namespace as soon as it is copied."""
         self._afterwards[name] = change
+
+
+class SleepingNamespaces(MutableMapping[str, Netns]):
+    """Namespaces by name, of which some sleep: they are made, with all others of their node, when one is asked for.
+
+    `wake` makes those of a node. What only counts or goes through the whole network looks at `awake`.
+    """
+
+    def __init__(self) -> None:
+        self.awake: dict[str, Netns] = {}
+        #: name of a namespace that is not made yet -> its node
+        self.sleeping: dict[str, str] = {}
+        self.wake: Callable[[str], None] = self._nobody
+
+    @staticmethod
+    def _nobody(node: str) -> None:
+        raise LookupError(f"nothing can wake node {node}")
+
+    def __getitem__(self, name: str) -> Netns:
+        if name in self.sleeping:
+            self.wake(self.sleeping[name])
+        return self.awake[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401 - this is how `get` is made
+
+    def __setitem__(self, name: str, netns: Netns) -> None:
+        self.sleeping.pop(name, None)
+        self.awake[name] = netns
+
+    def __delitem__(self, name: str) -> None:
+        if self.sleeping.pop(name, None) is None:
+            del self.awake[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.awake or name in self.sleeping
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.awake, *self.sleeping])
+
+    def __len__(self) -> int:
+        return len(self.awake) + len(self.sleeping)
+
+    def fork(self) -> SleepingNamespaces:
+        """The same names asleep, and none awake."""
+        copy = SleepingNamespaces()
+        copy.sleeping = self.sleeping.copy()
+        return copy
+
+
+def awake(namespaces: Mapping[str, Netns]) -> list[Netns]:
+    """Every namespace that has been made."""
+    made = namespaces.awake if isinstance(namespaces, SleepingNamespaces) else namespaces
+    return list(made.values())

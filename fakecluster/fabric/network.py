@@ -9,7 +9,7 @@ when it is settled or stepped instead, moves one packet an event.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import attrs
 
 from fakecluster.errors import SettleError
 from fakecluster.fabric.links import Port, Segment, fate
-from fakecluster.fabric.namespaces import CopiedNamespaces
+from fakecluster.fabric.namespaces import CopiedNamespaces, SleepingNamespaces, awake
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import is_group
@@ -32,6 +32,8 @@ TARGET = "network"
 RUN_LIMIT = 200_000
 #: Journeys that are kept to be looked at; older ones are forgotten.
 JOURNEYS_KEPT = 64
+#: From here on a segment remembers who answers for an address; below, asking everybody costs nothing.
+MANY_PORTS = 32
 
 
 @attrs.frozen
@@ -60,6 +62,10 @@ class Network:
         self.clock, self.choices = clock, choices
         self.namespaces: MutableMapping[str, Netns] = {}
         self.segments: dict[str, Segment] = {}
+        #: (family, address) of a node that sleeps -> its namespace
+        self.sleeping_addresses: dict[tuple[int, int], str] = {}
+        self._answering: dict[tuple[str, int, int], Port] = {}
+        self._original: Network | None = None
         self._segment_of: dict[Port, str] = {}
         self._queue: deque[InFlight] = deque()
         self._awake = False
@@ -135,6 +141,25 @@ class Network:
     def change(self, segment: str, **changes: Any) -> None:
         """Set a segment's `delay_s`, `loss`, `duplicate`, `reorder`, `corrupt` or `cut`."""
         self.segments[segment] = attrs.evolve(self.segments[segment], **changes)
+
+    def lay_down(self, namespace: str, node: str, addresses: Iterable[tuple[int, int]] = ()) -> None:
+        """Let a namespace sleep until it is asked for, or a packet goes to one of its addresses (family, number).
+
+        It is made with all others of its node, by whoever set `namespaces.wake`.
+        """
+        assert isinstance(self.namespaces, SleepingNamespaces)
+        self.namespaces.sleeping[namespace] = node
+        self.sleeping_addresses |= dict.fromkeys(addresses, namespace)
+
+    def wakes(self, node: str) -> list[str]:
+        """The namespaces of a node that is being woken, which nothing sleeps under any more."""
+        assert isinstance(self.namespaces, SleepingNamespaces)
+        names = [name for name, home in self.namespaces.sleeping.items() if home == node]
+        for name in names:
+            del self.namespaces.sleeping[name]
+        for key in [key for key, name in self.sleeping_addresses.items() if name in names]:
+            del self.sleeping_addresses[key]
+        return names
 
     # --- moving packets
 
@@ -222,11 +247,18 @@ class Network:
 
     def _receivers(self, segment: Segment, port: Port, sent: Transmit) -> list[Port]:
         """Who takes a frame: the only other end, all for a group address, else whoever answers for the next hop."""
+        sleeper = self.sleeping_addresses.get((sent.family, sent.next_hop)) if self.sleeping_addresses else None
+        if sleeper is not None and self.namespaces[sleeper]:
+            self._follow()
+            segment = self.segments[segment.name]
         others = segment.others(port)
         if len(segment.ports) == 2 or is_group(sent.family, sent.next_hop):
             return others
-        for other in others:
-            if answers_for(self.namespaces[other.namespace], other.interface, sent.family, sent.next_hop):
+        known = self._answering.get((segment.name, sent.family, sent.next_hop))
+        for other in [known, *others] if known in others else others:
+            if other and answers_for(self.namespaces[other.namespace], other.interface, sent.family, sent.next_hop):
+                if len(segment.ports) > MANY_PORTS:
+                    self._answering[segment.name, sent.family, sent.next_hop] = other
                 return [other]
         return []
 
@@ -235,13 +267,13 @@ class Network:
         """Let every namespace there is decide by other choices while this lasts."""
         before = self.choices
         self.choices = choices
-        for netns in self.namespaces.values():
+        for netns in awake(self.namespaces):
             netns.choices = choices
         try:
             yield
         finally:
             self.choices = before
-            for netns in self.namespaces.values():
+            for netns in awake(self.namespaces):
                 netns.choices = before
 
     # --- records
@@ -283,14 +315,16 @@ class Network:
         copy = self._without_namespaces(clock, choices)
         copy.journeys = {number: hops.copy() for number, hops in self.journeys.items()}
         copy.taps = {port: tap.copy() for port, tap in self.taps.items()}
-        for netns in self.namespaces.values():
+        if isinstance(self.namespaces, SleepingNamespaces):
+            copy.namespaces = self.namespaces.fork()
+        for netns in awake(self.namespaces):
             copy._adopt(netns.fork(clock, choices))
         return copy
 
     def twin(self, clock: Clock, choices: Choices) -> Network:
         """A copy for a short while in which this network stands still: namespaces are copied when first touched."""
         copy = self._without_namespaces(clock, choices)
-        copy.namespaces = CopiedNamespaces(self.namespaces, copy._copied)
+        copy.namespaces, copy._original = CopiedNamespaces(self.namespaces, copy._copied), self
         for target in self.clock.targets:
             if target.partition("@")[2] in self.namespaces:
                 clock.bind(target, partial(copy._first_event, target))
@@ -301,9 +335,19 @@ class Network:
         copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
         copy._queue, copy._awake = self._queue.copy(), self._awake
         copy._last_journey = self._last_journey
+        copy.sleeping_addresses = self.sleeping_addresses.copy()
         return copy
 
+    def _follow(self) -> None:
+        """Take over what has been joined in the original since: nodes that woke there."""
+        if self._original is not None:
+            self._original._follow()
+            self.segments |= self._original.segments
+            self._segment_of |= self._original._segment_of
+
     def _copied(self, original: Netns) -> Netns:
+        if self.sleeping_addresses:
+            self._follow()
         for target in [target for target in self.clock.targets if target.partition("@")[2] == original.name]:
             self.clock.unbind(target)
         netns = original.fork(self.clock, self.choices)

@@ -6,7 +6,7 @@ number of routes. Rules 0 (local), 32766 (main) and 32767 (default) stand as in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -100,6 +100,14 @@ class RouteTable:
             return False
         return route in self._by_prefix.get(route.prefix, {}).get(route.destination >> self.bits - route.prefix, ())
 
+    def at(self, destination: int, prefix: int) -> tuple[Route, ...]:
+        """The routes for just this destination."""
+        return tuple(
+            route
+            for route in self._by_prefix.get(prefix, {}).get(destination >> self.bits - prefix, ())
+            if route.destination == destination
+        )
+
     def add(self, route: Route) -> None:
         level = self._by_prefix.setdefault(route.prefix, {})
         key = route.destination >> self.bits - route.prefix
@@ -160,11 +168,16 @@ class Routes:
     def add(self, route: Route) -> None:
         """Add a route. Raises ValueError("File exists") when an equal one stands."""
         table = self.table(route.family, route.table)
-        for other in table:
-            same = (other.destination, other.prefix, other.metric) == (route.destination, route.prefix, route.metric)
-            if same and route.table != LOCAL_TABLE and (route.family == 4 or other == route):
+        for other in table.at(route.destination, route.prefix):
+            if other.metric == route.metric and route.table != LOCAL_TABLE and (route.family == 4 or other == route):
                 raise ValueError("File exists")
         table.add(route)
+        self.changed()
+
+    def add_all(self, routes: Iterable[Route]) -> None:
+        """Add routes that are known to be new."""
+        for route in routes:
+            self.table(route.family, route.table).add(route)
         self.changed()
 
     def remove(self, route: Route) -> None:

@@ -109,7 +109,7 @@ def test_what_was_applied_before_the_error_is_said_and_stays() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"nodes": -1}, "nodes=-1: expected 0 to 256"),
+        ({"nodes": -1}, "nodes=-1: expected 0 to 4096"),
         ({"nodes": ["a", "a"]}, "node names must differ"),
         ({"proxy": "ebpf"}, "expected one of iptables, ipvs, nftables, userspace"),
         ({"ip_family": "ipx"}, "expected one of ipv4, ipv6, dual, dual-ipv6"),

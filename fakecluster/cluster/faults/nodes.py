@@ -19,6 +19,8 @@ KILLED = 137
 
 def crash(cluster: Cluster, node: str) -> None:
     """No packet leaves or reaches the node, its kubelet and kube-proxy stand still."""
+    names.node_port(cluster, node)
+    cluster.parts.wake(node)
     _isolate(cluster, names.node_port(cluster, node))
     cluster.parts.kubelets[node].stop()
     for component in _components(cluster, node):
@@ -28,6 +30,7 @@ def crash(cluster: Cluster, node: str) -> None:
 def boot(cluster: Cluster, node: str) -> None:
     """The node begins anew: connections are forgotten, containers restart, the kubelet reports."""
     own = names.node_port(cluster, node)
+    cluster.parts.wake(node)
     _isolate(cluster, own)  # nobody hears the last words of what ends here
     network = cluster.network
     network.namespaces[own.namespace].run("conntrack -F")

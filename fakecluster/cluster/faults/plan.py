@@ -195,6 +195,7 @@ def _check_component(cluster: Cluster, fault: Fault) -> None:
 
 
 def _check_target(cluster: Cluster, fault: Fault) -> None:
+    cluster.parts.wake_for(fault.target)
     if fault.target not in cluster.clock.targets:
         there = ", ".join(sorted(cluster.clock.targets))
         raise LookupError(f"no component {fault.target!r}; there are {there}")

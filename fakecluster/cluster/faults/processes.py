@@ -60,6 +60,7 @@ def start(cluster: Cluster, component: str) -> None:
 
 
 def _process(cluster: Cluster, component: str) -> tuple[Process, str]:
+    cluster.parts.wake_for(component)
     there = components(cluster)
     if component not in there:
         raise LookupError(f"no component {component!r}; there are {', '.join(there)}")

@@ -38,7 +38,7 @@ class Kubelet:
         events = EventRecorder(client, clock, "kubelet", host=node_name)
         self._host = Host(node_name, client, clock, runtime, events, {}, NodeInfo(node_name))
         self._silence: Event | None = None
-        self._inbox = api.watch(target(node_name), {"pods"})
+        self._inbox = api.watch(target(node_name), {"pods"}, node=node_name)
         clock.bind(target(node_name), self.handle)
         registration.renew_lease(self._host)
 

@@ -143,11 +143,10 @@ class Scheduler:
 
     def _schedule(self, pod: Json) -> None:
         info = PodInfo.of(pod)
-        fitting, refusals = self._fitting(info)
-        if not fitting:
-            self._refuse(info, refusals)
+        best = self._best(info)
+        if best is None:
+            self._refuse(info, self._fitting(info)[1])
             return
-        best = min(fitting, key=lambda node: self._rank(info, node))
         meta = pod["metadata"]
         try:
             self._client.bind(meta["name"], meta["namespace"], best.name)
@@ -162,6 +161,17 @@ class Scheduler:
         self._snapshot.place({**pod, "spec": {**pod["spec"], "nodeName": best.name}})
         message = f"Successfully assigned {meta['namespace']}/{meta['name']} to {best.name}"
         self._events.normal(pod, "Scheduled", message)
+
+    def _best(self, pod: PodInfo) -> NodeInfo | None:
+        """The node that ranks first among those that fit.
+
+        Where nothing but taints and the number of Pods ranks nodes, they are looked at in that order until one fits.
+        """
+        if pod.spec.get("affinity") or pod.spec.get("topologySpreadConstraints"):
+            fitting, _ = self._fitting(pod)
+            return min(fitting, key=lambda node: self._rank(pod, node), default=None)
+        ranked = sorted(self._snapshot.nodes, key=lambda info: (_dislikes(pod, info), len(info.pods)))
+        return next((info for info in ranked if not self._refusals(pod, info)), None)
 
     def _fitting(self, pod: PodInfo) -> tuple[list[NodeInfo], dict[str, list[Refusal]]]:
         fitting: list[NodeInfo] = []
@@ -200,10 +210,9 @@ class Scheduler:
         return labels
 
     def _rank(self, pod: PodInfo, info: NodeInfo) -> tuple[int, int, int, str]:
-        disliked = untolerated(info.taints, pod.spec.get("tolerations") or [], ("PreferNoSchedule",)) is not None
         liked = preference(pod.spec, info.node or {})
         liked += attraction(pod, info, self._snapshot, self._namespace_labels)
-        return disliked, -liked, len(info.pods), info.name
+        return _dislikes(pod, info), -liked, len(info.pods), info.name
 
     def _refuse(self, info: PodInfo, refusals: dict[str, list[Refusal]]) -> None:
         """Say that no node will do, after making room on one where that is possible."""
@@ -262,6 +271,11 @@ class Scheduler:
         except ApiError as error:
             if error.code not in (404, 409) and not isinstance(error, ApiFault):
                 raise
+
+
+def _dislikes(pod: PodInfo, info: NodeInfo) -> bool:
+    taints = info.taints
+    return bool(taints) and untolerated(taints, pod.spec.get("tolerations") or [], ("PreferNoSchedule",)) is not None
 
 
 def _is_going(pod: PodInfo) -> bool:
