@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakecluster import checks
-from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
+from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
 from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
 
@@ -25,6 +25,7 @@ def check(
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
     seed: Seed = 0,
+    admin_policies: AdminPolicies = False,
     output: Output = "",
     file: OutputFile = None,
 ) -> None:
@@ -38,7 +39,9 @@ def check(
     names = list(checks.CHECKS) if only is None else only
     if unknown := [name for name in names if name not in checks.CHECKS]:
         raise UsageError(f"no such check: {', '.join(unknown)}; there are {', '.join(checks.CHECKS)}")
-    cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
+    cluster = cluster_of(
+        manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed, admin_policies=admin_policies
+    )
     findings = _run(cluster, names)
     give(
         Answer("fakecluster check", lambda console: _print(console, findings, names), lambda: _data(findings)),

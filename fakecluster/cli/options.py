@@ -10,6 +10,7 @@ import typer
 
 from fakecluster.cluster import Cluster
 from fakecluster.errors import FakeclusterError
+from fakecluster.policy.definitions import policy_definitions
 from fakecluster.proxy.config import MODES
 
 Manifests = Annotated[
@@ -21,6 +22,13 @@ Proxy = Annotated[
 ]
 Nodes = Annotated[int, typer.Option("--nodes", "-n", min=1, max=256, help="Number of nodes (a, b, c...).")]
 Family = Annotated[str, typer.Option("--ip-family", help="ipv4, ipv6, dual or dual-ipv6.")]
+AdminPolicies = Annotated[
+    bool,
+    typer.Option(
+        "--admin-policies",
+        help="First apply the published definitions of AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Decides what chance would.")]
 
 
@@ -28,12 +36,16 @@ class UsageError(FakeclusterError):
     """An argument is wrong."""
 
 
-def cluster_of(manifests: list[Path], *, nodes: int, proxy: str, family: str, seed: int) -> Cluster:
+def cluster_of(
+    manifests: list[Path], *, nodes: int, proxy: str, family: str, seed: int, admin_policies: bool = False
+) -> Cluster:
     """A cluster with the manifests applied. Raises `UsageError`, `ManifestError`."""
     try:
         cluster = Cluster(nodes=nodes, proxy=proxy, ip_family=family, seed=seed)
     except ValueError as wrong:
         raise UsageError(str(wrong)) from None
+    if admin_policies:
+        cluster.apply(policy_definitions())
     for path in manifests:
         cluster.apply(read_text(path) if str(path) == "-" else path)
     return cluster

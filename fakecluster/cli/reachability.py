@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
+from html import escape
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fakecluster.cli.options import Family, Manifests, Nodes, UsageError, cluster_of
+from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, UsageError, cluster_of
+from fakecluster.cli.output import Answer, Output, OutputFile, give, output_option
 from fakecluster.cluster.reach_cells import ALLOWED, DENIED, PARTLY
 from fakecluster.cluster.reachability import LEGEND, MARKS, Reachability
 
 DIFFERENT = 1
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 _STYLES = {ALLOWED: "green", PARTLY: "yellow", DENIED: "bold red"}
+#: Wider than any table.
+_ANY_WIDTH = 1 << 20
 Protocol = Annotated[str, typer.Option("--protocol", help="TCP, UDP or SCTP.")]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port that is connected to.")]
-
-
-class MatrixOutput(StrEnum):
-    """How a matrix is printed."""
-
-    text = "text"
-    json = "json"
-    csv = "csv"
-    svg = "svg"
-
-
-class DiffOutput(StrEnum):
-    """How differences are printed."""
-
-    text = "text"
-    json = "json"
 
 
 def reachability(
@@ -45,14 +32,18 @@ def reachability(
     protocol: Protocol = "TCP",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
-    output: Annotated[MatrixOutput, typer.Option("--output", "-o", help="text, json, csv or svg.")] = MatrixOutput.text,
+    admin_policies: AdminPolicies = False,
+    output: Annotated[str, output_option("csv", "svg")] = "",
+    file: OutputFile = None,
 ) -> None:
-    """Show which Pods may talk to which, by the network policies in the manifests."""
-    matrix = matrix_of(manifests, protocol, port, nodes=nodes, family=ip_family)
-    if output is MatrixOutput.text:
-        print_matrix(matrix)
-    else:
-        print({"json": matrix.json, "csv": matrix.csv, "svg": matrix.svg}[output.value](), end="")
+    """Show which Pods may talk to which, and to which Services, by the network policies in the manifests.
+
+    Example: fakecluster reachability manifests/ --port 80 -o matrix.svg
+    """
+    matrix = matrix_of(manifests, protocol, port, nodes=nodes, family=ip_family, admin_policies=admin_policies)
+    others = {"csv": matrix.csv, "svg": matrix.svg, "html": lambda: _page(matrix)}
+    title = "fakecluster reachability"
+    give(Answer(title, lambda console: print_matrix(console, matrix), matrix.data, others), output, file)
 
 
 def diff(
@@ -63,39 +54,68 @@ def diff(
     protocol: Protocol = "TCP",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
-    output: Annotated[DiffOutput, typer.Option("--output", "-o", help="text or json.")] = DiffOutput.text,
+    admin_policies: AdminPolicies = False,
+    output: Output = "",
+    file: OutputFile = None,
 ) -> None:
     """Show which pairs of Pods can talk before or after a change of manifests, but not both. Exits 1 when any can."""
     if not reachability:
         raise UsageError("only reachability can be compared: leave out --no-reachability")
-    before, after = (matrix_of([path], protocol, port, nodes=nodes, family=ip_family) for path in (old, new))
+    before, after = (
+        matrix_of([path], protocol, port, nodes=nodes, family=ip_family, admin_policies=admin_policies)
+        for path in (old, new)
+    )
     pairs = before.differences(after)
-    if output is DiffOutput.json:
-        keys = ("source", "target", "before", "after")
-        print(json.dumps([dict(zip(keys, pair, strict=True)) for pair in pairs], indent=2))
-    else:
+    keys = ("source", "target", "before", "after")
+
+    def data() -> list[dict[str, Any]]:
+        return [dict(zip(keys, pair, strict=True)) for pair in pairs]
+
+    def show(console: Console) -> None:
         for source, target, was, is_now in pairs:
-            print(f"{source} -> {target} {protocol} {port}: {was} -> {is_now}")
-        print(f"{len(pairs)} of {len(after.sources) * len(after.targets)} pairs differ")
+            line = Text(f"{source} -> {target} {protocol} {port}: {was} -> ")
+            console.print(line.append(is_now, style=_STYLES.get(is_now, "")), soft_wrap=True)
+        console.print(f"{len(pairs)} of {len(after.sources) * len(after.targets)} pairs differ")
+
+    give(Answer("fakecluster diff", show, data), output, file)
     if pairs:
         raise typer.Exit(DIFFERENT)
 
 
-def matrix_of(manifests: list[Path], protocol: str, port: int, *, nodes: int, family: str) -> Reachability:
+def matrix_of(
+    manifests: list[Path], protocol: str, port: int, *, nodes: int, family: str, admin_policies: bool
+) -> Reachability:
     """The matrix of a cluster with the manifests applied. Raises `UsageError`, `ManifestError`."""
     if protocol.upper() not in PROTOCOLS:
         raise UsageError(f"--protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
-    cluster = cluster_of(manifests, nodes=nodes, proxy="iptables", family=family, seed=0)
+    cluster = cluster_of(manifests, nodes=nodes, proxy="iptables", family=family, seed=0, admin_policies=admin_policies)
     return cluster.reachability(protocol, port)
 
 
-def print_matrix(matrix: Reachability) -> None:
-    """A table with a row for each source and a numbered column for each target."""
-    table = Table(title=f"{matrix.protocol} {matrix.port}: {LEGEND}", box=None, pad_edge=False)
+def print_matrix(console: Console, matrix: Reachability) -> None:
+    """A table with a row for each source and a numbered column for each target; without columns where it is too wide."""
+    table = Table(box=None, pad_edge=False)
     table.add_column("from \\ to")
     for number, _name in enumerate(matrix.targets, 1):
         table.add_column(str(number), justify="right")
     for number, (name, words) in enumerate(zip(matrix.sources, matrix.verdicts, strict=True), 1):
-        marks = [Text(MARKS[word], style=_STYLES.get(word, "dim")) for word in words]
-        table.add_row(f"{number} {name}", *marks)
-    Console(highlight=False).print(table)
+        table.add_row(f"{number} {name}", *(_mark(word) for word in words))
+    for number, name in enumerate(matrix.services, len(matrix.sources) + 1):
+        table.add_row(f"{number} {name}", *("" for _target in matrix.targets))
+    if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(f"{matrix.protocol} {matrix.port}: {LEGEND}", soft_wrap=True)
+        console.print(table)
+    else:
+        console.print(str(matrix), soft_wrap=True, no_wrap=True)
+
+
+def _mark(verdict: str) -> Text:
+    return Text(MARKS[verdict], style=_STYLES.get(verdict, "dim"))
+
+
+def _page(matrix: Reachability) -> str:
+    """The picture in a page, with every denial in words below it."""
+    denials = (f"<li>{escape(str(cell))}</li>" for cell in matrix if cell.verdict in (DENIED, PARTLY))
+    head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>reachability</title></head>'
+    style = ' style="margin: 24px; font: 13px system-ui, sans-serif"'
+    return "\n".join((head, f"<body{style}>", matrix.svg(), "<ul>", *denials, "</ul>", "</body></html>", ""))

@@ -5,21 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from fakecluster.cluster.reach_cells import ALLOWED, DENIED, NO_LISTENER, PARTLY, Cells, cells_of
+from fakecluster.cluster.reach_picture import svg
 
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
 
+JsonObject = dict[str, Any]
 MARKS = {ALLOWED: "X", PARTLY: "x", DENIED: ".", NO_LISTENER: "o"}
-COLOURS = {ALLOWED: "#4c9f70", PARTLY: "#e3b448", DENIED: "#c8553d", NO_LISTENER: "#d9d9d9"}
 LEGEND = "X allowed, x partly, . denied, o nobody listens"
-_CELL, _MARGIN = 14, 150
 
 
 @attrs.frozen
@@ -30,6 +29,10 @@ class Cell:
     target: str
     verdict: str
     policies: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        why = f" ({', '.join(self.policies)})" if self.policies else ""
+        return f"{self.source} to {self.target}: {self.verdict}{why}"
 
 
 @attrs.frozen
@@ -45,6 +48,11 @@ class Reachability:
     targets: tuple[str, ...]
     verdicts: tuple[tuple[str, ...], ...] = attrs.field(repr=False)
     _cells: Cells = attrs.field(repr=False, eq=False)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The columns that are no rows."""
+        return self.targets[len(self.sources) :]
 
     def __getitem__(self, pair: tuple[str, str]) -> Cell:
         """The cell of (source, target). Raises ValueError for names that are not in it."""
@@ -72,17 +80,21 @@ class Reachability:
 
     def __str__(self) -> str:
         width = max((len(name) for name in self.sources), default=0)
-        lines = [f"{self.protocol} {self.port}: {LEGEND}; columns: {', '.join(self.targets)}"]
+        columns = ", ".join(("columns in the order of rows", *self.services))
+        lines = [f"{self.protocol} {self.port}: {LEGEND}; {columns}"]
         lines += [
             f"{name:<{width}}  {' '.join(MARKS[word] for word in words)}"
             for name, words in zip(self.sources, self.verdicts, strict=True)
         ]
         return "\n".join(lines)
 
+    def data(self) -> JsonObject:
+        """Every cell with the policies that decided, as plain values."""
+        return {"protocol": self.protocol, "port": self.port, "cells": [attrs.asdict(cell) for cell in self]}
+
     def json(self) -> str:
-        """Every cell with the policies that decided."""
-        cells = [attrs.asdict(cell) for cell in self]
-        return json.dumps({"protocol": self.protocol, "port": self.port, "cells": cells}, indent=2)
+        """`data` as a text."""
+        return json.dumps(self.data(), indent=2)
 
     def csv(self) -> str:
         """One line for each source, one column for each target."""
@@ -93,22 +105,8 @@ class Reachability:
         return text.getvalue()
 
     def svg(self) -> str:
-        """A picture: green allowed, red denied, grey without a listener; the titles of its cells say why."""
-        side = _MARGIN + _CELL * len(self.sources)
-        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" font-size="10">']
-        for number, name in enumerate(self.sources):
-            place = _MARGIN + _CELL * number
-            parts.append(f'<text x="{_MARGIN - 4}" y="{place + 11}" text-anchor="end">{escape(name)}</text>')
-            turn = f"rotate(-90 {place + 11} {_MARGIN - 4})"
-            parts.append(f'<text x="{place + 11}" y="{_MARGIN - 4}" transform="{turn}">{escape(name)}</text>')
-        for number, cell in enumerate(self):
-            row, column = divmod(number, len(self.targets))
-            why = f"{cell.source} to {cell.target}: {cell.verdict} ({', '.join(cell.policies) or 'no policy'})"
-            parts.append(
-                f'<rect x="{_MARGIN + _CELL * column}" y="{_MARGIN + _CELL * row}" width="{_CELL - 1}"'
-                f' height="{_CELL - 1}" fill="{COLOURS[cell.verdict]}"><title>{escape(why)}</title></rect>'
-            )
-        return "\n".join((*parts, "</svg>", ""))
+        """A picture: green allowed, yellow partly, red denied, grey without a listener; titles of the squares say why."""
+        return svg(self)
 
 
 def reachability(cluster: Cluster, protocol: str, port: int) -> Reachability:
