@@ -95,9 +95,9 @@ def words(value: Any) -> str:
 
 
 def called(on: str, method: str, *arguments: Any, **options: Any) -> str:
-    """The text of a call; options that are None, "" or False are left out."""
+    """The text of a call."""
     given = [words(argument) for argument in arguments]
-    given += [f"{name}={words(value)}" for name, value in options.items() if value not in (None, "", False)]
+    given += [f"{name}={words(value)}" for name, value in options.items()]
     return f"{on}.{method}({', '.join(given)})"
 
 

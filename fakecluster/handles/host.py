@@ -134,7 +134,8 @@ class Host:
         """
         history = self.world.history
         name = history.new_connection()
-        line = called(self.expression, "connect", target, *_given(port), protocol=protocol, timeout_s=timeout_s or None)
+        options: dict[str, Any] = {"port": port, "protocol": protocol, "timeout_s": timeout_s}
+        line = called(self.expression, "connect", target, **{key: value for key, value in options.items() if value})
         with history.call(f"{name} = {line}"):
             opened = open_connection(self, self.locate(target, port, protocol=protocol), timeout_s=timeout_s)
         opened.expression = name
@@ -248,10 +249,6 @@ class Host:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace}>"
-
-
-def _given(port: int | str | None) -> tuple[int | str, ...]:
-    return () if port is None else (port,)
 
 
 def target_of(target: str | Service | Host, port: int | str | None) -> Target:

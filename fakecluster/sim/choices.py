@@ -103,7 +103,7 @@ class Scripted:
 
     def draw(self, below: int, why: str) -> int:
         self._drawn += 1
-        return (self._drawn * 0x9E3779B1 + 0x7F4A7C15) % below
+        return spread(self._drawn, below)
 
     def fork(self) -> Scripted:
         copy = Scripted(self.script)
@@ -112,6 +112,11 @@ class Scripted:
 
     def __repr__(self) -> str:
         return f"Scripted({list(self.script)})"
+
+
+def spread(number: int, below: int) -> int:
+    """The number-th of a fixed sequence of integers in [0, below) that do not repeat soon (wide enough for UIDs)."""
+    return (number * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 0x7F4A7C15) % below
 
 
 def enumerate_outcomes(

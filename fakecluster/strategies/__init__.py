@@ -9,22 +9,37 @@ from fakecluster.strategies.admin_policies import (
     cluster_network_policies,
 )
 from fakecluster.strategies.chance import choices
+from fakecluster.strategies.changes import PROGRESS, Change, changes
 from fakecluster.strategies.clusters import clusters, manifests
 from fakecluster.strategies.faults import fault_plans, faults
-from fakecluster.strategies.invalid import invalid_pods, invalid_services
+from fakecluster.strategies.invalid import (
+    invalid_deployments,
+    invalid_endpoint_slices,
+    invalid_labels,
+    invalid_manifests,
+    invalid_names,
+    invalid_network_policies,
+    invalid_pods,
+    invalid_services,
+)
 from fakecluster.strategies.machine import ClusterMachine
-from fakecluster.strategies.naming import label_keys, label_values, labels, names, selectors
+from fakecluster.strategies.naming import label_keys, label_selectors, label_values, labels, names, selectors
 from fakecluster.strategies.objects import pods, service_ports, services
-from fakecluster.strategies.packets import packets
+from fakecluster.strategies.packets import Flow, flows, packets
 from fakecluster.strategies.policies import network_policies
 from fakecluster.strategies.rule_sets import RuleSet, rule_sets
+from fakecluster.strategies.telling import tell_at_the_end
 from fakecluster.strategies.workloads import deployments, endpoint_slices
 
 __all__ = [
+    "PROGRESS",
+    "Change",
     "ClusterMachine",
+    "Flow",
     "RuleSet",
     "admin_network_policies",
     "baseline_admin_network_policies",
+    "changes",
     "choices",
     "cluster_network_policies",
     "clusters",
@@ -32,9 +47,17 @@ __all__ = [
     "endpoint_slices",
     "fault_plans",
     "faults",
+    "flows",
+    "invalid_deployments",
+    "invalid_endpoint_slices",
+    "invalid_labels",
+    "invalid_manifests",
+    "invalid_names",
+    "invalid_network_policies",
     "invalid_pods",
     "invalid_services",
     "label_keys",
+    "label_selectors",
     "label_values",
     "labels",
     "manifests",
@@ -46,4 +69,5 @@ __all__ = [
     "selectors",
     "service_ports",
     "services",
+    "tell_at_the_end",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from fakecluster.sim.choices import Choice, Choices
+from fakecluster.sim.choices import Choice, Choices, spread
 
 
 class Drawn:
@@ -24,9 +24,9 @@ class Drawn:
         return index
 
     def draw(self, below: int, why: str) -> int:
-        """Numbers that no outcome depends on are not Hypothesis' business."""
+        """Numbers that no outcome depends on are not Hypothesis' business: they are those of `Scripted`."""
         self._drawn += 1
-        return (self._drawn * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 0x7F4A7C15) % below
+        return spread(self._drawn, below)
 
     def fork(self) -> Drawn:
         copy = Drawn(self._data)

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from fakecluster.cluster import Cluster
+from fakecluster.cni.addressing import FAMILIES
+from fakecluster.proxy.config import MODES
+from fakecluster.sim import Choices
+from fakecluster.strategies.chance import choices as chance
 from fakecluster.strategies.objects import SERVICE_TYPES
+from fakecluster.strategies.telling import tell_at_the_end
 
 JsonObject = dict[str, Any]
 MAX_SERVICES, MAX_PODS = 3, 3
@@ -63,6 +68,8 @@ def manifests(
     """Services `s0`, `s1`..., each with 0 to 3 Pods (`s0-0`...) of its own behind it, and one Pod `client`."""
     if min_services > max_services:
         raise InvalidArgument(f"min_services={min_services} is larger than max_services={max_services}")
+    if not types or not set(types) <= set(SERVICE_TYPES):
+        raise InvalidArgument(f"types={types!r}: expected some of {', '.join(SERVICE_TYPES)}")
     found: list[JsonObject] = [_pod("client", {}, [])]
     apps = draw(st.lists(_apps(types), min_size=min_services, max_size=max_services))
     for index, (service, count) in enumerate(apps):
@@ -85,9 +92,18 @@ def clusters(
     proxy: str = "iptables",
     objects: st.SearchStrategy[list[JsonObject]] | None = None,
     ip_family: str = "ipv4",
+    choices: st.SearchStrategy[Choices] | None = None,
 ) -> Cluster:
-    """A cluster in which `objects` (see `manifests`) were applied, settled. Its manifests stand in `repr`-able form
-    in the failing example, because Hypothesis prints what was drawn."""
-    cluster = Cluster(nodes=draw(nodes), proxy=proxy, ip_family=ip_family)
+    """A cluster in which `objects` (see `manifests`) were applied, settled; chance is Hypothesis' too (see `choices`).
+
+    An example that fails prints the cluster's script: how it was made, its manifests and all that was done to it.
+    """
+    if proxy not in MODES or ip_family not in FAMILIES:
+        wrong = f"proxy={proxy!r}" if proxy not in MODES else f"ip_family={ip_family!r}"
+        raise InvalidArgument(f"{wrong}: expected one of {', '.join(MODES if proxy not in MODES else FAMILIES)}")
+    cluster = Cluster(
+        nodes=draw(nodes), proxy=proxy, ip_family=ip_family, choices=draw(choices if choices is not None else chance())
+    )
+    tell_at_the_end(cluster)
     cluster.apply(draw(objects if objects is not None else manifests()))
     return cluster

@@ -1,16 +1,18 @@
-"""Packets towards what a cluster offers, and beside it: Scapy packets whose source address the sender fills in."""
+"""Packets and flows towards what a cluster offers, and beside it; the sender fills in a packet's source address."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
+    from fakecluster.handles import Connection, Host, Outcomes
 
 Destination = tuple[str, str, int]
 
@@ -37,16 +39,60 @@ def _offers(cluster: Cluster) -> Iterator[Destination]:
                     yield port.get("protocol", "TCP").lower(), pod.ip, port["containerPort"]
 
 
+#: How a destination is missed: its protocol, address and port, changed by little.
+BESIDE: tuple[Callable[[str, str, int], Destination], ...] = (
+    lambda protocol, address, port: (protocol, address, port % 65535 + 1),
+    lambda protocol, address, port: (protocol, str(ip_address(address) + 1), port),
+    lambda protocol, address, port: ("udp" if protocol == "tcp" else "tcp", address, port),
+)
+
+
+@st.composite
+def _destinations(draw: st.DrawFn, towards: Cluster, beside: bool) -> Destination:
+    offers = [offer for offer in destinations(towards) if offer[0] in ("tcp", "udp")]
+    if not offers:
+        raise InvalidArgument(
+            "the cluster offers nothing to send packets to: apply a Service, or a Pod whose containers declare ports"
+        )
+    offer = draw(st.sampled_from(offers))
+    missed = draw(st.sampled_from((None, *BESIDE))) if beside else None
+    return offer if missed is None else missed(*offer)
+
+
 @st.composite
 def packets(draw: st.DrawFn, *, towards: Cluster, beside: bool = True) -> Any:
-    """A TCP SYN or a UDP datagram to something that `towards` offers, or (with `beside`) to the port next to it."""
-    offers = destinations(towards)
-    if not offers:
-        raise InvalidArgument("the cluster offers nothing to send packets to: it needs a Service or a Pod with ports")
-    protocol, address, port = draw(st.sampled_from(offers))
-    if beside and draw(st.booleans()):
-        port = port % 65535 + 1
+    """A TCP SYN or a UDP datagram to something that `towards` offers.
+
+    With `beside`, also to the port or the address next to it, or by the other protocol.
+    """
+    protocol, address, port = draw(_destinations(towards, beside))
     return packet(protocol, address, port, sport=draw(st.integers(32768, 60999)))
+
+
+@attrs.frozen
+class Flow:
+    """A conversation that can be tried: from a host named as in traces (`pod/client`, `node/a`, `outside`) to a target."""
+
+    source: str
+    target: str
+
+    def outcomes(self, cluster: Cluster) -> Outcomes:
+        """Every end that it can have in this cluster (or in a fork of it), with its exact probability."""
+        return cluster.host_of(self.source).outcomes(self.target)
+
+    def connect(self, cluster: Cluster) -> Connection:
+        """Open it. Raises `ConnectFailed`."""
+        return cluster.host_of(self.source).connect(self.target)
+
+
+@st.composite
+def flows(draw: st.DrawFn, *, towards: Cluster, beside: bool = True) -> Flow:
+    """A flow from a Pod, a node or the outside to something that `towards` offers, or (with `beside`) to what is next."""
+    protocol, address, port = draw(_destinations(towards, beside))
+    hosts: list[Host] = [*towards.pods, *towards.nodes, towards.outside]
+    running = [host.namespace for host in hosts if host.namespace in towards.network.namespaces]
+    end = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return Flow(draw(st.sampled_from(running)), f"{protocol}://{end}")
 
 
 def packet(protocol: str, address: str, port: int, *, sport: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,32 +12,70 @@ from hypothesis.errors import InvalidArgument
 
 from fakecluster import Cluster
 from fakecluster import strategies as kube
-from fakecluster.errors import ManifestError
+from fakecluster.api.selectors import from_label_selector
+from fakecluster.errors import CommandError, ManifestError, Unsupported
+from fakecluster.kernel.netns import Netns
 
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(SOME, max_examples=12)
+QUICK = settings(SOME, database=None, suppress_health_check=list(HealthCheck))
+SEARCH = settings(QUICK, max_examples=100)
 JsonObject = dict[str, Any]
 
 
-@SOME
-@given(data=st.data())
-def test_objects_are_accepted(data: st.DataObject) -> None:
-    strategies = {
-        "pods": kube.pods(),
-        "services": kube.services(),
-        "deployments": kube.deployments(),
-        "slices": kube.endpoint_slices(service="web"),
-    }
-    name = data.draw(st.sampled_from(sorted(strategies)))
-    Cluster(nodes=1).apply(data.draw(strategies[name]))
+VALID = {
+    "pods": kube.pods(),
+    "services": kube.services(),
+    "deployments": kube.deployments(),
+    "endpoint_slices": kube.endpoint_slices(service="web"),
+    "network_policies": kube.network_policies(),
+}
+INVALID = {
+    "pods": kube.invalid_pods(),
+    "services": kube.invalid_services(),
+    "deployments": kube.invalid_deployments(),
+    "endpoint_slices": kube.invalid_endpoint_slices(),
+    "network_policies": kube.invalid_network_policies(),
+    "names": kube.invalid_names().map(lambda drawn: (pod(drawn[0], {}), drawn[1])),
+    "labels": kube.invalid_labels().map(lambda drawn: (pod("a", drawn[0]), drawn[1])),
+}
 
 
-@SOME
-@given(wrong=kube.invalid_services() | kube.invalid_pods())
-def test_wrong_objects_are_refused_in_the_predicted_words(wrong: tuple[JsonObject, str]) -> None:
-    obj, words = wrong
-    with pytest.raises(ManifestError) as refused:
-        Cluster(nodes=1).apply(obj)
-    assert words in str(refused.value)
+def pod(name: str, labels: dict[str, str]) -> JsonObject:
+    spec = {"containers": [{"name": "main", "image": "example.com/server:1"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", sorted(VALID))
+def test_objects_are_accepted(kind: str) -> None:
+    @FEW
+    @given(obj=VALID[kind])
+    def accepted(obj: JsonObject) -> None:
+        Cluster(nodes=1, dns=False).apply(obj)
+
+    accepted()
+
+
+@pytest.mark.parametrize("kind", sorted(INVALID))
+def test_wrong_objects_are_refused_in_the_predicted_words(kind: str) -> None:
+    @FEW
+    @given(wrong=INVALID[kind])
+    def refused(wrong: tuple[JsonObject, str]) -> None:
+        obj, words = wrong
+        with pytest.raises(ManifestError) as error:
+            Cluster(nodes=1, dns=False).apply(obj)
+        assert words in str(error.value)
+
+    refused()
+
+
+@FEW
+@given(wrong=kube.invalid_manifests())
+def test_of_wrong_manifests_all_but_the_last_object_are_taken(wrong: tuple[list[JsonObject], str]) -> None:
+    objects, words = wrong
+    with pytest.raises(ManifestError) as error:
+        Cluster(nodes=1, dns=False).apply(objects)
+    assert words in str(error.value) and len(error.value.applied) == len(objects) - 1
 
 
 @SOME
@@ -49,21 +88,98 @@ def test_selectors_match_or_do_not_as_asked(data: st.DataObject) -> None:
     assert not other.items() <= labels.items()
 
 
-def test_contradictory_arguments_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="no non-empty selector matches"):
-        kube.selectors(matching={})
-    with pytest.raises(InvalidArgument, match="min_size=3 is larger than max_size=2"):
-        kube.labels(min_size=3, max_size=2)
-    with pytest.raises(InvalidArgument, match="min_services=2 is larger"):
-        kube.manifests(min_services=2, max_services=1).example()
-    with pytest.raises(InvalidArgument, match="offers nothing"):
-        kube.packets(towards=Cluster(nodes=1, dns=False)).example()
+@SOME
+@given(data=st.data())
+def test_label_selectors_match_or_do_not_as_asked(data: st.DataObject) -> None:
+    labels = data.draw(kube.labels())
+    for wanted in (True, False):
+        selector = data.draw(kube.label_selectors(matching=labels, matches=wanted))
+        assert from_label_selector(selector).matches(labels) is wanted
+
+
+CLUSTER = Cluster(nodes=1, dns=False)
+CONTRADICTIONS: dict[str, tuple[st.SearchStrategy[Any], str]] = {
+    "selector of nothing": (kube.selectors(matching={}), "no non-empty selector matches"),
+    "matching what": (kube.selectors(matches=False), "needs the labels that it is about"),
+    "sizes": (kube.labels(min_size=3, max_size=2), "min_size=3, max_size=2: expected"),
+    "services": (kube.manifests(min_services=2, max_services=1), "min_services=2 is larger"),
+    "types": (kube.manifests(types=["Balanced"]), "expected some of ClusterIP, NodePort, LoadBalancer"),
+    "mode": (kube.clusters(proxy="ebpf"), "proxy='ebpf': expected one of iptables"),
+    "family": (kube.clusters(ip_family="ipv5"), "ip_family='ipv5': expected one of ipv4"),
+    "packets": (kube.packets(towards=CLUSTER), "apply a Service, or a Pod whose containers declare ports"),
+    "flows": (kube.flows(towards=CLUSTER), "apply a Service, or a Pod whose containers declare ports"),
+    "kinds": (kube.changes(CLUSTER, kinds=["explode"]), "expected some of step, time"),
+    "no change": (kube.changes(CLUSTER, kinds=["readiness"]), "nothing that kinds="),
+    "languages": (kube.rule_sets(languages=["pf"]), "expected some of iptables, nft"),
+    "families": (kube.rule_sets(families=[5]), "expected some of 4, 6"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_contradictory_arguments_are_refused_when_they_are_drawn(name: str) -> None:
+    strategy, words = CONTRADICTIONS[name]
+    with pytest.raises(InvalidArgument, match=re.escape(words)):
+        find(strategy, lambda drawn: True, settings=QUICK)
+
+
+def test_selectors_and_services_shrink_to_the_plainest() -> None:
+    service = find(kube.services(), lambda drawn: True, settings=QUICK)
+    assert service["metadata"] == {"name": "a"}
+    assert service["spec"] == {
+        "type": "ClusterIP", "selector": {"app": "a"}, "ports": [{"name": "p0", "protocol": "TCP", "port": 80}],
+    }  # fmt: skip
+    assert find(kube.label_selectors(matching={"app": "a"}, matches=False), lambda drawn: True, settings=QUICK) == {
+        "matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]
+    }
+
+
+@FEW
+@given(rules=kube.rule_sets())
+def test_rule_sets_load_or_are_refused_in_the_tools_words(rules: kube.RuleSet) -> None:
+    netns = Netns()
+    try:
+        rules.load(netns)
+    except (CommandError, Unsupported):
+        assert "t {" not in netns.run("nft list ruleset")
 
 
 def test_clusters_shrink_to_one_node_one_service_one_pod() -> None:
-    few = settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    found = find(kube.clusters(), lambda cluster: any(one.ready_pods for one in cluster.services), settings=few)
+    found = find(kube.clusters(), lambda cluster: any(one.ready_pods for one in cluster.services), settings=SEARCH)
     assert (len(found.nodes), len(found.services), len(found.pods)) == (1, 1, 2)  # one, and the client
+
+
+SHOP = Cluster(nodes=2)
+SHOP.apply("examples/shop.yaml")
+
+
+def test_flows_and_packets_go_to_what_is_offered_and_beside_it() -> None:
+    plain = find(kube.flows(towards=SHOP), lambda flow: True, settings=QUICK)
+    web = SHOP.service("web").cluster_ip
+    assert plain == kube.Flow("pod/client", f"tcp://{web}:80")
+    assert plain.outcomes(SHOP).destinations == {"web-1", "web-2", "web-3"}
+    missed = find(kube.flows(towards=SHOP), lambda flow: "refused" in flow.outcomes(SHOP).destinations, settings=QUICK)
+    assert missed.source == "pod/client" and not missed.target.endswith((":80", ":8080"))
+    packet = find(kube.packets(towards=SHOP), lambda drawn: True, settings=QUICK)
+    assert (packet.dst, packet.dport, packet.sport) == (web, 80, 32768)
+
+
+def test_a_change_is_one_edit_or_one_unit_of_progress_and_the_line_of_a_script() -> None:
+    assert repr(find(kube.changes(SHOP), lambda change: True, settings=QUICK)) == "cluster.step()"
+    deleted = find(kube.changes(SHOP), lambda change: change.kind == "delete", settings=QUICK)
+    assert repr(deleted) == "cluster.delete('pods', 'client', settle=False)"
+    copy = SHOP.fork()
+    deleted(copy)
+    assert "deletionTimestamp" in copy.pod("client").object["metadata"] and SHOP.pod("client").ready
+    assert copy.script().endswith("cluster.delete('pods', 'client', settle=False)\n")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_changes_can_be_made_one_after_the_other(data: st.DataObject) -> None:
+    cluster = SHOP.fork()
+    for _ in range(5):
+        data.draw(kube.changes(cluster))(cluster)
+    cluster.settle()
 
 
 def test_hypothesis_decides_what_chance_would() -> None:
