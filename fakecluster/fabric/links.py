@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import attrs
 
 from fakecluster.sim import Choices
 
 
-@attrs.frozen(order=True)
-class Port:
+class Port(NamedTuple):
     """One interface of one namespace."""
 
     namespace: str

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -36,8 +36,7 @@ JOURNEYS_KEPT = 64
 MANY_PORTS = 32
 
 
-@attrs.frozen
-class InFlight:
+class InFlight(NamedTuple):
     """A packet on its way to a port; `journey` is the record that it belongs to (0: none)."""
 
     port: Port
@@ -74,6 +73,8 @@ class Network:
         self._journey = 0
         #: ports whose packets are kept
         self.taps: dict[Port, Tap] = {}
+        #: counts changes of links and ports, and of what packets' ways in any namespace depend on
+        self.generation = 0
         #: told of every packet that arrives and what came of it (not copied by a fork)
         self.on_arrival: Callable[[InFlight, list[Effect]], None] | None = None
         #: asked for packets that leave a port: True takes one off its segment (not copied by a fork)
@@ -93,10 +94,15 @@ class Network:
     def _adopt(self, netns: Netns) -> None:
         self.namespaces[netns.name] = netns
         netns.on_effects = partial(self._take, netns)
+        netns.flow_cache.on_change = self._changed
+
+    def _changed(self) -> None:
+        self.generation += 1
 
     def remove(self, name: str) -> None:
         """Delete a namespace; its ports leave their segments, and a veth's other end goes with it."""
         netns = self.namespaces.pop(name)
+        self.generation += 1
         self.clock.unbind(timer_target(netns))
         for interface in list(netns.interfaces):
             port = Port(name, interface)
@@ -115,6 +121,7 @@ class Network:
         name = self._segment_of.pop(port, None)
         if name is None:
             return None
+        self.generation += 1
         segment = self.segments[name]
         left = tuple(other for other in segment.ports if other != port)
         if left:
@@ -131,6 +138,7 @@ class Network:
         found = self.segments.get(segment, Segment(segment, ()))
         self.segments[segment] = attrs.evolve(found, ports=(*found.ports, port))
         self._segment_of[port] = segment
+        self.generation += 1
 
     def veth(self, a: Port, b: Port, *, mtu: int = 1500) -> None:
         """Join two namespaces by a veth pair."""
@@ -141,6 +149,11 @@ class Network:
     def change(self, segment: str, **changes: Any) -> None:
         """Set a segment's `delay_s`, `loss`, `duplicate`, `reorder`, `corrupt` or `cut`."""
         self.segments[segment] = attrs.evolve(self.segments[segment], **changes)
+        self.generation += 1
+
+    def segment_of(self, port: Port) -> Segment | None:
+        """What a port is plugged into."""
+        return self.segments.get(self._segment_of.get(port, ""))
 
     def lay_down(self, namespace: str, node: str, addresses: Iterable[tuple[int, int]] = ()) -> None:
         """Let a namespace sleep until it is asked for, or a packet goes to one of its addresses (family, number).
@@ -229,10 +242,10 @@ class Network:
         divert = self.diverted.get(port)
         if divert is not None and divert(sent.packet):
             return
-        segment = self.segments.get(self._segment_of.get(port, ""))
+        segment = self.segment_of(port)
         lost = f"{sent.iface} is not connected"
         if segment is not None:
-            targets = self._receivers(segment, port, sent)
+            targets = self.receivers(segment, port, sent.family, sent.next_hop)
             lost = "" if targets else "nobody answers for the next hop"
             copies = fate(segment, sent.packet, self.choices).copies if targets else ()
             if targets and not copies:
@@ -245,20 +258,20 @@ class Network:
             verdict = Verdict("dropped", place, lost)
             hops.append(Hop(place, "", "", sent.packet, b"", (), verdict, 0, self.clock.now_ns))
 
-    def _receivers(self, segment: Segment, port: Port, sent: Transmit) -> list[Port]:
+    def receivers(self, segment: Segment, port: Port, family: int, next_hop: int) -> list[Port]:
         """Who takes a frame: the only other end, all for a group address, else whoever answers for the next hop."""
-        sleeper = self.sleeping_addresses.get((sent.family, sent.next_hop)) if self.sleeping_addresses else None
+        sleeper = self.sleeping_addresses.get((family, next_hop)) if self.sleeping_addresses else None
         if sleeper is not None and self.namespaces[sleeper]:
             self._follow()
             segment = self.segments[segment.name]
         others = segment.others(port)
-        if len(segment.ports) == 2 or is_group(sent.family, sent.next_hop):
+        if len(segment.ports) == 2 or is_group(family, next_hop):
             return others
-        known = self._answering.get((segment.name, sent.family, sent.next_hop))
+        known = self._answering.get((segment.name, family, next_hop))
         for other in [known, *others] if known in others else others:
-            if other and answers_for(self.namespaces[other.namespace], other.interface, sent.family, sent.next_hop):
+            if other and answers_for(self.namespaces[other.namespace], other.interface, family, next_hop):
                 if len(segment.ports) > MANY_PORTS:
-                    self._answering[segment.name, sent.family, sent.next_hop] = other
+                    self._answering[segment.name, family, next_hop] = other
                 return [other]
         return []
 

@@ -110,6 +110,15 @@ def shift_ack(skb: Skb, shift: int) -> None:
     skb.refresh_l4_checksum()
 
 
+def with_ack_shifted(packet: bytes, shift: int) -> bytes:
+    """As `shift_ack`, of a packet without IP options whose checksum is right."""
+    l4 = 20 if packet[0] >> 4 == 4 else 40
+    before, check = _U32.unpack_from(packet, l4 + 8)[0], _U16.unpack_from(packet, l4 + 16)[0]
+    after = before + shift & 0xFFFFFFFF
+    check = (check - (after - before)) % 0xFFFF
+    return b"".join((packet[: l4 + 8], _U32.pack(after), packet[l4 + 12 : l4 + 16], _U16.pack(check), packet[l4 + 18 :]))
+
+
 def is_whole_tcp(skb: Skb) -> bool:
     """Whether a TCP header can be read."""
     return skb.proto == TCP and skb.proto in PORT_PROTOCOLS and not skb.frag_offset and len(skb.data) >= skb.l4 + 20

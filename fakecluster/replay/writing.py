@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from fakecluster.fabric.express import Express, Way
 from fakecluster.fabric.network import InFlight
 from fakecluster.fabric.pcapng import PcapngWriter
 from fakecluster.kernel.effects import Effect
-from fakecluster.replay.fates import end_of
+from fakecluster.replay.fates import Fate, end_of
 from fakecluster.sim.clock import NS_PER_S
 from fakecluster.trace import Hop, Rewrite, RuleStep
 
@@ -36,6 +37,14 @@ class AnnotatedWriter:
         comment = "\n".join((str(fate), *_decisions(hop))) if hop is not None else str(fate)
         time_ns = self._base_ns + self.clock.now_ns
         self.writer.write(str(arriving.port), time_ns, arriving.packet, direction="in", comment=comment)
+
+    def passed(self, express: Express, way: Way, packet: bytes) -> None:
+        """A packet went a known way (see `fabric.express`): as `arrived` at every port on it."""
+        time_ns = self._base_ns + self.clock.now_ns
+        fates = [Fate("transmitted", step.netns.name, step.flow.oif) for step in way.steps]
+        fates.append(Fate("delivered", way.end.namespace, way.connection.name))
+        for fate, (port, now) in zip(fates, express.arrivals(way, packet), strict=True):
+            self.writer.write(str(port), time_ns, now, direction="in", comment=str(fate))
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""

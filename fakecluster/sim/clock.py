@@ -154,6 +154,10 @@ class Clock:
             raise ValueError(f"time does not run backwards ({seconds} s)")
         self.pass_to(self.now_ns + round(seconds * NS_PER_S))
 
+    def is_due_by(self, end_ns: int) -> bool:
+        """Whether something may happen until then."""
+        return bool(self._heap) and self._heap[0][0] <= end_ns
+
     def pass_to(self, end_ns: int) -> None:
         """Let time pass until `end_ns`, as `advance`; costs next to nothing when nothing is due."""
         if self._heap and self._heap[0][0] <= end_ns:

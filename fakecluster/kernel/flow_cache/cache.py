@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPLY, Conn
@@ -30,6 +31,8 @@ class FlowCache:
         self.tables: Tables = {}
         self.enabled = True
         self.generation = self.size = 0
+        #: told when everything was forgotten
+        self.on_change: Callable[[], None] | None = None
 
     def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
         """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
@@ -43,12 +46,23 @@ class FlowCache:
             return None
         return lane(self.netns, self.tables, packet, iface, dst_mac) if lane is not None else None
 
+    def known(self, packet: bytes, iface: str) -> Flow | None:
+        """The entry of a packet's flow, whatever the packet itself is like."""
+        if len(packet) < 28 or not self.enabled:
+            return None
+        first = packet[0] << 8 | packet[1]
+        if packet[0] == 0x45:
+            return self.tables.get((iface, packet[9], first), {}).get(packet[12:24])
+        return self.tables.get((iface, packet[6], first & 0xFFF0), {}).get(packet[8:44])
+
     def changed(self) -> None:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
         if self.size:
             self.tables.clear()
             self.size = 0
+        if self.on_change is not None:
+            self.on_change()
 
     def forget(self, ct: Conn) -> None:
         """A connection is over: its flows go with it."""
