@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -137,6 +138,7 @@ def _mapping(words: list[str]) -> dict[str, str]:
 
 def _run(cluster: Cluster, capture: Path, **options: Any) -> Replay:
     """Replay with a bar on a terminal."""
+    gc.freeze()  # the cluster stays until the end: it need not be looked through for garbage again and again
     if str(capture) == "-":
         return replay(cluster, sys.stdin.buffer, **options)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fakecluster.cni.nodes import OUTSIDE, namespace_of_node
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
-from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.fabric.pcapng import PcapngWriter, Stamp
 from fakecluster.kernel.hooks import ACCEPT, Hook, HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.sim.clock import NS_PER_S
@@ -140,6 +140,11 @@ class Recording:
             writer = PcapngWriter(file)
             for port in self.ports:
                 writer.interface(str(port))
+            stamps: dict[tuple[Port, str], Stamp] = {}
             for seen in self.packets:
-                writer.write(str(seen.port), epoch_ns + seen.time_ns, seen.packet, direction=seen.direction)
+                key = seen.port, seen.direction
+                stamp = stamps.get(key)
+                if stamp is None:
+                    stamp = stamps[key] = writer.stamp(str(seen.port), direction=seen.direction)
+                writer.write(stamp, epoch_ns + seen.time_ns, seen.packet)
         return len(self.packets)

@@ -13,7 +13,7 @@ all; the connection's state, entries' status and time are looked at each time; w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from fakecluster.kernel.tcp_socket import TcpConnection
 
 if TYPE_CHECKING:
     from fakecluster.fabric.network import Network
+    from fakecluster.kernel.conntrack.entry import Conn
     from fakecluster.kernel.flow_cache.flow import Flow
     from fakecluster.kernel.netns import Netns
 
@@ -45,12 +46,12 @@ _number = int.from_bytes
 
 
 class Step:
-    """A host on a way that forwards what comes in at `port`, by an entry of its flow cache."""
+    """A host on a way that forwards what comes in at `port`, by an entry of its flow cache whose connection is `ct`."""
 
-    __slots__ = ("flow", "netns", "port")
+    __slots__ = ("ct", "flow", "netns", "port")
 
-    def __init__(self, netns: Netns, flow: Flow, port: Port) -> None:
-        self.netns, self.flow, self.port = netns, flow, port
+    def __init__(self, netns: Netns, flow: Flow, ct: Conn, port: Port) -> None:
+        self.netns, self.flow, self.ct, self.port = netns, flow, ct, port
 
 
 class Way:
@@ -146,13 +147,14 @@ class Express:
                     pair[1] += octets
         self._used.clear()
 
-    def arrivals(self, way: Way, packet: bytes) -> Iterator[tuple[Port, bytes]]:
+    def arrivals(self, way: Way, packet: bytes) -> list[bytes]:
         """What arrives at every port on a way."""
-        now, family = packet, packet[0] >> 4
+        found = [packet]
+        rewrite = REWRITES[packet[0] >> 4, TCP]
         for step in way.steps:
-            yield step.port, now
-            now = REWRITES[family, TCP](step.flow, now)
-        yield way.end, now
+            packet = rewrite(step.flow, packet)
+            found.append(packet)
+        return found
 
     def forget(self) -> None:
         """Forget every way."""
@@ -182,7 +184,7 @@ class Express:
             after = self._next(Port(at.namespace, flow.oif), family, flow.next_hop)
             if after is None or flow.ct is None:
                 return None
-            steps.append(Step(netns, flow, at))
+            steps.append(Step(netns, flow, flow.ct, at))
             now, at = REWRITES[family, TCP](flow, now), after
         return None
 
@@ -214,32 +216,26 @@ class Express:
 
 def _followed(steps: tuple[Step, ...], seq: int, ack: int, window: int, size: int) -> bool:
     """Let conntrack of every host take the segment in; False, and nothing changed, when one would not."""
-    more = len(steps) > 1
+    if len(steps) > 1 and not all(_would_follow(step, seq, ack) for step in steps):
+        return False
     for step in steps:
-        flow, netns = step.flow, step.netns
-        ct = flow.ct
-        assert ct is not None
+        flow, netns, ct = step.flow, step.netns, step.ct
         if ct.status != flow.status or ct.mark != flow.ct_mark or ct.expires_ns <= netns.clock.now_ns:
             return False
         if flow.neighbour is not None and flow.neighbour not in netns.neighbours:
             return False
-        if more and not _would_follow(flow, seq, ack):
-            return False
     for step in steps:
-        flow = step.flow
-        ct = flow.ct
-        assert ct is not None
+        flow, ct = step.flow, step.ct
         if not tcp.follow(flow.timeouts, ct, flow.way, seq, ack, ack, seq, window, step.netns.clock.now_ns):
-            return False  # only the first can still refuse
+            return False  # it is the only one, else it would have been asked before
         if flow.accounted:
             ct.packets[flow.way] += 1
             ct.octets[flow.way] += size
     return True
 
 
-def _would_follow(flow: Flow, seq: int, ack: int) -> bool:
+def _would_follow(step: Step, seq: int, ack: int) -> bool:
     """Whether `tcp.follow` takes in an acknowledgment without data."""
-    assert flow.ct is not None
-    info = flow.ct.proto_info
-    sender, receiver = info.seen[flow.way], info.seen[1 - flow.way]
+    info, way = step.ct.proto_info, step.flow.way
+    sender, receiver = info.seen[way], info.seen[1 - way]
     return info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, seq, ack) == "accept"

@@ -42,7 +42,8 @@ def _after_type(frame: bytes, at: int) -> int:
     return -1
 
 
-def _raw(frame: bytes) -> tuple[int, str]:
+def raw_ip(frame: bytes) -> tuple[int, str]:
+    """Frames that are IP packets."""
     return (0 if frame and frame[0] >> 4 in (4, 6) else -1), ""
 
 
@@ -67,6 +68,6 @@ def _cooked_2(frame: bytes) -> tuple[int, str]:
 
 #: 12 and 14 are what BSDs wrote for raw IP.
 _LINK_LAYERS: dict[int, LinkLayer] = {
-    0: _loopback, 1: _ethernet, 12: _raw, 14: _raw, 101: _raw, 108: _loopback, 113: _cooked, 228: _raw, 229: _raw,
+    0: _loopback, 1: _ethernet, 12: raw_ip, 14: raw_ip, 101: raw_ip, 108: _loopback, 113: _cooked, 228: raw_ip, 229: raw_ip,
     276: _cooked_2,
 }  # fmt: skip

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
+from fakecluster.fabric.link_layer import raw_ip
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
+    from fakecluster.fabric.link_layer import LinkLayer
 
 #: The magic number of nanosecond files; LINKTYPE_RAW packets begin with the IP header.
 MAGIC_NS, MAGIC_US, LINKTYPE_RAW, SNAPLEN = 0xA1B23C4D, 0xA1B2C3D4, 101, 262144
 _HEADER, _RECORD = Struct("<IHHiIII"), Struct("<IIII")
 HEADER_SIZE, RECORD_SIZE = 24, 16
+IP_VERSIONS = (4, 6)
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
@@ -42,23 +46,41 @@ def read_pcap(capture: Capture) -> Iterator[Captured]:
     window.at += HEADER_SIZE
     record = Struct(f"{order}IIII").unpack_from
     while window.has(RECORD_SIZE):
-        seconds, fraction, size, length = record(window.data, window.at)
+        yield from _whole(window, record, unit_ns, link)
+        if not window.has(RECORD_SIZE):
+            break
+        _, _, size, _ = record(window.data, window.at)
         if size > MAX_PACKET:
             raise window.error(f"a packet of {size} bytes is not believed (at most {MAX_PACKET}): the file is damaged")
         if not window.has(RECORD_SIZE + size):
             raise window.error(f"the file ends inside a packet ({window.left - RECORD_SIZE} of {size} bytes)")
-        start = window.at + RECORD_SIZE
-        frame = window.data[start : start + size]
-        window.at = start + size
+    if window.left:
+        raise window.error(f"the file ends inside a packet header ({window.left} of {RECORD_SIZE} bytes)")
+
+
+def _whole(
+    window: Window, record: Callable[[bytes, int], tuple[int, ...]], unit_ns: int, link: LinkLayer
+) -> Iterator[Captured]:
+    """The packets that stand whole in what was read of the file: most of them, so this is kept short."""
+    data, limit, raw = window.data, len(window.data), link is raw_ip
+    while (start := window.at + RECORD_SIZE) <= limit:
+        seconds, fraction, size, length = record(data, window.at)
+        end = start + size
+        if end > limit or size > MAX_PACKET:
+            return
+        window.at = end
         window.packets += 1
+        if raw and size and data[start] >> 4 in IP_VERSIONS:
+            frame = data[start:end]
+            yield _new(Captured, (seconds * NS_PER_S + fraction * unit_ns, frame, max(length, size), 0, ""))
+            continue
+        frame = data[start:end]
         at, way = link(frame)
         time_ns = seconds * NS_PER_S + fraction * unit_ns
         if at < 0:
             yield Captured(time_ns, b"", length, 0, way)
         else:
-            yield Captured(time_ns, frame[at:] if at else frame, max(length, size) - at, 0, way)
-    if window.left:
-        raise window.error(f"the file ends inside a packet header ({window.left} of {RECORD_SIZE} bytes)")
+            yield _new(Captured, (time_ns, frame[at:] if at else frame, max(length, size) - at, 0, way))
 
 
 def _magic(window: Window) -> tuple[str, int]:

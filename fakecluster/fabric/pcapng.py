@@ -22,6 +22,8 @@ BYTE_ORDER = 0x1A2B3C4D
 OPT_COMMENT, OPT_NAME, OPT_FLAGS, OPT_RESOLUTION, OPT_TIME_OFFSET, OPT_APPLICATION = 1, 2, 2, 9, 14, 4
 _WAYS = {1: "in", 2: "out"}
 _FLAGS = {"in": 1, "out": 2}
+#: An option's length has 16 bits.
+MAX_COMMENT = 65_000
 
 
 @attrs.define
@@ -159,6 +161,14 @@ _PACKET_BLOCKS: dict[int, Callable[[Capture, _Section, bytes], Captured]] = {
 }  # fmt: skip
 
 
+@attrs.frozen
+class Stamp:
+    """Which interface a packet passed, and what stands behind its bytes (padding and options) by its length modulo 4."""
+
+    interface: int
+    tails: tuple[bytes, ...]
+
+
 class PcapngWriter:
     """Writes raw IP packets with nanosecond times to a binary stream, one interface description for each name."""
 
@@ -177,23 +187,30 @@ class PcapngWriter:
             self._block(INTERFACE, Struct("<HHI").pack(RAW, 0, MAX_PACKET) + options)
         return found
 
-    def write(self, interface: str, time_ns: int, packet: bytes, *, direction: str = "", comment: str = "") -> None:
-        """One packet: Unix time in ns, L3 bytes."""
-        number = self.interface(interface)
-        head = _EPB.pack(number, time_ns >> 32, time_ns & 0xFFFFFFFF, len(packet), len(packet))
+    def stamp(self, interface: str, *, direction: str = "", comment: str = "") -> Stamp:
+        """What packets of an interface are written with, made once for many of them."""
         options = b""
         if comment:
-            options += _option(OPT_COMMENT, comment.encode())
+            options += _option(OPT_COMMENT, comment.encode()[:MAX_COMMENT])
         if direction:
             options += _option(OPT_FLAGS, _FLAGS[direction].to_bytes(4, "little"))
-        self._block(PACKET, head + packet + bytes(-len(packet) % 4) + (options + bytes(4) if options else b""))
+        options += bytes(4) if options else b""
+        return Stamp(self.interface(interface), tuple(bytes(-size % 4) + options for size in range(4)))
+
+    def write(self, stamp: Stamp, time_ns: int, packet: bytes) -> None:
+        """One packet: Unix time in ns, L3 bytes."""
+        size = len(packet)
+        tail = stamp.tails[size & 3]
+        whole = size + len(tail) + 32
+        head = _EPB(PACKET, whole, stamp.interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
+        self.file.write(b"".join((head, packet, tail, _WORD(whole))))
 
     def _block(self, kind: int, body: bytes) -> None:
         size = len(body) + 12
-        self.file.write(_HEAD.pack(kind, size) + body + _WORD.pack(size))
+        self.file.write(_HEAD(kind, size) + body + _WORD(size))
 
 
-_EPB, _HEAD, _WORD = Struct("<IIIII"), Struct("<II"), Struct("<I")
+_EPB, _HEAD, _WORD = Struct("<IIIIIII").pack, Struct("<II").pack, Struct("<I").pack
 
 
 def _option(code: int, value: bytes) -> bytes:

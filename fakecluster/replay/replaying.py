@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express, Way
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import InFlight
+from fakecluster.fabric.pcapng import Stamp
 from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.packet import ACK, PSH, SYN, TCP, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
@@ -37,6 +38,16 @@ SIDES_KEPT = 65_536
 #: How often, in packets, what is over is looked for.
 SWEEP = 16_384
 UNREADABLE = Fate("unreadable", "")
+FIRST_IPV6 = b"\x60"
+
+
+class Lane(NamedTuple):
+    """What a replay knows of a flow whose way is known."""
+
+    flow: Flow
+    fate: Fate
+    played: tuple[int, int]
+    stamps: tuple[Stamp, ...]
 
 
 class Replayer:
@@ -87,35 +98,38 @@ class Replayer:
 
     def take_all(self, packets: Iterable[Captured]) -> None:
         """Replay packets in order; those of flows whose way is known do not go step by step."""
-        find, go_to, report = self.express.find, self.timeline.go_to, self.report
-        take, take_express = self._take, self._take_express
+        report, timeline, network, express = self.report, self.timeline, self.network, self.express
+        go_to, ways, take_express, take = timeline.go_to, express.ways, self._take_express, self._take
         for captured in packets:
             report.packets += 1
-            way = find(captured.packet)
-            if way is None:
-                self.timeline.read(captured.time_ns)
+            packet = captured[1]
+            way = ways.get(packet[12:24] if packet[:1] < FIRST_IPV6 else packet[8:44])
+            if way is None or captured[4] == "out" or captured[2] > len(packet):
+                timeline.read(captured[0])
                 take(captured)
                 continue
-            go_to(captured.time_ns)
-            if not take_express(way, captured):
-                take(captured)
+            go_to(captured[0])
+            if express.generation != network.generation or network.taps:
+                express.forget()
+            elif take_express(way, packet):
+                continue
+            take(captured)
 
-    def _take_express(self, way: Way, captured: Captured) -> bool:
+    def _take_express(self, way: Way, packet: bytes) -> bool:
         """Let a packet go a known way; False, and nothing changed, when it must go step by step."""
-        packet, flow, now_ns = captured.packet, way.context[0], self.clock.now_ns
-        if captured.direction == "out" or captured.length > len(packet) or flow.closing or flow.is_over(now_ns):
+        lane: Lane = way.context
+        flow, now_ns = lane.flow, self.clock.now_ns
+        if flow.closing or now_ns - flow.last_ns > IDLE_NS or not self.express.take(way, packet, flow.ack_shift or 0):
             return False
-        if not self.express.take(way, packet, flow.ack_shift or 0):
-            return False
-        flow.last_ns = now_ns
-        self._played[flow.key[0], flow.key[2]] = now_ns
+        flow.last_ns = self._played[lane.played] = now_ns
         if self.writer is not None:
-            self.writer.passed(self.express, way, with_ack_shifted(packet, flow.ack_shift) if flow.ack_shift else packet)
+            shown = with_ack_shifted(packet, flow.ack_shift) if flow.ack_shift else packet
+            self.writer.passed(lane.stamps, self.express.arrivals(way, shown))
         return True
 
     def _settled(self, way: Way, packets: int, octets: int) -> None:
         """So much went a known way."""
-        flow, fate = way.context
+        flow, fate = way.context.flow, way.context.fate
         flow.packets += packets
         flow.octets += octets
         flow.fates[fate] += packets
@@ -190,7 +204,8 @@ class Replayer:
         if self._is_express(fate, skb):
             way = self.express.learn(packet)
             if way is not None:
-                way.context = (flow, fate)
+                stamps = self.writer.stamps(way) if self.writer is not None else ()
+                way.context = Lane(flow, fate, (key.family, key.src), stamps)
         self._since_sweep += 1
         if self._since_sweep >= SWEEP:
             self._since_sweep = 0

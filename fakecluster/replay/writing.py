@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from fakecluster.fabric.express import Express, Way
+from fakecluster.fabric.express import Way
 from fakecluster.fabric.network import InFlight
-from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.fabric.pcapng import PcapngWriter, Stamp
 from fakecluster.kernel.effects import Effect
 from fakecluster.replay.fates import Fate, end_of
 from fakecluster.sim.clock import NS_PER_S
@@ -19,36 +19,53 @@ if TYPE_CHECKING:
 
 #: Rules that only lead somewhere else are left out of comments.
 _PASSING = ("jump", "goto", "continue")
+#: Comments that are kept ready.
+STAMPS_KEPT = 65_536
 
 
 class AnnotatedWriter:
     """Writes what arrives at any port, with comments, and what leaves the port of the replay."""
 
     def __init__(self, file: BinaryIO, port: Port, clock: Clock) -> None:
-        self.port, self.clock = str(port), clock
+        self.clock = clock
         self.writer = PcapngWriter(file)
-        self.writer.interface(self.port)
+        self._sent = self.writer.stamp(str(port), direction="out")
+        self._stamps: dict[tuple[Port, Fate], Stamp] = {}
         self._base_ns = clock.epoch_s * NS_PER_S
 
     def arrived(self, arriving: InFlight, effects: list[Effect]) -> None:
         """A packet came to a namespace, which did this; when the walk was recorded its rules and rewrites are named."""
         fate, _ = end_of(arriving.port.namespace, effects)
         hop = next((found for effect in effects if (found := getattr(effect, "hop", None)) is not None), None)
-        comment = "\n".join((str(fate), *_decisions(hop))) if hop is not None else str(fate)
-        time_ns = self._base_ns + self.clock.now_ns
-        self.writer.write(str(arriving.port), time_ns, arriving.packet, direction="in", comment=comment)
+        if hop is None:
+            stamp = self._stamp(arriving.port, fate)
+        else:
+            comment = "\n".join((str(fate), *_decisions(hop)))
+            stamp = self.writer.stamp(str(arriving.port), direction="in", comment=comment)
+        self.writer.write(stamp, self._base_ns + self.clock.now_ns, arriving.packet)
 
-    def passed(self, express: Express, way: Way, packet: bytes) -> None:
+    def _stamp(self, port: Port, fate: Fate) -> Stamp:
+        found = self._stamps.get((port, fate))
+        if found is None:
+            if len(self._stamps) >= STAMPS_KEPT:
+                self._stamps.clear()
+            found = self._stamps[port, fate] = self.writer.stamp(str(port), direction="in", comment=str(fate))
+        return found
+
+    def stamps(self, way: Way) -> tuple[Stamp, ...]:
+        """What `passed` writes with."""
+        steps = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in way.steps]
+        return (*steps, self._stamp(way.end, Fate("delivered", way.end.namespace, way.connection.name)))
+
+    def passed(self, stamps: tuple[Stamp, ...], packets: Iterable[bytes]) -> None:
         """A packet went a known way (see `fabric.express`): as `arrived` at every port on it."""
-        time_ns = self._base_ns + self.clock.now_ns
-        fates = [Fate("transmitted", step.netns.name, step.flow.oif) for step in way.steps]
-        fates.append(Fate("delivered", way.end.namespace, way.connection.name))
-        for fate, (port, now) in zip(fates, express.arrivals(way, packet), strict=True):
-            self.writer.write(str(port), time_ns, now, direction="in", comment=str(fate))
+        time_ns, write = self._base_ns + self.clock.now_ns, self.writer.write
+        for stamp, packet in zip(stamps, packets, strict=True):
+            write(stamp, time_ns, packet)
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""
-        self.writer.write(self.port, self._base_ns + self.clock.now_ns, packet, direction="out")
+        self.writer.write(self._sent, self._base_ns + self.clock.now_ns, packet)
 
 
 def _decisions(hop: Hop) -> Iterator[str]:

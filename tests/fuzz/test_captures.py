@@ -17,7 +17,7 @@ def _pcapng() -> bytes:
     file = BytesIO()
     writer = PcapngWriter(file)
     for number in range(3):
-        writer.write(f"eth{number}", number, PACKET, direction="in", comment="a comment")
+        writer.write(writer.stamp(f"eth{number}", direction="in", comment="a comment"), number, PACKET)
     return file.getvalue()
 
 

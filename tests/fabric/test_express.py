@@ -1,0 +1,142 @@
+"""Known ways against going step by step: the same ends, counters, connections and captures, whatever comes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakecluster import Cluster
+from fakecluster.cluster.capturing import port_of
+from fakecluster.explaining.packet_words import PacketWords
+from fakecluster.fabric.captures import Captured
+from fakecluster.fabric.express import Express
+from fakecluster.kernel.packet import Skb
+from fakecluster.replay import Replay
+from fakecluster.replay.preparing import AddressMap
+from fakecluster.replay.replaying import Replayer, run
+from fakecluster.replay.writing import AnnotatedWriter
+
+SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
+ACK, SYN, FIN, RST, PSH = 16, 2, 1, 4, 8
+NS = 1_000_000_000
+COMMANDS = ("conntrack -L", "iptables-save -c", "ip6tables-save -c", "nft list ruleset", "ipvsadm -Ln --stats")
+
+
+@pytest.fixture(scope="module", params=["iptables", "nftables", "ipvs"])
+def template(request: pytest.FixtureRequest) -> Cluster:
+    cluster = Cluster(nodes=2, proxy=request.param, ip_family="dual", seed=5)
+    cluster.apply(SHOP)
+    cluster.node("a").run("sysctl -w net.netfilter.nf_conntrack_acct=1")
+    return cluster
+
+
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """No way is learned."""
+    before = Express.learn
+    Express.learn = lambda self, packet: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Express.learn = before  # type: ignore[method-assign]
+
+
+@st.composite
+def captures(draw: st.DrawFn) -> list[tuple[int, int, dict[str, int]]]:
+    """(flow, gap in ns, what the packet is like): handshakes, then mostly acknowledgments with changing windows."""
+    flows = draw(st.integers(1, 3))
+    packets: list[tuple[int, int, dict[str, int]]] = []
+    for flow in range(flows):
+        packets += [(flow, 1000, {"flags": SYN}), (flow, 1000, {"flags": ACK, "ack": 1})]
+    kinds = st.one_of(
+        st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.just(1), "window": st.integers(0, 65535)}),
+        st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.just(1), "ttl": st.integers(1, 4)}),
+        st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.integers(0, 200_000), "sequence": st.integers(-2, 70_000)}),
+        st.fixed_dictionaries({"flags": st.sampled_from([ACK | PSH, ACK]), "ack": st.just(1), "data": st.integers(0, 3)}),
+        st.fixed_dictionaries({"flags": st.sampled_from([ACK, FIN | ACK, RST, RST | ACK, SYN, 0]), "ack": st.just(1)}),
+        st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.just(1), "spoil": st.sampled_from([10, 30, 36])}),
+    )
+    gaps = st.one_of(st.just(1000), st.integers(0, 3 * NS), st.just(130 * NS))
+    rest = draw(st.lists(st.tuples(st.integers(0, flows - 1), gaps, kinds), min_size=3, max_size=14))
+    return packets + rest
+
+
+def packet(cluster: Cluster, flow: int, like: dict[str, int]) -> bytes:
+    family = 6 if flow == 2 else 4
+    ips = [cluster.service("web").cluster_ip] if family == 4 else cluster.pod("web-1").ips
+    target = int(ip_address(next(ip for ip in ips if (":" in ip) == (family == 6))))
+    source = 0xCB007109 if family == 4 else 0x20010DB8 << 96 | 9
+    words = PacketWords(6, family, source, target, 5000 + flow, 80 if family == 4 else 8080, like["flags"])
+    data = bytearray(words.packet() + bytes(like.get("data", 0)))
+    l4 = 20 if family == 4 else 40
+    if family == 4:
+        data[2:4] = len(data).to_bytes(2)
+        data[8] = like.get("ttl", 64)
+    else:
+        data[4:6] = (len(data) - 40).to_bytes(2)
+        data[7] = like.get("ttl", 64)
+    sequence = (1 + (like["flags"] != SYN) + like.get("sequence", 0)) & 0xFFFFFFFF
+    data[l4 + 4 : l4 + 8] = sequence.to_bytes(4)
+    data[l4 + 8 : l4 + 12] = like.get("ack", 0).to_bytes(4)
+    data[l4 + 14 : l4 + 16] = like.get("window", 64240).to_bytes(2)
+    skb = Skb(data)
+    skb.refresh_ip_checksum()
+    skb.refresh_l4_checksum()
+    if "spoil" in like:
+        skb.data[like["spoil"]] ^= 0x55
+    return bytes(skb.data)
+
+
+def replayed(cluster: Cluster, packets: list[Captured]) -> tuple[Replay, bytes, list[str]]:
+    out = io.BytesIO()
+    port = port_of(cluster.network, "a:eth0")
+    replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, {}))
+    run(packets, replayer, writer=AnnotatedWriter(out, port, cluster.clock))
+    state = []
+    for name, netns in sorted(cluster.network.namespaces.items()):
+        state += [f"{name}: {netns.run(command)}" for command in COMMANDS if name.startswith("node/")]
+        state.append(str(sorted(map(repr, netns.sockets.connections.values()))))
+    return replayer.finish(), out.getvalue(), state
+
+
+@settings(max_examples=150, deadline=None)
+@given(capture=captures())
+def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
+    time_ns, packets = 10 * NS, []
+    for flow, gap_ns, like in capture:
+        time_ns += gap_ns
+        data = packet(template, flow, like)
+        packets.append(Captured(time_ns, data, len(data)))
+    with step_by_step():
+        expected: Any = replayed(template.fork(), packets)
+    assert replayed(template.fork(), packets) == expected
+
+
+def test_ways_are_used_and_end_with_what_they_rest_on(template: Cluster) -> None:
+    cluster = template.fork()
+    port = port_of(cluster.network, "a:eth0")
+    replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, {}))
+    acks = [Captured(10 * NS + n, data, len(data)) for n in range(30)
+            for data in [packet(template, 0, {"flags": SYN} if not n else {"flags": ACK, "ack": 1, "window": n})]]  # fmt: skip
+    if cluster.spec.proxy == "ipvs":
+        run(acks, replayer)
+        assert not replayer.express.ways  # IPVS sends on by itself: nothing to remember
+        return
+    with replayer.attached():
+        replayer.take_all(acks[:20])
+        (way,) = replayer.express.ways.values()
+        assert way.packets > 10
+        replayer.express.settle()
+        cluster.node("a").run("iptables -A FORWARD -p udp -j DROP")
+        replayer.take_all(acks[20:])
+        (again,) = replayer.express.ways.values()
+        assert (again is way, way.packets) == (False, 0)
+    assert replayer.finish().injected == 30
