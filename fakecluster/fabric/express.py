@@ -18,6 +18,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.fabric.links import Port
+from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.kernel.conntrack import tcp
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.conntrack.tcp_window import judge
@@ -166,7 +167,7 @@ class Express:
 
     def learn(self, packet: bytes) -> Way | None:
         """Put together the way that a packet went just now, if it is one for this."""
-        if self.network.taps or len(packet) < 40 or not isinstance(self.network.namespaces, dict):
+        if self.network.taps or len(packet) < 40 or isinstance(self.network.namespaces, CopiedNamespaces):
             return None
         if self.generation != self.network.generation or len(self.ways) >= MAX_WAYS:
             self.forget()

@@ -21,6 +21,7 @@ from fakecluster.cluster import Cluster
 from fakecluster.cluster.capturing import port_of
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.captures import CaptureError
+from fakecluster.fabric.namespaces import awake
 from fakecluster.replay.parts import Part
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
@@ -136,8 +137,8 @@ def work(job: Job) -> tuple[str, Replay, tuple[str, str, int, int] | None]:
 def digest_of(cluster: Cluster) -> str:
     """What tells two clusters apart as far as packets are concerned: every host's addresses, routes and rules."""
     found = blake2b(digest_size=16)
-    for name, netns in sorted(cluster.network.namespaces.items()):
-        found.update(name.encode())
+    for netns in sorted(awake(cluster.network.namespaces), key=lambda netns: netns.name):
+        found.update(netns.name.encode())
         for command in _COMMANDS:
             found.update(_COUNTERS.sub("", netns.run(command)).encode())
     return found.hexdigest()

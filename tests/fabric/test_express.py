@@ -107,7 +107,7 @@ def replayed(cluster: Cluster, packets: list[Captured]) -> tuple[Replay, bytes, 
     return replayer.finish(), out.getvalue(), state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(capture=captures())
 def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
     time_ns, packets = 10 * NS, []
