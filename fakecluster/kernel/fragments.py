@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.kernel.hooks import ACCEPT, DROP, STOLEN, Hook, HookContext
+from fakecluster.kernel.hooks import ACCEPT, DROP, PREROUTING, STOLEN, HookContext
 from fakecluster.kernel.packet import Skb
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Fragments:
         """Conntrack's defragmentation, before everything but the earliest raw chains."""
         if not skb.is_fragment:
             return ACCEPT
-        user = "conntrack in" if ctx.hook == Hook.PREROUTING else "conntrack out"
+        user = "conntrack in" if ctx.hook == PREROUTING else "conntrack out"
         verdict = self.gather(skb, user)
         if skb.tracer is not None:
             words = {ACCEPT: "datagram complete", STOLEN: "held until the datagram is complete", DROP: "bad fragment"}

@@ -28,6 +28,10 @@ class Hook(IntEnum):
     POSTROUTING = 4
 
 
+#: For what every packet passes: looking a member up in its class takes as long as a small function.
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = Hook
+
+
 class Priority:
     """NF_IP_PRI_*: what stands before what on a hook."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
-from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook
+from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING, STOLEN
 from fakecluster.kernel.packet import ICMPV6, Skb, checksum
 from fakecluster.kernel.routing import Route
 
@@ -48,7 +48,7 @@ def receive(netns: Netns, skb: Skb) -> None:
         netns.drop(skb, "ip_rcv", "bad IPv4 header checksum")
     elif skb.family == 6 and _bad_address6(skb, device.is_loopback):
         netns.drop(skb, "ip_rcv", "an address that must not be on the wire")
-    elif netns.run_hooks(Hook.PREROUTING, skb):
+    elif netns.run_hooks(PREROUTING, skb):
         route_input(netns, skb)
 
 
@@ -223,7 +223,7 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
     """ip_forward(), ip6_forward()."""
     if is_bridged(netns, skb, route):
         skb.oif = route.oif
-        if netns.run_hooks(Hook.FORWARD, skb):
+        if netns.run_hooks(FORWARD, skb):
             netns.output(skb)
         return
     if skb.ttl <= 1:
@@ -246,7 +246,7 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
     skb.oif = route.oif
     if skb.tracer is not None:
         skb.tracer.rewrite("ttl", before, before - 1, "forwarding")
-    if netns.run_hooks(Hook.FORWARD, skb):
+    if netns.run_hooks(FORWARD, skb):
         ip_options.forward(netns, skb)
         netns.output(skb)
 
@@ -266,7 +266,7 @@ def deliver(netns: Netns, skb: Skb) -> None:
         netns.drop(skb, "local delivery", "fragment held until the datagram is complete")
         return
     skb.oif = ""
-    if netns.run_hooks(Hook.INPUT, skb):
+    if netns.run_hooks(INPUT, skb):
         netns.deliver(skb)
 
 

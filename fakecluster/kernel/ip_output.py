@@ -8,7 +8,7 @@ from fakecluster.kernel import icmp
 from fakecluster.kernel.conntrack.entry import ORIGINAL, RELATED, RELATED_REPLY, direction
 from fakecluster.kernel.effects import Arp, Looped, SendError, Transmit
 from fakecluster.kernel.fragments import cut
-from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.hooks import OUTPUT, POSTROUTING
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.routing import Route
 from fakecluster.trace import Verdict
@@ -54,7 +54,7 @@ def local_out(netns: Netns, skb: Skb, route: Route) -> None:
     skb.route = route
     skb.oif = "lo" if route.kind == "local" else route.oif
     attach(skb)
-    if not netns.run_hooks(Hook.OUTPUT, skb):
+    if not netns.run_hooks(OUTPUT, skb):
         if skb.taken:
             return
         raise SendError(netns.take_errno())
@@ -89,7 +89,7 @@ def output(netns: Netns, skb: Skb) -> None:
     """ip_output(): POSTROUTING with the route's device, then the neighbour. Raises `SendError` for local packets."""
     route: Route = skb.route
     skb.oif = "lo" if route.kind == "local" else route.oif
-    if not netns.run_hooks(Hook.POSTROUTING, skb):
+    if not netns.run_hooks(POSTROUTING, skb):
         if skb.iif == "" or skb.generated:
             raise SendError(netns.take_errno())
         return

@@ -28,7 +28,20 @@ from fakecluster.kernel.conntrack.entry import (
 )  # fmt: skip
 from fakecluster.kernel.conntrack.icmp import inner_packet
 from fakecluster.kernel.conntrack.table import source_key
-from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookEntry, HookFunction, Priority, hook_order
+from fakecluster.kernel.hooks import (
+    ACCEPT,
+    DROP,
+    INPUT,
+    OUTPUT,
+    POSTROUTING,
+    PREROUTING,
+    Hook,
+    HookContext,
+    HookEntry,
+    HookFunction,
+    Priority,
+    hook_order,
+)
 from fakecluster.kernel.nat_range import (
     NatRange,
     _in_range,
@@ -72,7 +85,7 @@ class Nat:
     def _install(self, family: int) -> None:
         """Stand in the hooks from the first chain on; later ones leave its place there alone (nf_nat_register_fn)."""
         hooks = self.netns.hooks
-        if hooks.is_registered(family, Hook.PREROUTING, "nat"):
+        if hooks.is_registered(family, PREROUTING, "nat"):
             return
         for hook, priority in HOOKS:
             hooks.register(family, hook, priority, "nat", self.hook, steady=True)
@@ -95,7 +108,7 @@ class Nat:
             dst = skb.dst
             if not self._translate_error(skb, ct, ctx.hook):
                 return DROP
-            if ctx.hook == Hook.OUTPUT and skb.dst != dst and not self.netns.reroute(skb):
+            if ctx.hook == OUTPUT and skb.dst != dst and not self.netns.reroute(skb):
                 return DROP
             return ACCEPT
         before = (skb.src, skb.sport, skb.dst, skb.dport) if skb.tracer is not None else None
@@ -105,7 +118,7 @@ class Nat:
             return verdict
         if before is not None:
             _trace(skb, before, ctx.hook)
-        if ctx.hook == Hook.OUTPUT and (skb.dst, skb.dport) != (dst, dport) and (skb.dst != dst or skb.oif == "lo"):
+        if ctx.hook == OUTPUT and (skb.dst, skb.dport) != (dst, dport) and (skb.dst != dst or skb.oif == "lo"):
             return ACCEPT if self.netns.reroute(skb) else DROP
         return ACCEPT
 
@@ -133,7 +146,7 @@ class Nat:
     def _oif_changed(self, skb: Skb, ct: Conn, ctx: HookContext) -> bool:
         """A masqueraded flow that now leaves by another interface starts anew (nf_nat_oif_changed)."""
         return bool(
-            ct.masq_oif and ctx.hook == Hook.POSTROUTING and direction(skb.ctinfo) != REPLY and ct.masq_oif != skb.oif
+            ct.masq_oif and ctx.hook == POSTROUTING and direction(skb.ctinfo) != REPLY and ct.masq_oif != skb.oif
         )
 
     def _drop_flow(self, ct: Conn) -> int:
@@ -206,7 +219,7 @@ class Nat:
 
     def redirect(self, skb: Skb, ctx: HookContext, nat_range: NatRange) -> int:
         """DNAT to this machine: loopback for its own packets, else the incoming interface's primary address."""
-        local = ctx.hook == Hook.OUTPUT
+        local = ctx.hook == OUTPUT
         address = LOOPBACK[skb.family] if local else self.netns.addresses.primary(skb.iif, skb.family)
         if not address:
             return DROP
@@ -337,14 +350,14 @@ class Nat:
         return copy
 
 
-SOURCE_HOOKS = frozenset((Hook.POSTROUTING, Hook.INPUT))
+SOURCE_HOOKS = frozenset((POSTROUTING, INPUT))
 HOOKS = (
-    (Hook.PREROUTING, Priority.NAT_DST),
-    (Hook.OUTPUT, Priority.NAT_DST),
-    (Hook.POSTROUTING, Priority.NAT_SRC),
-    (Hook.INPUT, Priority.NAT_SRC),
+    (PREROUTING, Priority.NAT_DST),
+    (OUTPUT, Priority.NAT_DST),
+    (POSTROUTING, Priority.NAT_SRC),
+    (INPUT, Priority.NAT_SRC),
 )
-NO_CONTEXT = HookContext(None, Hook.PREROUTING, 4)  # type: ignore[arg-type]
+NO_CONTEXT = HookContext(None, PREROUTING, 4)  # type: ignore[arg-type]
 
 
 def _trace(skb: Skb, before: tuple[int, int, int, int], hook: Hook) -> None:

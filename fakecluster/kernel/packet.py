@@ -21,7 +21,7 @@ PROTOCOL_NAMES = {
 PORT_PROTOCOLS = frozenset((TCP, UDP, SCTP, UDPLITE, DCCP))
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
-_IPV4 = Struct("!BBHHHBBH4s4s")
+_IPV4 = Struct("!BxHxxHxBxxII").unpack_from
 _PORTS = Struct("!HH")
 _U16 = Struct("!H")
 _EXTENSIONS = frozenset((0, 43, 60, 135))
@@ -103,13 +103,12 @@ class Skb:
     def _parse4(self, data: bytearray) -> None:
         if len(data) < 20:
             raise BadPacket("IPv4 header truncated")
-        vihl, _tos, total, _id, frag, _ttl, self.proto, _check, src, dst = _IPV4.unpack_from(data)
+        vihl, total, frag, self.proto, self.src, self.dst = _IPV4(data)
         self.family, self.l4 = 4, (vihl & 15) * 4
         if self.l4 < 20 or total < self.l4 or total > len(data):
             raise BadPacket("IPv4 header length or total length is wrong")
         if total < len(data):
             del data[total:]
-        self.src, self.dst = int.from_bytes(src), int.from_bytes(dst)
         self.frag_offset, self.more_fragments = (frag & 0x1FFF) * 8, bool(frag & 0x2000)
 
     def _parse6(self, data: bytearray) -> None:
@@ -276,13 +275,10 @@ class Skb:
         _U16.pack_into(self.data, at, value or (0xFFFF if self.proto == UDP else 0))
 
     def pseudo_header_sum(self) -> int:
-        """The sum over addresses, protocol and length that transport checksums include."""
+        """What transport checksums include besides: addresses, protocol and length, added as numbers."""
         if self.proto == ICMP:
             return 0
-        size = 4 if self.family == 4 else 16
-        ends = self.src.to_bytes(size) + self.dst.to_bytes(size)
-        words: tuple[int, ...] = Struct(f"!{size}H").unpack(ends)
-        return sum(words) + self.proto + len(self.data) - self.l4
+        return self.src + self.dst + self.proto + len(self.data) - self.l4
 
     def refresh_ip_checksum(self) -> None:
         """Compute the IPv4 header checksum anew."""
@@ -322,14 +318,12 @@ def is_group(family: int, address: int) -> bool:
 
 
 def checksum(data: bytes | bytearray, initial: int = 0) -> int:
-    """The Internet checksum (RFC 1071) of `data`, as it stands in a header."""
-    if len(data) % 2:
-        data = bytes(data) + b"\0"
-    words: tuple[int, ...] = Struct(f"!{len(data) // 2}H").unpack(data)
-    total = initial + sum(words)
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    """The Internet checksum (RFC 1071) of `data`, as it stands in a header.
+
+    The one's complement sum of 16-bit words is the number that they make modulo 0xFFFF; only nothing adds up to 0.
+    """
+    total = initial + (int.from_bytes(data) << 8 if len(data) & 1 else int.from_bytes(data))
+    return 0xFFFF - (total % 0xFFFF or 0xFFFF) if total else 0xFFFF
 
 
 def _crc32c_table() -> tuple[int, ...]:

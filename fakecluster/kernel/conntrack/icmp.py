@@ -15,7 +15,7 @@ from fakecluster.kernel.conntrack.entry import (
     Tuple,
     tuple_at,
 )  # fmt: skip
-from fakecluster.kernel.hooks import Hook, HookContext
+from fakecluster.kernel.hooks import PREROUTING, HookContext
 from fakecluster.kernel.packet import ICMP, BadPacket, Skb
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check(table: Conntrack, skb: Skb, ctx: HookContext, zone_orig: int, zone_rep
         return ""
     if len(skb.data) < skb.l4 + 8:
         return "accept"
-    verify = ctx.hook == Hook.PREROUTING and table.sysctls.number("net.netfilter.nf_conntrack_checksum")
+    verify = ctx.hook == PREROUTING and table.sysctls.number("net.netfilter.nf_conntrack_checksum")
     if verify and skb.iif != "lo" and not skb.is_fragment and not skb.l4_checksum_ok():
         return "accept"
     kind = skb.data[skb.l4]

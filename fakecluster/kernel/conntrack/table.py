@@ -29,7 +29,7 @@ from fakecluster.kernel.conntrack.entry import (
     direction,
     packet_tuple,
 )  # fmt: skip
-from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, Priority
+from fakecluster.kernel.hooks import ACCEPT, DROP, INPUT, OUTPUT, POSTROUTING, PREROUTING, Hook, HookContext, Priority
 from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Skb
 from fakecluster.kernel.sysctls import Sysctls
 from fakecluster.kernel.trail import tracked
@@ -88,11 +88,11 @@ class Conntrack:
 
     def _register(self, family: int) -> None:
         hooks = self.netns.hooks
-        for hook in (Hook.PREROUTING, Hook.OUTPUT):
+        for hook in (PREROUTING, OUTPUT):
             defrag = self.netns.fragments.hook
             hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", defrag, steady=True)
             hooks.register(family, hook, Priority.CONNTRACK, "conntrack", self.hook_in, steady=True)
-        for hook in (Hook.INPUT, Hook.POSTROUTING):
+        for hook in (INPUT, POSTROUTING):
             confirm = self.hook_confirm
             hooks.register(family, hook, Priority.CONNTRACK_CONFIRM, "conntrack confirm", confirm, steady=True)
 
@@ -363,7 +363,7 @@ def source_key(ct: Conn) -> tuple[int, int, int, int, int]:
 
 def transport_checksum_ok(table: Conntrack, skb: Skb, ctx: HookContext) -> bool:
     """TCP and UDP checksums are verified once, in PREROUTING (nf_conntrack_checksum)."""
-    if ctx.hook != Hook.PREROUTING or skb.is_fragment or skb.iif == "lo":
+    if ctx.hook != PREROUTING or skb.is_fragment or skb.iif == "lo":
         return True
     if not table.sysctls.number("net.netfilter.nf_conntrack_checksum"):
         return True

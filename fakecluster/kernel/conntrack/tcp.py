@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
 
 INVALID, IGNORE = -1, -2
-_ACK = Flags.ACK  # looking a member up in its class takes as long as all the rest of a comparison
 STATE_NAMES = (
     "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
     "SYN_SENT2",
@@ -132,7 +131,7 @@ def follow(
         return False
     slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
     count_repeats(info, direction, seq, ack, end, window)
-    info.last_index, info.last_dir = _ACK, direction
+    info.last_index, info.last_dir = Flags.ACK, direction
     ct.expires_ns = now_ns + _lifetime(timeouts, info, ESTAB, reset=False)
     return True
 

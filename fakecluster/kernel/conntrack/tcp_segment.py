@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import attrs
@@ -13,7 +12,7 @@ from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
 NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 
 
-class Flags(IntEnum):
+class Flags:
     """What kind of segment it is, as the tables are indexed."""
 
     SYN = 0
@@ -79,7 +78,7 @@ class TcpInfo:
 class Segment(NamedTuple):
     """The header of one TCP segment as the tracker reads it; `kind` is what the tables are indexed by."""
 
-    kind: Flags
+    kind: int
     flags: int
     seq: int
     ack: int
@@ -112,7 +111,7 @@ PSH_ECE_CWR = 8 | 64 | 128
 VALID_FLAGS = frozenset((SYN, SYN | 32, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | 32, ACK, ACK | 32))
 
 
-def kind_of(flags: int) -> Flags:
+def kind_of(flags: int) -> int:
     if flags & RST:
         return Flags.RST
     if flags & SYN:

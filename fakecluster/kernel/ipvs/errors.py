@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fakecluster.kernel import icmp
 from fakecluster.kernel.conntrack.entry import Tuple
 from fakecluster.kernel.conntrack.icmp import inner_packet
-from fakecluster.kernel.hooks import ACCEPT, DROP, STOLEN, Hook, HookContext
+from fakecluster.kernel.hooks import ACCEPT, DROP, FORWARD, INPUT, STOLEN, HookContext
 from fakecluster.kernel.ipvs.connection import Connection
 from fakecluster.kernel.ipvs.scheduling import open_connection
 from fakecluster.kernel.ipvs.service import MASQUERADE
@@ -51,7 +51,7 @@ def from_server(ipvs: Ipvs, skb: Skb, ctx: HookContext) -> int:
         skb.set_src(virtual)
         _rewrite_quote(skb, found, found[1]._replace(dst=virtual, dport=port))
         skb.refresh_l4_checksum()
-        if ctx.hook != Hook.INPUT and not ipvs.reroute_reply(skb):
+        if ctx.hook != INPUT and not ipvs.reroute_reply(skb):
             return DROP
     ipvs.count_out(connection, skb)
     skb.ipvs_property = True
@@ -83,7 +83,7 @@ def from_client(ipvs: Ipvs, skb: Skb, ctx: HookContext) -> int:
 
 
 def _translate(ipvs: Ipvs, skb: Skb, ctx: HookContext, connection: Connection, found: tuple[int, Tuple, int]) -> int:
-    route = way_to(ipvs.netns, skb, ctx, connection, local_allowed=ctx.hook != Hook.FORWARD)
+    route = way_to(ipvs.netns, skb, ctx, connection, local_allowed=ctx.hook != FORWARD)
     if route is None:
         return STOLEN
     skb.set_dst(connection.address)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext
+from fakecluster.kernel.hooks import ACCEPT, DROP, INPUT, OUTPUT, HookContext
 from fakecluster.kernel.ipvs import errors, protocols
 from fakecluster.kernel.ipvs.connection import Connection
 from fakecluster.kernel.ipvs.scheduling import open_connection
@@ -62,7 +62,7 @@ def _restore_source(ipvs: Ipvs, skb: Skb, ctx: HookContext, connection: Connecti
     skb.set_src(virtual)
     if skb.sport != port:
         skb.set_sport(port)
-    return ctx.hook == Hook.INPUT or ipvs.reroute_reply(skb)
+    return ctx.hook == INPUT or ipvs.reroute_reply(skb)
 
 
 def _unknown_reply(ipvs: Ipvs, skb: Skb) -> int:
@@ -80,7 +80,7 @@ def _unknown_reply(ipvs: Ipvs, skb: Skb) -> int:
 
 def request(skb: Skb, ctx: HookContext) -> int:
     """ip_vs_in_hook(): a client's packet goes to the destination of its entry."""
-    if skb.ipvs_property or (skb.pkttype != "unicast" and ctx.hook != Hook.OUTPUT):
+    if skb.ipvs_property or (skb.pkttype != "unicast" and ctx.hook != OUTPUT):
         return ACCEPT
     ipvs = ctx.netns.ipvs
     if ipvs.is_due:

@@ -12,7 +12,7 @@ import attrs
 
 from fakecluster.kernel import icmp
 from fakecluster.kernel.effects import SendError
-from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext
+from fakecluster.kernel.hooks import ACCEPT, INPUT, STOLEN, HookContext
 from fakecluster.kernel.ip_output import local_out, source_for
 from fakecluster.kernel.ipvs.connection import Connection
 from fakecluster.kernel.ipvs.service import MASQUERADE, TUNNEL
@@ -92,7 +92,7 @@ def _may_enter(skb: Skb, ctx: HookContext, connection: Connection) -> bool:
     was_local = skb.route is None or skb.route.kind == "local"
     if connection.method != MASQUERADE:
         return was_local
-    return not (ctx.hook == Hook.INPUT and skb.family == 4 and connection.address >> 24 == 127)
+    return not (ctx.hook == INPUT and skb.family == 4 and connection.address >> 24 == 127)
 
 
 def _is_loopback(family: int, address: int) -> bool:

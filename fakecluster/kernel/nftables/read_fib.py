@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fakecluster.errors import Unsupported
-from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.hooks import INPUT, PREROUTING
 from fakecluster.kernel.nftables.program import Getter, Packet, Value
 from fakecluster.kernel.packet import TCP, UDP
 from fakecluster.rules.nft.expressions import Fib, Rt, Socket
@@ -50,7 +50,7 @@ def _interface(expression: Fib) -> Getter:
 def _route_device(packet: Packet, daddr: bool, flags: tuple[str, ...]) -> str:
     """The interface that leads to the address ("" when none does)."""
     skb, netns = packet.skb, packet.ruleset.netns
-    if packet.ctx.hook in (Hook.PREROUTING, Hook.INPUT) and skb.iif == "lo":
+    if packet.ctx.hook in (PREROUTING, INPUT) and skb.iif == "lo":
         return skb.iif
     towards, other = (skb.dst, skb.src) if daddr else (skb.src, skb.dst)
     mark = skb.mark if "mark" in flags else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakecluster.kernel.hooks import Hook, HookContext
+from fakecluster.kernel.hooks import INPUT, OUTPUT, PREROUTING, HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import Test
 from fakecluster.rules.iptables.rule import Interface, Network, RuleParts
@@ -63,12 +63,12 @@ def _out(interface: Interface) -> Test:
 
 def in_name(skb: Skb, ctx: HookContext) -> str:
     """The incoming interface as this hook sees it."""
-    return "" if ctx.hook is Hook.OUTPUT else skb.iif
+    return "" if ctx.hook is OUTPUT else skb.iif
 
 
 def out_name(skb: Skb, ctx: HookContext) -> str:
     """The outgoing interface as this hook sees it."""
-    return "" if ctx.hook in (Hook.PREROUTING, Hook.INPUT) else skb.oif
+    return "" if ctx.hook in (PREROUTING, INPUT) else skb.oif
 
 
 def _later_fragment(skb: Skb, _ctx: HookContext) -> bool:

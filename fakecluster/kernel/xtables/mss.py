@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakecluster.kernel.hooks import DROP, Hook, HookContext
+from fakecluster.kernel.hooks import DROP, FORWARD, POSTROUTING, HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import CONTINUE
 
@@ -41,7 +41,7 @@ def _path_mss(skb: Skb, ctx: HookContext) -> int | None:
     """The smaller MTU of the way there and the way back, less the headers."""
     netns = ctx.netns
     there = skb.route
-    back = netns.routes.lookup(skb.family, skb.src) if ctx.hook in (Hook.FORWARD, Hook.POSTROUTING) else None
+    back = netns.routes.lookup(skb.family, skb.src) if ctx.hook in (FORWARD, POSTROUTING) else None
     mtus = [netns.mtu_of(route) for route in (there, back) if route is not None and route.oif]
     smallest = min(mtus, default=0) - HEADERS[skb.family]
     return smallest if smallest > 0 else None
