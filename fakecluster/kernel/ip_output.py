@@ -11,7 +11,6 @@ from fakecluster.kernel.fragments import cut
 from fakecluster.kernel.hooks import OUTPUT, POSTROUTING
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.routing import Route
-from fakecluster.trace import Verdict
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -127,10 +126,10 @@ def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
         netns.drop(skb, "output", f"{skb.oif} is a dummy: it swallows what is sent")
         return
     if not netns.has_neighbour(device, skb.family, next_hop):
-        hop = netns.end_walk(skb, Verdict("dropped", skb.oif, "no neighbour answers"), packet)
+        hop = netns.end_walk(skb, "dropped", skb.oif, "no neighbour answers", packet_out=packet)
         netns.effects.append(Arp(skb.oif, next_hop, skb.family, hop))
         return
-    hop = netns.end_walk(skb, Verdict("transmitted", skb.oif), packet)
+    hop = netns.end_walk(skb, "transmitted", skb.oif, packet_out=packet)
     generated = skb.generated
     netns.effects.append(Transmit(skb.oif, packet, next_hop, skb.family, skb.mark, generated, hop))
 
@@ -138,7 +137,7 @@ def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
 def loop_back(netns: Netns, skb: Skb) -> None:
     """loopback_xmit(): the same packet, its mark and its connection, comes in by lo."""
     packet = bytes(skb.data)
-    hop = netns.end_walk(skb, Verdict("transmitted", "lo"), packet)
+    hop = netns.end_walk(skb, "transmitted", "lo", packet_out=packet)
     netns.effects.append(Looped(packet, hop))
     again = skb.copy()
     again.iif, again.oif, again.physin, again.physout = "lo", "", "", ""

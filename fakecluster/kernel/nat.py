@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from fakecluster.kernel.conntrack.entry import (
     DST_NAT,
     DST_NAT_DONE,
@@ -209,7 +207,7 @@ class Nat:
         if not address:
             return DROP
         ct.masq_oif = skb.oif
-        return self.setup(skb, ctx, attrs.evolve(nat_range, min_addr=address, max_addr=address), "src")
+        return self.setup(skb, ctx, nat_range._replace(min_addr=address, max_addr=address), "src")
 
     def forget_masquerade(self, iface: str, address: InterfaceAddress) -> None:
         """The flows that hide behind an address which goes away end with it (inet_cmp)."""
@@ -223,7 +221,7 @@ class Nat:
         address = LOOPBACK[skb.family] if local else self.netns.addresses.primary(skb.iif, skb.family)
         if not address:
             return DROP
-        return self.setup(skb, ctx, attrs.evolve(nat_range, min_addr=address, max_addr=address), "dst")
+        return self.setup(skb, ctx, nat_range._replace(min_addr=address, max_addr=address), "dst")
 
     def _null_binding(self, skb: Skb, ct: Conn, source: bool) -> int:
         address = ct.reply.dst if source else ct.reply.src
@@ -278,7 +276,10 @@ class Nat:
                 names = f"address of {address_text(current.family, current.src)}'s mapping"
                 offset = self._spread[key] = self.netns.choices.pick([1] * (high - low + 1), names)
             address = low + offset
-        return current._replace(src=address) if source else current._replace(dst=address)
+        family, proto, src, dst, sport, dport = current
+        if source:
+            return Tuple(family, proto, address, dst, sport, dport)
+        return Tuple(family, proto, src, address, sport, dport)
 
     def _free_port(self, found: Tuple, nat_range: NatRange, ct: Conn, source: bool) -> Tuple:
         bounds = _port_bounds(found, nat_range, source)
@@ -298,7 +299,10 @@ class Nat:
         while True:
             for _ in range(attempts):
                 port = low + offset % size
-                found = found._replace(sport=port) if by_source else found._replace(dport=port)
+                found = Tuple(
+                    found.family, found.proto, found.src, found.dst, port if by_source else found.sport,
+                    found.dport if by_source else port,
+                )  # fmt: skip
                 if not self._used(found, ct):
                     return found
                 offset += 1

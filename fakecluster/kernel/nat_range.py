@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import NamedTuple
 
 from fakecluster.kernel.conntrack.entry import (
     Tuple,
 )  # fmt: skip
 from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb
 
-if TYPE_CHECKING:
-    pass
 
-
-@attrs.frozen
-class NatRange:
+class NatRange(NamedTuple):
     """What a flow may be mapped to: addresses and ports (inclusive), None where they are not to change."""
 
     min_addr: int | None = None
@@ -82,7 +76,7 @@ def netmap(nat_range: NatRange, address: int) -> NatRange:
     low, high = nat_range.min_addr or 0, nat_range.max_addr or 0
     mask = low ^ high
     mapped = low & ~mask | address & mask
-    return attrs.evolve(nat_range, min_addr=mapped, max_addr=mapped, netmap=False)
+    return nat_range._replace(min_addr=mapped, max_addr=mapped, netmap=False)
 
 
 def _in_range(candidate: Tuple, nat_range: NatRange) -> bool:

@@ -297,12 +297,12 @@ class Netns:
             skb.tracer = Tracer(self._walks)
             skb.tracer.begin(bytes(skb.data), skb.iif)
 
-    def end_walk(self, skb: Skb, verdict: Verdict, packet_out: bytes = b"") -> Hop | None:
-        """Close the record of a packet's walk; None when it is not traced."""
+    def end_walk(self, skb: Skb, what: str, where: str, reason: str = "", *, packet_out: bytes = b"") -> Hop | None:
+        """Close the record of a packet's walk with its verdict; None when it is not traced."""
         tracer = skb.tracer
         if tracer is None:
             return None
-        return tracer.hop(self.name, skb.oif, packet_out, verdict, self.clock.now_ns)
+        return tracer.hop(self.name, skb.oif, packet_out, Verdict(what, where, reason), self.clock.now_ns)
 
     def run_hooks(self, hook: Hook, skb: Skb) -> bool:
         """Take a packet through one hook; False when it ends there."""
@@ -325,14 +325,14 @@ class Netns:
                             hook.name,
                             f"held by {entry.name}",
                             bytes(skb.data),
-                            self.end_walk(skb, Verdict("consumed", hook.name, entry.name)),
+                            self.end_walk(skb, "consumed", hook.name, entry.name),
                         )
                     )
                 return False
         return True
 
     def drop(self, skb: Skb, where: str, reason: str) -> None:
-        hop = self.end_walk(skb, Verdict("dropped", where, reason))
+        hop = self.end_walk(skb, "dropped", where, reason)
         self.effects.append(Drop(where, reason, bytes(skb.data), hop))
 
     def deliver(self, skb: Skb) -> None:
@@ -340,7 +340,7 @@ class Netns:
         packet = bytes(skb.data)
         sink = self.sockets.owner(skb)
         where = sink.name if sink is not None else "the host"
-        hop = self.end_walk(skb, Verdict("delivered", where), packet)
+        hop = self.end_walk(skb, "delivered", where, packet_out=packet)
         self.effects.append(Deliver(packet, skb.iif, skb.mark, skb.generated, sink, hop))
         self.sockets.receive(skb, sink)
 

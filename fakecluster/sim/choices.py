@@ -65,12 +65,18 @@ class Seeded:
         self._random = random.Random(seed)
 
     def pick(self, weights: Sequence[int], why: str) -> int:
-        index = index_at(weights, self._random.randrange(sum(weights)))
+        index = index_at(weights, self.draw(sum(weights), why))
         self.taken.append(Choice(index, tuple(weights), why))
         return index
 
     def draw(self, below: int, why: str) -> int:
-        return self._random.randrange(below)
+        if below <= 0:
+            raise ValueError(f"no integer in [0, {below}) ({why})")
+        bits, take = below.bit_length(), self._random.getrandbits
+        number = take(bits)
+        while number >= below:
+            number = take(bits)
+        return number
 
     def fork(self) -> Seeded:
         copy = Seeded(self.seed)
