@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import ip_options
@@ -10,6 +11,7 @@ from fakecluster.kernel.packet import ICMP, ICMPV6, Skb, checksum
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
+_HEADER4 = Struct("!6H2I").pack
 #: An IPv4 error quotes so much that it fits into 576 bytes; an IPv6 one so much that it fits into 1280.
 MAX_ERROR4, MAX_ERROR6 = 576, 1280
 #: Node-made errors carry this type of service (IPTOS_PREC_INTERNETCONTROL).
@@ -140,10 +142,10 @@ def ipv4_header(
 ) -> bytearray:  # fmt: skip
     """A header for `length` bytes of payload, checksum included."""
     size = 20 + len(options)
-    header = bytearray((0x40 | size // 4, tos)) + (size + length).to_bytes(2) + ident.to_bytes(2)
-    header += bytes((0x40 if df else 0, 0, ttl, proto, 0, 0)) + src.to_bytes(4) + dst.to_bytes(4) + options
-    header[10:12] = checksum(header).to_bytes(2)
-    return header
+    first, flags, lifetime = 0x4000 | size << 6 | tos, 0x4000 if df else 0, ttl << 8 | proto
+    words = first + size + length + ident + flags + lifetime + src + dst + int.from_bytes(options)
+    check = 0xFFFF - (words % 0xFFFF or 0xFFFF)
+    return bytearray(_HEADER4(first, size + length, ident, flags, lifetime, check, src, dst)) + options
 
 
 def ipv6_header(

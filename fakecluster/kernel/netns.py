@@ -179,14 +179,14 @@ class Netns:
         if learning and (effects := self.flow_cache.receive(packet, iface, dst_mac)) is not None:
             return effects
         skb = None
-        self._enter(trace)
+        self.enter(trace)
         try:
             device = self.interfaces[iface]
             try:
                 skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
             except BadPacket as bad:
                 self.effects.append(Drop("ip_rcv", str(bad), as_bytes(packet)))
-                return self._leave()
+                return self.leave()
             skb.iif, skb.src_mac, skb.dst_mac = iface, src_mac, dst_mac
             if device.master:
                 skb.iif, skb.physin = device.master, iface
@@ -196,7 +196,7 @@ class Netns:
             ip_input.receive(self, skb)
         except SendError:
             pass
-        effects = self._leave()
+        effects = self.leave()
         if skb is not None and skb.trail is not None:
             self.flow_cache.learn(skb, effects)
         return effects
@@ -206,7 +206,7 @@ class Netns:
 
         Raises `SendError` (with `.effects`) when the kernel refuses it.
         """
-        self._enter(trace)
+        self.enter(trace)
         error: SendError | None = None
         try:
             skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
@@ -220,7 +220,7 @@ class Netns:
             except SendError as refused:
                 error = refused
         finally:
-            effects = self._leave()
+            effects = self.leave()
         if error is not None:
             error.effects = effects
             raise error
@@ -241,7 +241,7 @@ class Netns:
 
         Raises `SendError`.
         """
-        self._enter(self.trace_local)
+        self.enter(self.trace_local)
         try:
             self.begin_walk(skb)
             route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
@@ -251,7 +251,7 @@ class Netns:
 
     def hand_over(self) -> None:
         """Leave; at the outermost level give the effects to `on_effects` (without one they wait for `take_effects`)."""
-        effects = self._leave()
+        effects = self.leave()
         if self._depth == 0 and effects:
             if self.on_effects is not None:
                 self.on_effects(effects)
@@ -265,12 +265,13 @@ class Netns:
 
     # --- the walk of one packet
 
-    def _enter(self, trace: bool) -> None:
+    def enter(self, trace: bool) -> None:
+        """A walk, or one within another, begins: every `enter` has its `leave`."""
         if self._depth == 0:
             self._tracing = trace
         self._depth += 1
 
-    def _leave(self) -> list[Effect]:
+    def leave(self) -> list[Effect]:
         """Run what looped back; at the outermost level return the effects."""
         if self._depth > 1:
             self._depth -= 1

@@ -7,6 +7,7 @@ data, delayed acknowledgement, congestion control.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,6 +27,8 @@ INITIAL_RTO_S, MAX_RTO_S, TIME_WAIT_S = 1.0, 120.0, 60.0
 MAX_WINDOW = 64240
 MASK = 0xFFFFFFFF
 MIN_MSS = 88
+# ports, sequence, acknowledgment, offset and flags, window, checksum, urgent pointer
+_HEADER = Struct("!HHIIHHHH").pack
 
 
 @attrs.frozen
@@ -126,12 +129,12 @@ class TcpConnection(Socket):
             return  # the retransmission timer runs
 
     def _transmit(self, flags: int, sequence: int, data: bytes) -> None:
-        body = bytearray(self.port.to_bytes(2) + self.remote[1].to_bytes(2) + sequence.to_bytes(4))
-        body += (self.rcv_nxt if flags & ACK else 0).to_bytes(4)
         options = b""
         if flags & SYN:
             options = b"\x02\x04" + min(self.mss, 65535).to_bytes(2) + b"\x01\x01\x04\x02"
-        body += bytes(((20 + len(options)) << 2, flags)) + MAX_WINDOW.to_bytes(2) + bytes(4) + options + data
+        acknowledged = self.rcv_nxt if flags & ACK else 0
+        bits = 20 + len(options) << 10 | flags
+        body = _HEADER(self.port, self.remote[1], sequence, acknowledged, bits, MAX_WINDOW, 0, 0) + options + data
         ttl = icmp.ttl_of(self.netns, self.family)
         if self.family == 4:
             ident = self.netns.choices.draw(65536, "IP identification")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPLY, Conn
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
-from fakecluster.kernel.effects import Effect, Transmit
+from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
 from fakecluster.kernel.flow_cache.following import NOT_PSH
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES4, LANES6, REWRITES, Tables
@@ -93,15 +93,17 @@ class FlowCache:
     def learn(self, skb: Skb, effects: list[Effect]) -> None:
         """The walk is over: remember its flow when nothing but its key decided."""
         trail = skb.trail
-        if trail is None or trail.generation != self.generation or len(effects) != 1:
+        if trail is None or trail.generation != self.generation or not effects:
             return
-        sent = effects[0]
-        if type(sent) is not Transmit or sent.generated or len(sent.packet) != len(trail.packet):
+        end = effects[0]  # what a socket did in reaction comes after it
+        if not isinstance(end, Deliver) and (type(end) is not Transmit or len(effects) > 1):
+            return
+        if end.generated or end.hop is not None or len(end.packet) != len(trail.packet):
             return
         if skb.pkttype != "unicast" or skb.iif == "lo" or not _is_settled(trail, skb):
             return
-        flow = flow_of(self.netns, trail, skb, sent)
-        if REWRITES[skb.family, skb.proto](flow, trail.packet) == sent.packet:
+        flow = flow_of(self.netns, trail, skb, end)
+        if REWRITES[skb.family, skb.proto](flow, trail.packet) == end.packet:
             self._remember(trail, skb, flow)
 
     def _remember(self, trail: Trail, skb: Skb, flow: Flow) -> None:

@@ -7,13 +7,14 @@ that there is no more here than must be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel.effects import Effect, Transmit
-from fakecluster.kernel.flow_cache.flow import Flow
+from fakecluster.kernel.effects import Effect, SendError, Transmit
+from fakecluster.kernel.flow_cache.flow import Arrival, Flow
 from fakecluster.kernel.flow_cache.following import datagram_fits, segment_fits
-from fakecluster.kernel.packet import TCP, UDP
+from fakecluster.kernel.packet import TCP, UDP, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -52,7 +53,7 @@ def _tcp4(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: byte
         return None
     if not segment_fits(netns, flow, packet, 20, seq, ack, bits, window):
         return None
-    return _sent(flow, _tcp4_rewritten(flow, packet, ttl, check, tcp_check), 4)
+    return _ended(netns, flow, _tcp4_rewritten(flow, packet, ttl, check, tcp_check), 4)
 
 
 def _tcp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, tcp_check: int) -> bytes:
@@ -77,7 +78,7 @@ def _tcp6(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: byte
         return None
     if not segment_fits(netns, flow, packet, 40, seq, ack, bits, window):
         return None
-    return _sent(flow, _tcp6_rewritten(flow, packet, ttl, tcp_check), 6)
+    return _ended(netns, flow, _tcp6_rewritten(flow, packet, ttl, tcp_check), 6)
 
 
 def _tcp6_rewritten(flow: Flow, packet: bytes, ttl: int, tcp_check: int) -> bytes:
@@ -97,7 +98,7 @@ def _udp4(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: byte
         return None
     if not datagram_fits(netns, flow, packet, 20, length, udp_check):
         return None
-    return _sent(flow, _udp4_rewritten(flow, packet, ttl, check, length, udp_check), 4)
+    return _ended(netns, flow, _udp4_rewritten(flow, packet, ttl, check, length, udp_check), 4)
 
 
 def _udp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, length: int, udp_check: int) -> bytes:
@@ -121,7 +122,7 @@ def _udp6(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: byte
         return None
     if not datagram_fits(netns, flow, packet, 40, length, udp_check):
         return None
-    return _sent(flow, _udp6_rewritten(flow, packet, ttl, length, udp_check), 6)
+    return _ended(netns, flow, _udp6_rewritten(flow, packet, ttl, length, udp_check), 6)
 
 
 def _udp6_rewritten(flow: Flow, packet: bytes, ttl: int, length: int, udp_check: int) -> bytes:
@@ -144,12 +145,24 @@ REWRITES: dict[tuple[int, int], Callable[[Flow, bytes], bytes]] = {
 }
 
 
-def _sent(flow: Flow, packet: bytes, family: int) -> list[Effect]:
+def _ended(netns: Netns, flow: Flow, packet: bytes, family: int) -> list[Effect]:
+    """Count the packet and let it go where it goes."""
     size = len(packet)
     for pair in flow.counters:
         pair[0] += 1
         pair[1] += size
-    return [_new(Transmit, (flow.oif, packet, flow.next_hop, family, flow.mark, False, None))]
+    if flow.arrival is None:
+        return [_new(Transmit, (flow.oif, packet, flow.next_hop, family, flow.mark, False, None))]
+    return _delivered(netns, flow, flow.arrival, packet)
+
+
+def _delivered(netns: Netns, flow: Flow, arrival: Arrival, packet: bytes) -> list[Effect]:
+    skb = Skb(packet, iif=arrival.iif, mark=arrival.mark)
+    skb.ct, skb.ctinfo, skb.priority, skb.route = flow.ct, arrival.ctinfo, arrival.priority, arrival.route
+    netns.enter(trace=False)
+    with suppress(SendError):
+        netns.deliver(skb)
+    return netns.leave()
 
 
 def _word(packet: bytes, at: int) -> int:
