@@ -14,7 +14,10 @@ from fakecluster.kernel.netns import Netns
 
 @attrs.define
 class Talk:
-    """A client behind `iface` speaks to `dst`; the far end is whoever its packets reached, once one has left."""
+    """A client behind `iface` speaks to `dst`; the far end is whoever its packets reached, once one has left.
+
+    With `local` it speaks to the router itself, whose sockets answer by themselves.
+    """
 
     iface: str
     src: str
@@ -22,6 +25,7 @@ class Talk:
     proto: str = "tcp"
     sport: int = 1000
     dport: int = 80
+    local: bool = False
     seq: list[int] = attrs.field(factory=lambda: [100, 5000])
     far: tuple[str, str, str, int, int] | None = None  # interface, its address, the client's, ports likewise
 
@@ -50,10 +54,21 @@ class Talk:
         """See where the client's packet went."""
         for effect in effects:
             if isinstance(effect, Transmit) and not effect.generated:
+                if self.local:
+                    self._hear(effect)
+                    continue
                 layer = IP(effect.packet) if effect.family == 4 else IPv6(effect.packet)
                 transport: Packet = layer.payload
                 if not isinstance(transport, ICMP | ICMPv6EchoRequest) and hasattr(transport, "dport"):
                     self.far = (effect.iface, layer.dst, layer.src, transport.dport, transport.sport)
+
+    def _hear(self, effect: Transmit) -> None:
+        """The router's own answer: what it sent is acknowledged from now on."""
+        layer = (IP if effect.family == 4 else IPv6)(effect.packet)
+        if TCP in layer:
+            header = layer[TCP]
+            flags = str(header.flags)
+            self.seq[1] = header.seq + len(bytes(header.payload)) + ("S" in flags) + ("F" in flags)
 
     def open(self, *machines: Netns) -> None:
         """The handshake, or for UDP a datagram each way, and the first packets after it."""
