@@ -10,11 +10,12 @@ from kernel.talks import Talk
 from scapy.layers.inet import UDP
 
 from fakecluster.kernel.conntrack.text import listing
-from fakecluster.kernel.effects import Effect
+from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.flow_cache import FlowCache
 from fakecluster.kernel.hooks import DROP, Hook
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.routing import Route
+from fakecluster.kernel.xtables import compile, steady
 
 SERVICE = """*nat
 :PREROUTING ACCEPT [0:0]
@@ -182,3 +183,146 @@ def test_a_change_that_the_cache_is_not_told_of_is_found(change: str, monkeypatc
     monkeypatch.setattr(FlowCache, "changed", lambda cache: None)
     with pytest.raises(AssertionError):
         test_a_change_is_noticed(change)
+
+
+#: Rules of FORWARD whose answer may differ from packet to packet of one flow.
+UNSTEADY = (
+    "-m length --length 0:1000", "-m limit --limit 1/hour", "-m statistic --mode nth --every 2 --packet 0",
+    "-m statistic --mode random --probability 0.5", "-m string --string x --algo bm", "-m ttl --ttl-gt 3",
+    "-m recent --set --name r", "-m quota --quota 100", "-m u32 --u32 0=0", "-m connbytes --connbytes 0:9 "
+    "--connbytes-dir both --connbytes-mode packets", "-m conntrack --ctexpire 1:9", "-p tcp -m tcp --tcp-flags PSH PSH",
+    "-p tcp -m tcp --tcp-option 8", "-m hashlimit --hashlimit-upto 1/hour --hashlimit-mode srcip --hashlimit-name h",
+    "-m mac --mac-source 02:00:00:00:00:01", "-p tcp -m tcpmss --mss 5", "-m set --match-set timed src",
+    "-m set --match-set counted src", "-m connlimit --connlimit-above 3", "-m socket", "-j TTL --ttl-inc 1",
+    "-j TOS --set-tos 8", "-j LOG", "-j SET --add-set blocked src",
+)  # fmt: skip
+STEADY = (
+    "-m mark --mark 3", "-m connmark --mark 3", "-s 10.0.0.0/8", "-i podA", "-o podB", "-p tcp -m tcp --dport 8080",
+    "-p tcp -m tcp --tcp-flags SYN,ACK SYN", "-m multiport -p tcp --dports 1,2", "-m conntrack --ctdir ORIGINAL",
+    "-m addrtype --dst-type LOCAL", "-m dscp --dscp 4", "-m set ! --match-set blocked src", "-m nfacct --nfacct-name n",
+    "-m comment --comment x", "-p udp -m length --length 0:1000", "-j MARK --set-mark 1", "-j CONNMARK --set-mark 1",
+    "-m pkttype --pkt-type unicast", "-m iprange --src-range 10.0.0.0-10.255.255.255", "-m rpfilter --loose",
+)  # fmt: skip
+
+
+def with_rule(rule: str) -> tuple[Netns, Netns]:
+    """Routers whose first rule is the given one."""
+    chain = "PREROUTING" if "rpfilter" in rule or "socket" in rule else "FORWARD"
+    sets = ("ipset create timed hash:ip timeout 60", "ipset create counted hash:ip counters", "ipset create blocked hash:ip")
+    commands = [(command, "") for command in (*sets, "nfacct add n")]
+    return both(*commands, ("iptables-restore", SERVICE), (f"iptables -t mangle -I {chain} {rule}", ""))
+
+
+@pytest.mark.parametrize("rule", UNSTEADY)
+def test_what_may_differ_from_packet_to_packet_is_not_remembered(rule: str) -> None:
+    netns, without = with_rule(rule)
+    talk = client()
+    talk.open(netns, without)
+    assert known(netns, talk) is None
+    assert netns.run("iptables-save -c") == without.run("iptables-save -c")
+
+
+@pytest.mark.parametrize("rule", STEADY)
+def test_what_is_the_same_for_every_packet_is_remembered(rule: str) -> None:
+    netns, without = with_rule(rule)
+    talk = client()
+    talk.open(netns, without)
+    packet = talk.packet(0)
+    assert known(netns, talk) is not None
+    without.receive(packet, "podA")
+    for command in ("iptables-save -c", "nfacct list", "conntrack -L"):
+        assert netns.run(command) == without.run(command)
+
+
+NFT = """table ip t {
+    set timed { type ipv4_addr; flags timeout; elements = { 10.244.0.2 timeout 1h } }
+    set counted { type ipv4_addr; counter; elements = { 10.244.0.2 } }
+    set plain { type ipv4_addr; elements = { 10.244.0.2 } }
+    set seen { type ipv4_addr; flags dynamic; size 10; }
+    map marks { type ipv4_addr : mark; elements = { 10.244.0.2 : 7 } }
+    counter c { }
+    quota q { 9 bytes }
+    chain forward {
+        type filter hook forward priority 10;
+        ct state established RULE
+    }
+}
+"""
+NFT_UNSTEADY = (
+    "meta length > 20", "limit rate 1/hour accept", "quota 90 bytes accept", "numgen inc mod 2 1 accept",
+    "ip ttl 9 accept", "ip id 5 accept", "ip saddr @timed accept", "ip saddr @counted accept", "quota name q accept",
+    "ct expiration 1h accept", "ct bytes > 5 accept", "tcp flags psh accept", "tcp window 7 accept",
+    "tcp option maxseg size 7 accept", "@th,32,32 5 accept", "add @seen { ip saddr }", "ct count 5 accept",
+    "ip ttl set 5", "ip dscp set cs1", "log",
+)  # fmt: skip
+NFT_STEADY = (
+    "ip saddr @plain counter", "tcp dport { 80, 8080 } counter", "meta mark set ip saddr map @marks", "counter name c",
+    "tcp flags & (syn | ack) == syn accept", "tcp flags syn accept", "ct mark set 5", "ct status snat accept",
+    "ip dscp cs1 accept", "iifname podA counter", "fib saddr . iif oif exists accept", "meta l4proto tcp counter",
+    "udp dport 5 meta length > 20", "ct original ip daddr 10.96.0.1 counter", "ip saddr vmap { 10.244.0.2 : accept }",
+    "jhash ip saddr mod 2 seed 5 vmap { 0 : accept, 1 : accept }",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", NFT_UNSTEADY)
+def test_what_may_differ_is_not_remembered_in_nft_either(rule: str) -> None:
+    netns, _ = both(("iptables-restore", SERVICE), ("nft -f -", NFT.replace("RULE", rule)))
+    talk = client()
+    talk.open(netns)
+    assert known(netns, talk) is None
+
+
+@pytest.mark.parametrize("rule", NFT_STEADY)
+def test_what_is_the_same_is_remembered_in_nft_too(rule: str) -> None:
+    netns, without = both(("iptables-restore", SERVICE), ("nft -f -", NFT.replace("RULE", rule)))
+    talk = client()
+    talk.open(netns, without)
+    packet = talk.packet(0)
+    assert known(netns, talk) is not None
+    without.receive(packet, "podA")
+    for command in ("nft list ruleset", "conntrack -L"):
+        assert netns.run(command) == without.run(command)
+
+
+def test_every_match_that_is_taken_for_steady_is_modelled() -> None:
+    assert steady.MATCHES.keys() <= compile.MATCHES.keys()
+    assert compile.TARGETS.keys() >= steady.TARGETS
+
+
+def test_a_fork_starts_with_an_empty_cache_of_its_own() -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    talk = client()
+    talk.open(netns)
+    copy = netns.fork(netns.clock.fork(), netns.choices.fork())
+    assert (netns.flow_cache.size, copy.flow_cache.size) == (2, 0)
+    copy.receive(talk.packet(0), "podA")
+    copy.sysctls["net.ipv4.ip_forward"] = "0"
+    assert (netns.flow_cache.size, copy.flow_cache.size) == (2, 0)
+
+
+def test_a_connection_takes_its_flows_with_it() -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    client().open(netns)
+    client(sport=1001).open(netns)
+    assert netns.flow_cache.size == 4
+    netns.conntrack.kill(next(iter(netns.conntrack)))
+    assert netns.flow_cache.size == sum(map(len, netns.flow_cache.tables.values())) == 2
+
+
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakecluster.kernel.flow_cache.cache.MAX_FLOWS", 5)
+    netns, _ = both(("iptables-restore", SERVICE))
+    for port in range(2000, 2010):
+        client(sport=port).open(netns)
+        assert netns.flow_cache.size <= 5
+    assert netns.flow_cache.size == sum(map(len, netns.flow_cache.tables.values()))
+
+
+def test_a_traced_packet_takes_the_long_way() -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    talk = client()
+    talk.open(netns)
+    [effect] = netns.receive(talk.packet(0), "podA", trace=True)
+    assert isinstance(effect, Transmit)
+    assert effect.hop is not None
+    assert any("ESTABLISHED" in str(step) for step in effect.hop.steps)
