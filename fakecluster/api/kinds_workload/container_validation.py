@@ -10,6 +10,7 @@ import attrs
 from fakecluster.api import names
 from fakecluster.api.kinds_workload.env_validation import validate_env, validate_env_from
 from fakecluster.api.kinds_workload.field_checks import Errors, named, one_of, required_name, unique
+from fakecluster.api.kinds_workload.images import PULL_POLICIES
 from fakecluster.api.kinds_workload.mount_validation import validate_devices, validate_mounts
 from fakecluster.api.kinds_workload.pod_defaults import PROBES
 from fakecluster.api.kinds_workload.probe_validation import validate_lifecycle, validate_probe
@@ -28,7 +29,6 @@ from fakecluster.api.strategy import (
 
 Json = dict[str, Any]
 
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 RESTART_POLICIES = ("Always", "Never", "OnFailure")
 MAX_RULES = 20

@@ -6,6 +6,8 @@ import re
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9]+([._:/-]+[A-Za-z0-9]+)*")
 
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
 
 def image_tag(image: str) -> str:
     """The tag of an image reference: "latest" where neither tag nor digest is given, "" where only a digest is."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fakecluster.api.kinds_workload.images import pull_policy
+from fakecluster.api.kinds_workload.quantity import rounded_to_milli
 from fakecluster.api.kinds_workload.volume_defaults import default_volume
 
 Json = dict[str, Any]
@@ -44,6 +45,9 @@ def default_pod_spec(spec: Json) -> None:
     for kind in CONTAINER_LISTS:
         for container in spec.get(kind) or ():
             _default_container(container)
+    round_amounts(spec.get("overhead"))
+    for part in ("limits", "requests"):
+        round_amounts((spec.get("resources") or {}).get(part))
     _unless_set(spec, "dnsPolicy", "ClusterFirst")
     _unless_set(spec, "restartPolicy", "Always")
     if spec.get("securityContext") is None:
@@ -85,6 +89,8 @@ def _default_container(container: Json) -> None:
         _default_env_source(variable.get("valueFrom"))
     if container.get("resources") is None:
         container["resources"] = {}
+    for part in ("limits", "requests"):
+        round_amounts(container["resources"].get(part))
     for name in PROBES:
         _default_probe(container.get(name))
     for hook in (container.get("lifecycle") or {}).values():
@@ -96,6 +102,12 @@ def _default_container(container: Json) -> None:
     security = container.get("securityContext")
     if security and security.get("privileged") is None and security.get("procMount") == "":
         security["procMount"] = "Default"
+
+
+def round_amounts(amounts: Json | None) -> None:
+    """Amounts of resources are kept in thousandths (SetDefaults_ResourceList)."""
+    if amounts:
+        amounts.update({name: rounded_to_milli(text) for name, text in amounts.items()})
 
 
 def _default_env_source(source: Json | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fakecluster.api.kinds_workload.match_label_keys import merge_label_keys
+from fakecluster.api.kinds_workload.pod_annotations import apparmor_fields
 from fakecluster.api.kinds_workload.pod_defaults import containers, mirror_status_addresses
 from fakecluster.api.kinds_workload.quantity import parse_quantity
 from fakecluster.api.object_meta import timestamp
@@ -21,6 +22,7 @@ def prepare_create(pod: Json, request: Request) -> None:
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         spec["terminationGracePeriodSeconds"] = 1
     merge_label_keys(pod)
+    apparmor_fields(pod, request)
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
     if spec.get("schedulingGates"):
         pod["status"]["conditions"] = [_condition(request, "PodScheduled", "False", "SchedulingGated", _GATED)]

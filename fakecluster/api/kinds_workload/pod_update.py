@@ -16,7 +16,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     named,
 )
 from fakecluster.api.kinds_workload.internal_types import by_key, difference, internal
-from fakecluster.api.kinds_workload.pod_admission import MIRROR
+from fakecluster.api.kinds_workload.pod_annotations import annotation_changes
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_and_spec
 from fakecluster.api.kinds_workload.scheduling_validation import validate_tolerations
 from fakecluster.api.strategy import forbidden, invalid, required
@@ -34,7 +34,7 @@ _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 
 def validate_pod_update(new: Json, old: Json) -> Errors:
     """The new state by itself, then every change against the few that are allowed."""
-    errors = validate_pod_and_spec(new) + _annotation_changes(new, old)
+    errors = validate_pod_and_spec(new) + annotation_changes(new, old)
     spec, was = new["spec"], old["spec"]
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(was.get(kind) or ()):
@@ -164,17 +164,9 @@ def _deleted_gates(spec: Json, was: Json) -> Errors:
     ]
 
 
-def _annotation_changes(new: Json, old: Json) -> Errors:
-    before, after = ((pod["metadata"].get("annotations") or {}).get(MIRROR) for pod in (old, new))
-    if before == after:
-        return []
-    what = "add" if before is None else "remove or update"
-    return [forbidden(f"metadata.annotations[{MIRROR}]", f"may not {what} mirror pod annotation")]
-
-
 def validate_pod_status(new: Json, old: Json) -> Errors:
     """A status as a kubelet or a scheduler writes it."""
-    errors = _annotation_changes(new, old)
+    errors = annotation_changes(new, old)
     status, was = new.get("status") or {}, old.get("status") or {}
     for number, condition in enumerate(status.get("conditions") or ()):
         errors += _observed(condition, f"status.conditions[{number}]")

@@ -26,7 +26,7 @@ from fakecluster.api.kinds_workload.field_checks import (
 )
 from fakecluster.api.kinds_workload.internal_types import internal
 from fakecluster.api.kinds_workload.os_validation import validate_os
-from fakecluster.api.kinds_workload.pod_admission import MIRROR
+from fakecluster.api.kinds_workload.pod_annotations import validate_annotations
 from fakecluster.api.kinds_workload.resource_validation import validate_pod_resources, validate_resources
 from fakecluster.api.kinds_workload.scheduling_validation import (
     validate_affinity,
@@ -64,10 +64,7 @@ def validate_pod(pod: Json) -> Errors:
 def validate_pod_and_spec(pod: Json) -> Errors:
     """What a Pod must satisfy at every moment, its metadata apart."""
     spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
-    errors: Errors = []
-    if MIRROR in annotations and not spec.get("nodeName"):
-        why = "must set spec.nodeName if mirror pod annotation is set"
-        errors.append(invalid(f"metadata.annotations[{MIRROR}]", annotations[MIRROR], why))
+    errors = validate_annotations(annotations, spec, "metadata.annotations")
     errors += validate_pod_spec(spec, "spec", pod_name=pod["metadata"].get("name", ""), is_pod=True)
     if not spec.get("serviceAccountName"):
         errors += _tokens_without_account(spec)
@@ -222,7 +219,7 @@ def _dns_config(spec: Json, field: str) -> Errors:
 
 
 def _underscored_subdomain(text: str) -> list[str]:
-    complaints = names.dns_subdomain(text)[:-1] if len(text) > names.SUBDOMAIN_LENGTH else []
+    complaints = names.dns_subdomain(text)[:1] if len(text) > names.SUBDOMAIN_LENGTH else []
     return complaints if re.fullmatch(_UNDERSCORED, text) else [*complaints, _UNDERSCORED_RULE]
 
 

@@ -85,6 +85,16 @@ def canonical(text: object) -> str:
     return str(parse_quantity(str(text)))
 
 
+def rounded_to_milli(text: str) -> str:
+    """The same amount, rounded up to thousandths, as resource lists are kept."""
+    quantity = parse_quantity(text)
+    milli = quantity.value * 1000
+    if milli.denominator == 1:
+        return text
+    up = Fraction(ceil(abs(milli)) * (1 if milli > 0 else -1), 1000)
+    return str(Quantity(up, quantity.family))
+
+
 def _decimal_text(value: Fraction, *, exponent: bool) -> str:
     power = 18
     while power > -9 and (value / Fraction(10) ** power).denominator != 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fakecluster.api.kinds_workload.field_checks import IMMUTABLE, Errors, nonnegative
 from fakecluster.api.kinds_workload.internal_types import by_key, printed_selector
-from fakecluster.api.kinds_workload.pod_admission import MIRROR
+from fakecluster.api.kinds_workload.pod_annotations import validate_annotations
 from fakecluster.api.kinds_workload.pod_validation import validate_pod_spec
 from fakecluster.api.label_rules import validate_label_selector, validate_labels
 from fakecluster.api.selectors import NOTHING, Selector, SelectorError, from_label_selector
@@ -28,9 +28,7 @@ def validate_template(template: Json, field: str) -> Errors:
     metadata = template.get("metadata") or {}
     errors = validate_labels(metadata.get("labels"), f"{field}.labels")
     annotations = metadata.get("annotations") or {}
-    if MIRROR in annotations and not template["spec"].get("nodeName"):
-        why = "must set spec.nodeName if mirror pod annotation is set"
-        errors.append(invalid(f"{field}.annotations[{MIRROR}]", annotations[MIRROR], why))
+    errors += validate_annotations(annotations, template["spec"], f"{field}.annotations")
     errors += validate_pod_spec(template["spec"], f"{field}.spec")
     if template["spec"].get("ephemeralContainers"):
         why = "ephemeral containers not allowed in pod template"

@@ -15,6 +15,7 @@ from fakecluster.api.kinds_workload.field_checks import (
     required_name,
 )
 from fakecluster.api.kinds_workload.file_validation import downward_api, files, needs
+from fakecluster.api.kinds_workload.images import PULL_POLICIES
 from fakecluster.api.kinds_workload.projected_validation import projected
 from fakecluster.api.kinds_workload.quantity import parse_quantity
 from fakecluster.api.label_rules import validate_label_selector
@@ -162,6 +163,12 @@ def _ephemeral(source: Json, field: str) -> Errors:
     return claim_spec(template.get("spec") or {}, f"{field}.volumeClaimTemplate.spec")
 
 
+def _image(source: Json, field: str) -> Errors:
+    errors = needs("reference")(source, field)
+    policy = source.get("pullPolicy")
+    return errors + ([] if policy in PULL_POLICIES else [not_supported(f"{field}.pullPolicy", policy, PULL_POLICIES)])
+
+
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 
 
@@ -220,5 +227,5 @@ SOURCES: dict[str, Callable[[Json, str], Errors]] = {
     "scaleIO": needs("gateway", "system", "volumeName"),
     "csi": _csi,
     "ephemeral": _ephemeral,
-    "image": needs("reference"),
+    "image": _image,
 }

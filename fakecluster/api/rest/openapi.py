@@ -66,6 +66,8 @@ def document(registry: Registry, name: str) -> dict[str, Any]:
         paths |= paths_of(resource)
         if resource.custom is not None:
             wanted = {**wanted, **_custom_schema(resource)}
+    others = {*_references(paths)} & schema.definitions().keys() - wanted.keys()  # kinds of subresources
+    wanted = dict(sorted({**wanted, **_reached([*others])}.items()))
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.2"},
