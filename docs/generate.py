@@ -1,10 +1,11 @@
-"""Write the generated pages: fidelity.md (dispatch tables, simplified.toml) and packet-path.svg. Run: make docs"""
+"""Write the generated pages: fidelity.md, packet-path.svg, and the traces of the surprises. Run: make docs"""
 
 from __future__ import annotations
 
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
@@ -96,6 +97,9 @@ def main() -> None:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
             sys.exit(f"docs/{name} is out of date: run `make docs`")
+    if "--check" not in sys.argv:  # the scenarios check their texts themselves
+        sys.path.insert(0, str(DOCS.parent / "tests"))
+        import_module("surprises.page").main()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from fakecluster import Cluster
 from fakecluster.handles import ConnectFailed, Connection
 
 from .manifests import pod, service, web
+from .page import shows, way, way_of_last
 
 KERNEL_MODES = ("iptables", "nftables", "ipvs")
 HALF = Fraction(1, 2)
@@ -30,7 +31,9 @@ def test_a_dead_endpoint_is_not_retried(proxy: str) -> None:
     cluster.apply(web("a", "b"))
     cluster.pod("web-2").stop_listening()  # without a readiness probe nobody will ever know
     cluster.advance(300)
-    assert cluster.pod("client").outcomes("tcp://web:80").probabilities == {"web-1": HALF, "refused": HALF}
+    seen = cluster.pod("client").outcomes("tcp://svc/web:80", explain=True)
+    assert seen.probabilities == {"web-1": HALF, "refused": HALF}
+    shows(way(seen, "refused"))
 
 
 def test_only_the_userspace_proxy_tried_another_endpoint() -> None:
@@ -38,6 +41,8 @@ def test_only_the_userspace_proxy_tried_another_endpoint() -> None:
     cluster.apply(web("a", "b"))
     cluster.pod("web-2").stop_listening()
     assert cluster.pod("client").outcomes("tcp://web:80").probabilities == {"web-1": 1}
+    assert {cluster.pod("client").connect("web", 80).request(b"x").server for _ in range(4)} == {"web-1"}
+    shows(cluster.traces[-1].headline)
 
 
 @pytest.mark.parametrize("proxy", KERNEL_MODES)
@@ -48,7 +53,9 @@ def test_a_rolling_update_loses_connections_until_the_rules_are_rewritten(proxy:
     cluster.delete("pods", "web-2")
     cluster.advance(1)
     client = cluster.pod("client")
-    assert client.outcomes("tcp://web:80").probabilities == {"web-1": HALF, "no answer": HALF}
+    seen = client.outcomes("tcp://svc/web:80", explain=True)
+    assert seen.probabilities == {"web-1": HALF, "no answer": HALF}
+    shows(way(seen, "no answer"))
     cluster.release("kube-proxy@a")
     cluster.settle()
     assert client.outcomes("tcp://web:80").probabilities == {"web-1": 1}
@@ -62,7 +69,9 @@ def test_a_pre_stop_sleep_keeps_the_old_pod_answering_meanwhile(proxy: str) -> N
     cluster.hold("kube-proxy@a")
     cluster.delete("pods", "web-2")
     cluster.advance(1)
-    assert cluster.pod("client").outcomes("tcp://web:80").probabilities == {"web-1": HALF, "web-2": HALF}
+    seen = cluster.pod("client").outcomes("tcp://web:80")
+    assert seen.probabilities == {"web-1": HALF, "web-2": HALF}
+    shows(seen)
 
 
 @pytest.mark.parametrize("proxy", KERNEL_MODES)
@@ -72,6 +81,7 @@ def test_a_long_lived_connection_never_meets_the_new_pods(proxy: str) -> None:
     connection = cluster.pod("client").connect("web", 80)
     cluster.apply([pod(f"web-{number}", "web") for number in (2, 3, 4)])
     assert {connection.request(b"again").server for _ in range(20)} == {"web-1"}
+    shows(cluster.node("a").run("conntrack -L -p tcp"))
     assert len(cluster.pod("client").outcomes("tcp://web:80").destinations) == 4
 
 
@@ -87,6 +97,7 @@ def test_udp_clients_keep_sending_to_the_pod_that_has_gone_until_conntrack_is_cl
     cluster.delete("pods", "dns-1")
     cluster.advance(40)
     assert ending(flow) == "no answer"
+    shows(way_of_last(flow.trace))
     cluster.release("kube-proxy@a")
     cluster.settle()
     assert ending(flow) == "dns-2"
@@ -105,6 +116,8 @@ def test_scaling_a_udp_service_to_zero_leaves_its_flows_in_a_black_hole(
     cluster.delete("pods", "dns-1")
     cluster.advance(3)
     assert ending(flow) == after
+    if kubernetes == "1.36":
+        shows(way_of_last(flow.trace))
 
 
 @pytest.mark.parametrize(("kubernetes", "after"), [("1.31", "network unreachable"), ("1.36", "dns-1")])
@@ -117,6 +130,8 @@ def test_a_deleted_udp_service_still_answers_those_who_talked_to_it(kubernetes: 
     cluster.delete("services", "dns")
     cluster.advance(5)
     assert ending(flow) == after
+    if kubernetes == "1.36":
+        shows(way_of_last(flow.trace))
 
 
 def test_when_every_endpoint_is_terminating_they_are_used_although_not_ready() -> None:
@@ -127,7 +142,9 @@ def test_when_every_endpoint_is_terminating_they_are_used_although_not_ready() -
     cluster.advance(5)
     (only,) = [entry["conditions"] for one in cluster.service("web").slices for entry in one["endpoints"]]
     assert only == {"ready": False, "serving": True, "terminating": True}
-    assert cluster.pod("client").outcomes("tcp://web:80").probabilities == {"web-1": 1}
+    seen = cluster.pod("client").outcomes("tcp://svc/web:80", explain=True)
+    assert seen.probabilities == {"web-1": 1}
+    shows(way(seen, "web-1"))
 
 
 def test_an_endpoints_object_is_cut_at_a_thousand_addresses() -> None:
@@ -144,6 +161,7 @@ def test_an_endpoints_object_is_cut_at_a_thousand_addresses() -> None:
     endpoints = cluster.api.get("endpoints", "big", "default")
     assert sum(len(subset["addresses"]) for subset in endpoints["subsets"]) == 1000
     assert endpoints["metadata"]["annotations"]["endpoints.kubernetes.io/over-capacity"] == "truncated"
+    shows(endpoints["metadata"]["annotations"])
     assert sum(len(one["endpoints"] or ()) for one in cluster.service("big").slices) == 1001
 
 
@@ -157,4 +175,5 @@ def test_readiness_does_not_end_the_connections_that_exist(proxy: str) -> None:
     cluster.advance(30)
     assert cluster.service("web").ready_pods == []
     assert ending(connection) == "web-1"
+    shows(way_of_last(connection.trace))
     assert cluster.pod("client").outcomes("tcp://svc/web:80").probabilities == {"refused": 1}

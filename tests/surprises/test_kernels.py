@@ -11,6 +11,7 @@ from fakecluster.fabric.links import Port
 from fakecluster.handles import ConnectFailed
 
 from .manifests import pod, web
+from .page import shows, way_of_last
 from .test_endpoints import ending
 
 
@@ -19,7 +20,8 @@ def test_two_pods_with_the_same_source_port_cannot_both_keep_it_behind_one_node(
     cluster.apply([pod("x", node="a"), pod("y", node="a")])
     cluster.outside.serve(9, Echo("outside"), protocol="udp")
     packet = IP(dst=cluster.outside.ip) / UDP(sport=5000, dport=9) / b"hi"
-    first, second = (cluster.pod(name).send(packet).received for name in ("x", "y"))
+    (first, _), (second, trace) = [(sent.received, sent) for sent in (cluster.pod(name).send(packet) for name in "xy")]
+    shows(trace)
     assert (first[IP].src, first[UDP].sport) == ("172.18.0.2", 5000)
     assert second[IP].src == "172.18.0.2"
     assert second[UDP].sport != 5000
@@ -44,6 +46,7 @@ def test_localhost_of_a_node_is_a_filter_rule_away_from_its_neighbours(proxy: st
         cluster.network.inject(Port("node/a", "eth0"), bytes(martian))
         cluster.network.run()
     assert end in cluster.network.trace(journey).headline
+    shows(cluster.network.trace(journey))
 
 
 def test_small_requests_pass_and_large_ones_vanish_where_icmp_is_filtered() -> None:
@@ -60,6 +63,7 @@ def test_small_requests_pass_and_large_ones_vanish_where_icmp_is_filtered() -> N
     assert ending(connection) == "web-1"
     with pytest.raises(ConnectFailed, match="no answer"):
         connection.request(b"z" * 1448)
+    shows(way_of_last(connection.trace))
 
 
 def test_a_full_connection_table_drops_new_flows_and_keeps_the_old_ones() -> None:
@@ -68,8 +72,9 @@ def test_a_full_connection_table_drops_new_flows_and_keeps_the_old_ones() -> Non
     cluster.node("a").run("sysctl -w net.netfilter.nf_conntrack_max=3")
     client, ip = cluster.pod("client"), cluster.service("web").cluster_ip
     open_ones = [client.connect(ip, 80) for _ in range(3)]
-    with pytest.raises(ConnectFailed, match="no answer"):
+    with pytest.raises(ConnectFailed, match="no answer") as failed:
         client.connect(ip, 80)
+    shows(failed.value.trace)
     assert [ending(one) for one in open_ones] == ["web-1", "web-1", "web-1"]
 
 
@@ -80,8 +85,9 @@ def test_a_client_without_a_free_port_fails_before_any_packet_is_sent() -> None:
     client.run(["sysctl", "-w", "net.ipv4.ip_local_port_range=40000 40001"])
     for _ in range(2):
         client.connect(ip, 80).close()  # TIME_WAIT keeps the port for a minute
-    with pytest.raises(ConnectFailed, match="EADDRNOTAVAIL"):
+    with pytest.raises(ConnectFailed, match="EADDRNOTAVAIL") as failed:
         client.connect(ip, 80)
+    shows(str(failed.value).splitlines()[0])
     cluster.advance(61)
     assert client.connect(ip, 80).request(b"x").server == "web-1"
 
@@ -103,3 +109,4 @@ def test_a_reused_source_port_leads_to_the_pod_that_has_gone(expire: int, end: s
     except ConnectFailed as failed:
         seen = failed.outcome
     assert seen == end
+    shows(cluster.traces[-1])
