@@ -125,7 +125,8 @@ class ChangeTracker:
         for name in changed:
             slices = self._slices[name]
             self.remarks += [(str(name), text) for each in slices.values() for text in slice_oddities(each)]
-            new = slice_endpoints(slices.values(), self.view.family, self.view.node_name)
+            view = self.view
+            new = slice_endpoints(slices.values(), view.family, view.node_name, running_wins=view.running_wins)
             if not slices:
                 del self._slices[name]
             old = self.view.replace_endpoints(name, new)

@@ -91,6 +91,7 @@ class Proxier:
         self.target = target or f"kube-proxy-{node.family}@{node.name}"
         self.view = NodeView(node.family, node.name)
         self.view.node_hints = node.behaviours.node_hints
+        self.view.running_wins = node.behaviours.running_wins
         self.tracker = ChangeTracker(self.view)
         self.health = ServiceHealth(node, ports, self.target)
         self.started = False
@@ -146,8 +147,8 @@ class Proxier:
             self.request_full_sync()
 
     def on_service_cidrs(self, cidrs: Sequence[str]) -> None:
-        """All ready ServiceCIDRs of this family."""
-        if tuple(cidrs) != self.view.service_cidrs:
+        """All ready ServiceCIDRs of this family, where the version watches them."""
+        if self.node.behaviours.service_cidrs and tuple(cidrs) != self.view.service_cidrs:
             self.view.service_cidrs = tuple(cidrs)
             self.request_full_sync()
 

@@ -25,6 +25,10 @@ class Behaviours:
     conntrack_compares_ports: bool = True
     #: ``hints.forNodes`` is honoured (feature PreferSameTrafficDistribution)
     node_hints: bool = True
+    #: of two endpoints at one address and port the one that is not terminating counts; else the one on this node
+    running_wins: bool = True
+    #: ServiceCIDR objects are watched, and so nftables mode drops what goes to unallocated cluster IPs
+    service_cidrs: bool = True
 
 
 #: The behaviours of `DEFAULT_VERSION`.
@@ -41,9 +45,11 @@ class BehaviourChange:
 
 
 CHANGES: tuple[BehaviourChange, ...] = (
-    BehaviourChange("1.32", {"conntrack_reconciles": False}, "kubernetes pull request 126130"),
-    BehaviourChange("1.34", {"conntrack_compares_ports": False}, "kubernetes pull request 132119"),
+    BehaviourChange("1.32", {"conntrack_reconciles": False}, "kubernetes issue 126130, pull request 127318"),
+    BehaviourChange("1.33", {"service_cidrs": False}, "KEP-1880, feature gate MultiCIDRServiceAllocator on since 1.33"),
+    BehaviourChange("1.34", {"conntrack_compares_ports": False}, "kubernetes pull request 130542, CHANGELOG-1.34"),
     BehaviourChange("1.34", {"node_hints": False}, "KEP-3015, feature gate PreferSameTrafficDistribution beta in 1.34"),
+    BehaviourChange("1.36", {"running_wins": False}, "kubernetes issue 135266, pull request 135593"),
 )
 
 

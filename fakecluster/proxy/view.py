@@ -230,11 +230,14 @@ def _affinity_timeout_s(spec: JsonObject) -> int:
     return int(client_ip.get("timeoutSeconds") or 10800)
 
 
-def slice_endpoints(endpoint_slices: Iterable[JsonObject], family: Family, node_name: str) -> Endpoints:
+def slice_endpoints(
+    endpoint_slices: Iterable[JsonObject], family: Family, node_name: str, *, running_wins: bool = True
+) -> Endpoints:
     """Merge the EndpointSlices of one Service: endpoints per port name and protocol, sorted as text.
 
-    Nil and zero ports are skipped, only an endpoint's first address counts, duplicates merge (one that is not
-    terminating wins over one that is).
+    Nil and zero ports are skipped, only an endpoint's first address counts. Of several at one address and port the last
+    counts that is not terminating, as a Pod's address may be used again before it is gone; without `running_wins` the
+    last one on this node.
     """
     merged: dict[ServicePortName, dict[str, Endpoint]] = {}
     for endpoint_slice in endpoint_slices:
@@ -248,19 +251,20 @@ def slice_endpoints(endpoint_slices: Iterable[JsonObject], family: Family, node_
             )
             known = merged.setdefault(name, {})
             for endpoint in endpoint_slice.get("endpoints") or ():
-                _add(known, endpoint, port["port"], family, node_name)
+                found = _read(endpoint, port["port"], family, node_name)
+                if found is None:
+                    continue
+                wins = not found.is_terminating if running_wins else found.is_local
+                if wins or found.text not in known:
+                    known[found.text] = found
     return {name: tuple(known[text] for text in sorted(known)) for name, known in merged.items() if known}
 
 
-def _add(known: dict[str, Endpoint], endpoint: JsonObject, port: int, family: Family, node_name: str) -> None:
+def _read(endpoint: JsonObject, port: int, family: Family, node_name: str) -> Endpoint | None:
+    """An endpoint at one port; None when it has no address of the family."""
     addresses = endpoint.get("addresses") or ()
     ip = canonical_ip(addresses[0]) if addresses else ""
-    if not ip or family_of(ip) != family:
-        return
-    found = _endpoint(endpoint, ip, port, node_name)
-    older = known.get(found.text)
-    if older is None or (older.is_terminating and not found.is_terminating):
-        known[found.text] = found
+    return _endpoint(endpoint, ip, port, node_name) if ip and family_of(ip) == family else None
 
 
 _NO_HINTS: frozenset[str] = frozenset()
@@ -298,6 +302,8 @@ class NodeView:
         self.topology_labels: Mapping[str, str] = {}
         #: whether hints that name nodes count, which older versions did not look at
         self.node_hints = True
+        #: of two endpoints alike the one that does not terminate counts, not the one on this node
+        self.running_wins = True
         #: CIDRs of the ready ServiceCIDR objects of this family, sorted (only nftables mode looks at them)
         self.service_cidrs: tuple[str, ...] = ()
         self.services: ServicePorts = {}
@@ -353,7 +359,7 @@ class NodeView:
         copy.services_by_name, copy.endpoints_by_name = self.services_by_name.copy(), self.endpoints_by_name.copy()
         copy.health_check_ports, copy.udp_ports = self.health_check_ports.copy(), self.udp_ports.copy()
         copy.topology_labels, copy.service_cidrs = self.topology_labels, self.service_cidrs
-        copy.node_hints = self.node_hints
+        copy.node_hints, copy.running_wins = self.node_hints, self.running_wins
         copy.services, copy.endpoints = self.services.copy(), self.endpoints.copy()
         copy.total_endpoints = self.total_endpoints
         return copy

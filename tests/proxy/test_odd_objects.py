@@ -138,6 +138,37 @@ def test_an_endpoint_that_is_an_address_of_the_node_is_an_endpoint_like_any_othe
     assert [line.partition("--to-destination ")[2] for line in world.rules("--to-destination")] == ["192.168.1.10:8080"]
 
 
+def test_a_kernel_that_is_liberal_already_gets_no_rule_against_invalid_packets() -> None:
+    strict, liberal = World(), World(conntrack={"tcpBeLiberal": True})
+    assert [len(world.rules("--ctstate INVALID")) for world in (strict, liberal)] == [1, 0]
+    again = liberal
+    again.proxy.stop()
+    document = {"apiVersion": config.API_VERSION, "kind": config.KIND}  # asks for nothing, finds it set
+    again.proxy = KubeProxy("node-a", config.parse(document), again.netns, again.clock, choices=Scripted())
+    again.proxy.start()
+    again.clock.settle()
+    assert again.rules("--ctstate INVALID") == []
+
+
+def test_any_change_of_a_slice_is_a_change_but_the_same_object_again_is_none() -> None:
+    world, shown = World(), endpoint_slice("10.244.0.4")
+    counts = []
+    for notes in ({}, {}, {"note": "new"}):
+        world.show({**shown, "metadata": {**shown["metadata"], "annotations": notes}})
+        metrics = world.proxy.metrics
+        syncs = metrics.count("kubeproxy_sync_proxy_rules_duration_seconds", ip_family="IPv4")
+        counts.append((syncs, metrics.get("kubeproxy_sync_proxy_rules_endpoint_changes_total")))
+    assert counts == [(2, 1), (2, 2), (3, 3)]
+
+
+def test_ipvs_mode_tells_nothing_of_full_and_partial_syncs() -> None:
+    said = {
+        mode: World(mode).proxy.metrics.count("kubeproxy_sync_full_proxy_rules_duration_seconds", ip_family="IPv4")
+        for mode in ("iptables", "nftables", "ipvs")
+    }
+    assert said == {"iptables": 1, "nftables": 1, "ipvs": 0}
+
+
 def test_the_trace_of_a_packet_says_what_kube_proxy_had_to_say_about_its_service() -> None:
     cluster = Cluster(nodes=1, dns=False)
     pod = {"spec": {"containers": [{"name": "main", "image": "example.com/x:1"}]}}

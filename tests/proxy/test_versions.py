@@ -9,6 +9,7 @@ from proxy_node_stub import StubNode
 from proxy_objects import endpoint, endpoint_slice, node, service
 
 from fakecluster.errors import Unsupported
+from fakecluster.kernel.netns import Netns
 from fakecluster.proxy import config
 from fakecluster.proxy.process import KubeProxy
 from fakecluster.proxy.versions import CHANGES, VERSIONS, behaviours
@@ -61,6 +62,23 @@ def test_since_1_32_the_whole_table_is_compared_with_who_serves() -> None:
     ]
 
 
+def test_a_service_port_with_the_number_of_a_node_port_is_taken_for_it_too() -> None:
+    world = World("1.36")
+    other = [{"name": "dns", "port": 30053, "protocol": "UDP"}]
+    world.proxy.on_object("services", service("other", ports=other, clusterIP="10.96.0.11", clusterIPs=["10.96.0.11"]))
+    slice_ports = [{"name": "dns", "port": 5353, "protocol": "UDP"}]
+    serving = endpoint_slice("10.244.0.9", service="other", name="other-1", ports=slice_ports)
+    world.proxy.on_object(SLICES, serving)
+    served = FLOW.replace("dst=10.96.0.10", "dst=10.96.0.11").replace("dport=53 ", "dport=30053 ", 1)
+    world.node.answers[LIST] = served.replace("src=10.244.0.4", "src=10.244.0.9").format(port=5353)
+    world.node.commands.clear()
+    world.clock.advance(2)
+    assert [line.partition("--orig-dst ")[2].partition(" --reply-src")[0] for line in world.conntrack()] == [
+        "",
+        "10.96.0.11 --orig-port-dst 30053",
+    ]
+
+
 def test_before_1_32_flows_to_each_removed_endpoint_are_deleted() -> None:
     world = World("1.31")
     world.endpoints("10.244.0.5")
@@ -98,6 +116,30 @@ def test_hints_that_name_nodes_count_since_1_34(version: str, honoured: bool) ->
     world.clock.advance(2)
     written = [text for text in world.node.stdins if "*nat" in text][-1]
     assert ("--to-destination 10.244.1.4:5353" not in written) is honoured
+
+
+@pytest.mark.parametrize(("version", "chosen"), [("1.35", False), ("1.36", True)])
+def test_a_running_pod_wins_over_a_terminating_one_with_its_address_since_1_36(version: str, chosen: bool) -> None:
+    world = World(version)
+    leaving = endpoint("10.244.0.4", node="node-a", ready=False, serving=False, terminating=True)
+    running = endpoint("10.244.0.4", node="node-b", ready=True)
+    ports = [{"name": "dns", "port": 5353, "protocol": "UDP"}]
+    world.proxy.on_object(SLICES, endpoint_slice(leaving, running, ports=ports))
+    world.clock.advance(2)
+    written = [text for text in world.node.stdins if "*nat" in text][-1]
+    assert ("--to-destination 10.244.0.4:5353" in written) is chosen
+
+
+@pytest.mark.parametrize(("version", "dropped"), [("1.32", False), ("1.33", True)])
+def test_unallocated_cluster_ips_are_dropped_in_nftables_mode_since_1_33(version: str, dropped: bool) -> None:
+    netns, clock = Netns("node-a"), Clock()
+    document = config.parse({"apiVersion": config.API_VERSION, "kind": config.KIND, "mode": "nftables"})
+    proxy = KubeProxy("node-a", document, netns, clock, kubernetes=version)
+    cidrs = {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16"]}}
+    proxy.on_object("servicecidrs.networking.k8s.io", cidrs)
+    proxy.start()
+    clock.settle()
+    assert ("ip daddr 10.96.0.0/16 drop" in netns.run("nft list chain ip kube-proxy cluster-ips-check")) is dropped
 
 
 def test_every_change_has_a_source_and_a_known_version() -> None:
