@@ -250,8 +250,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes and short measurements")
     options = parser.parse_args(argv)
     sizes, least_s = ((10, 1000), 0.3) if options.quick else ((10, 1000, 10_000), 1.0)
-    table = Table(*COLUMNS)
+    table, cold = Table(*COLUMNS), []
     for mode in MODES:
+        cold.append(f"{loaded(mode, 1)[1] * 1000:.0f} ms ({mode})")
         first: Figures | None = None
         for services in sizes:
             figures = measure(mode, services, least_s)
@@ -260,16 +261,18 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=WIDTH)
     console.print(table)
     console.print(EXPLANATION)
+    console.print(f"The very first load of a process takes {' and '.join(cold)} more: modules are imported, patterns compiled.")
     console.print(f"an iptables rule takes {bytes_per_rule():,.0f} bytes")
     return 0
 
 
-COLUMNS = ("rules", "Services", "Scapy", "open flow", "the long way", "traced", "new flows", "growth", "lines/s loaded")
+COLUMNS = ("rules", "Services", "Scapy", "open flow", "the long way", "traced", "new flows", "growth", "lines/s loaded", "change")
 WIDTH = 140
 EXPLANATION = """Packets per second of CPU; (n x) is the ratio to Scapy's dissection of the same packets, measured with them.
 open flow: data and acknowledgments of one connection to a Service, both ways, as the flow cache forwards them; the long
 way: the same without the cache; traced: the same with a trace (which takes the long way), and its cost in those of the
-long way and of the cache. growth: what a packet of an open and of a new flow costs, beside the fewest Services."""
+long way and of the cache. growth: what a packet of an open and of a new flow costs, beside the fewest Services.
+change: milliseconds to load what kube-proxy writes when one Service gets another endpoint."""
 
 
 @attrs.frozen
@@ -282,6 +285,7 @@ class Figures:
     traced: float
     new: float
     lines: float
+    change_ms: float
 
 
 def measure(mode: str, services: int, least_s: float) -> Figures:
@@ -293,7 +297,43 @@ def measure(mode: str, services: int, least_s: float) -> Figures:
     long_way = established_rate(netns, packets, least_s)
     netns.flow_cache.enabled = True
     traced = established_rate(netns, packets, least_s, trace=True)
-    return Figures(scapy, opened, long_way, traced, new_flow_rate(netns, services, least_s), lines / seconds)
+    new = new_flow_rate(netns, services, least_s)
+    return Figures(scapy, opened, long_way, traced, new, lines / seconds, change_ms(netns, mode, services))
+
+
+def change_ms(netns: Netns, mode: str, services: int) -> float:
+    """Milliseconds for a partial sync, the best of some."""
+    times = []
+    for number in range(5):
+        command, text = LOADERS[mode][0], CHANGES[mode](services, number)
+        started = time.process_time()
+        netns.run(command, text)
+        times.append(time.process_time() - started)
+    return min(times) * 1000
+
+
+def iptables_change(services: int, number: int) -> str:
+    """All of KUBE-SERVICES, and the chains of the Service that changed."""
+    name, sep = f"KUBE-SVC-{number:016d}", f"KUBE-SEP-{number:011d}99999"
+    lines = iptables_rules(services, 1).split("\n")
+    kept = [line for line in lines if line.startswith(("-A KUBE-SERVICES ", f"-A {name} "))]
+    heads = ["*nat", ":KUBE-SERVICES - [0:0]", f":{name} - [0:0]", f":{sep} - [0:0]"]
+    new = [f"-A {name} -j {sep}", f"-A {sep} -m tcp -p tcp -j DNAT --to-destination 10.244.255.9:8080"]
+    return "\n".join((*heads, *kept[:-1], *new, "COMMIT", ""))
+
+
+def nftables_change(services: int, number: int) -> str:
+    """The chains of the Service that changed."""
+    name, new = f"service-{number}", f"endpoint-{number}-new"
+    lines = [f"{verb} chain ip kube {chain}" for chain in (name, new) for verb in ("add", "flush")]
+    lines += [f"add rule ip kube {new} meta l4proto tcp dnat to 10.244.255.9:8080",
+              f"add rule ip kube {name} ip daddr {service_address(number)} tcp dport 80 jump mark",
+              f"add rule ip kube {name} numgen random mod 2 vmap {{ 0 : goto endpoint-{number}-0, 1 : goto {new} }}",
+              f"flush chain ip kube endpoint-{number}-1"]  # fmt: skip
+    return "\n".join((*lines, ""))
+
+
+CHANGES: dict[str, Callable[[int, int], str]] = {"iptables": iptables_change, "nftables": nftables_change}
 
 
 def row(mode: str, services: int, figures: Figures, first: Figures) -> list[str]:
@@ -304,7 +344,7 @@ def row(mode: str, services: int, figures: Figures, first: Figures) -> list[str]
     growth = f"{first.opened / figures.opened:.2f} / {first.new / figures.new:.2f}"
     return [
         mode, f"{services:,}", f"{figures.scapy:,.0f}", ratio(figures.opened), ratio(figures.long_way), traced,
-        ratio(figures.new), growth, f"{figures.lines:,.0f}",
+        ratio(figures.new), growth, f"{figures.lines:,.0f}", f"{figures.change_ms:.1f} ms",
     ]  # fmt: skip
 
 

@@ -86,12 +86,20 @@ class Table:
         yield from sorted((chain for chain in self.chains.values() if not chain.policy), key=lambda chain: chain.name)
 
 
-def _are_alike(some: Sequence[Rule], others: Sequence[Rule]) -> bool:
-    """The same rules in the same order; plain ones are compared by what was written."""
-    if len(some) != len(others):
+def _says_again(chain: Chain, rules: Sequence[Rule]) -> bool:
+    """Whether a chain has the same rules in the same order; plain ones are compared by what was written.
+
+    A chain takes over plain rules that are alike, so that a restore that says them once more finds the very same ones.
+    """
+    now, said = chain.rules, tuple(rules)
+    if now == said:
+        return True
+    if len(now) != len(said) or [rule.text for rule in now] != [rule.text for rule in said]:
         return False
-    differing = [(one, other) for one, other in zip(some, others, strict=True) if one is not other]
-    return all(one.text == other.text and (bool(one.text) or one.parts == other.parts) for one, other in differing)
+    if chain.special:
+        return all(one.text or one.parts == other.parts for one, other in zip(now, said, strict=True))
+    chain.rules = said
+    return True
 
 
 #: Called with every rule before it is taken in; refuses it by raising.
@@ -189,7 +197,7 @@ class Transaction:
         result = dict(self.chains)
         for name, rules in self.rules.items():
             chain = self.find(name)
-            if chain is not None and (name in self.chains or not _are_alike(rules, chain.rules)):
+            if chain is not None and (name in self.chains or not _says_again(chain, rules)):
                 result[name] = Chain(name, chain.policy, tuple(rules))
         return result
 
