@@ -261,12 +261,16 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=WIDTH)
     console.print(table)
     console.print(EXPLANATION)
-    console.print(f"The very first load of a process takes {' and '.join(cold)} more: modules are imported, patterns compiled.")
+    console.print(
+        f"The very first load of a process takes {' and '.join(cold)} more: modules are imported, patterns compiled."
+    )
     console.print(f"an iptables rule takes {bytes_per_rule():,.0f} bytes")
     return 0
 
 
-COLUMNS = ("rules", "Services", "Scapy", "open flow", "the long way", "traced", "new flows", "growth", "lines/s loaded", "change")
+COLUMNS = (
+    "rules", "Services", "Scapy", "open flow", "the long way", "traced", "new flows", "growth", "lines/s loaded", "change",
+)  # fmt: skip
 WIDTH = 140
 EXPLANATION = """Packets per second of CPU; (n x) is the ratio to Scapy's dissection of the same packets, measured with them.
 open flow: data and acknowledgments of one connection to a Service, both ways, as the flow cache forwards them; the long
