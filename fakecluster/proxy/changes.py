@@ -8,9 +8,11 @@ endpointschangetracker.go, endpointslicecache.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import attrs
 
+from fakecluster.proxy.log import structured
 from fakecluster.proxy.oddities import is_of_no_service, service_oddities, slice_oddities
 from fakecluster.proxy.view import (
     SERVICE_NAME_LABEL,
@@ -24,6 +26,9 @@ from fakecluster.proxy.view import (
     service_ports,
     slice_endpoints,
 )
+
+#: Controllers say here when that happened because of which they wrote a slice.
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
 @attrs.frozen
@@ -52,6 +57,8 @@ class ChangeTracker:
         self.view = view
         #: what the real one logs about odd objects, each with the Service that it is about ("": none)
         self.remarks: list[tuple[str, str]] = []
+        #: when what made EndpointSlices change had happened, by Service: seconds since 1970
+        self.triggers: dict[ServiceName, list[float]] = {}
         self._pending_services: dict[ServiceName, ServicePorts] = {}
         self._slices: dict[ServiceName, dict[str, JsonObject]] = {}  # inner ones are shared with forks: replaced only
         self._pending_slices: dict[ServiceName, None] = {}  # in order of their first change
@@ -97,13 +104,28 @@ class ChangeTracker:
             if older is None:
                 return False
             self._slices[name] = {each: held for each, held in slices.items() if each != metadata["name"]}
+            self.triggers.pop(name, None)
         elif older == endpoint_slice:
             return False
         else:
             self._slices[name] = {**slices, metadata["name"]: endpoint_slice}
+            if text := (metadata.get("annotations") or {}).get(TRIGGER_TIME):
+                self._note_trigger(name, text)
         self._pending_slices[name] = None
         self._slice_events += 1
         return True
+
+    def _note_trigger(self, name: ServiceName, text: str) -> None:
+        try:
+            self.triggers.setdefault(name, []).append(datetime.fromisoformat(text).timestamp())
+        except ValueError:
+            said = "Error while parsing EndpointsLastChangeTriggerTimeAnnotation"
+            self.remarks.append((str(name), structured(said, value=text)))
+
+    def take_triggers(self) -> list[float]:
+        """The times noted so far, which are forgotten."""
+        taken, self.triggers = self.triggers, {}
+        return [time for times in taken.values() for time in times]
 
     def apply(self) -> Changes:
         """Bring the view up to date with all changes noted so far."""
@@ -148,6 +170,7 @@ class ChangeTracker:
         copy._slices = self._slices.copy()
         copy._pending_slices, copy._slice_events = self._pending_slices.copy(), self._slice_events
         copy.remarks = self.remarks.copy()
+        copy.triggers = {name: times.copy() for name, times in self.triggers.items()}
         return copy
 
 

@@ -9,6 +9,8 @@ import attrs
 
 Labels = tuple[tuple[str, str], ...]
 
+#: From the change of a Pod or Service to the rules that follow it.
+NETWORK_PROGRAMMING = "kubeproxy_network_programming_duration_seconds"
 #: name -> (type, help); the order is that of the exposition, which is by name.
 METRICS: dict[str, tuple[str, str]] = {
     "kubeproxy_conntrack_reconciler_deleted_entries_total": (
@@ -24,6 +26,7 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Number of packets accepted on nodeports of loopback interface",
     ),
+    NETWORK_PROGRAMMING: ("histogram", "In Cluster Network Programming Latency in seconds"),
     "kubeproxy_proxy_healthz_total": ("counter", "Cumulative proxy healthz HTTP status"),
     "kubeproxy_proxy_livez_total": ("counter", "Cumulative proxy livez HTTP status"),
     "kubeproxy_sync_full_proxy_rules_duration_seconds": (
@@ -70,8 +73,11 @@ METRICS: dict[str, tuple[str, str]] = {
     "kubeproxy_sync_proxy_rules_service_changes_pending": ("gauge", "Pending proxy rules Service changes"),
     "kubeproxy_sync_proxy_rules_service_changes_total": ("counter", "Cumulative proxy rules Service changes"),
 }
-#: Upper bounds of the sync histograms: 1 ms doubling 15 times.
+#: Upper bounds of histograms: 1 ms doubling 15 times, but for `NETWORK_PROGRAMMING`.
 BUCKETS_S = tuple(0.001 * 2**n for n in range(15))
+_OTHER_BUCKETS_S: dict[str, tuple[float, ...]] = {
+    NETWORK_PROGRAMMING: (0.25, 0.5, *range(1, 60), *range(60, 120, 5), *range(120, 330, 30)),
+}
 
 
 @attrs.define
@@ -83,7 +89,7 @@ class Histogram:
     def lines(self, name: str, labels: Labels) -> list[str]:
         lines = [
             f"{name}_bucket{_text((*labels, ('le', f'{bound:g}')))} {sum(o <= bound for o in self.observations)}"
-            for bound in BUCKETS_S
+            for bound in _OTHER_BUCKETS_S.get(name, BUCKETS_S)
         ]
         count = len(self.observations)
         lines.append(f"{name}_bucket{_text((*labels, ('le', '+Inf')))} {count}")

@@ -17,7 +17,7 @@ from typing import Protocol
 from fakecluster.errors import CommandError
 from fakecluster.proxy.changes import Changes, ChangeTracker
 from fakecluster.proxy.log import LogLine, structured
-from fakecluster.proxy.metrics import Metrics
+from fakecluster.proxy.metrics import NETWORK_PROGRAMMING, Metrics
 from fakecluster.proxy.node import ProxyNode
 from fakecluster.proxy.program import NodePorts
 from fakecluster.proxy.runner import SyncRunner
@@ -100,6 +100,7 @@ class Proxier:
         self.waiting_since_ns: int | None = None
         self._needs_full_sync = True
         self._last_full_ns = 0
+        self._born_s = node.clock.epoch_s + node.clock.now_s
         #: the events besides syncs that are due some time
         self._later: dict[str, Event] = {}
         min_period_s, self.sync_period_s = node.config.sync_periods_s
@@ -205,7 +206,7 @@ class Proxier:
     def sync(self) -> None:
         """One sync, full or partial; a failure is logged and retried, and the retry is full."""
         started_ns = self.node.clock.now_ns
-        changes = self.tracker.apply()
+        changes, triggers = self.tracker.apply(), self.tracker.take_triggers()
         self._note_remarks()
         full = self._is_full_due(started_ns)
         failed = True
@@ -221,6 +222,7 @@ class Proxier:
             self.runner.finished(failed=failed)
         if not failed:
             self._succeeded(started_ns, changes, full=full)
+            self._observe_triggers(triggers)
 
     def _is_full_due(self, now_ns: int) -> bool:
         overdue = now_ns - self._last_full_ns > FULL_SYNC_PERIOD_S * NS_PER_S
@@ -264,6 +266,14 @@ class Proxier:
             clock.epoch_s + self.queued_ns / NS_PER_S,
             ip_family=family,
         )
+
+    def _observe_triggers(self, triggers: Sequence[float]) -> None:
+        """How long it took until the rules followed what happened since the process runs."""
+        clock = self.node.clock
+        for time in triggers:
+            if time > self._born_s:
+                latency_s = clock.epoch_s + clock.now_s - time
+                self.metrics.observe(NETWORK_PROGRAMMING, latency_s, ip_family=self.node.family)
 
     def _log_failure(self, act: Callable[[], None]) -> None:
         try:

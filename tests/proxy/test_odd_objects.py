@@ -161,6 +161,24 @@ def test_any_change_of_a_slice_is_a_change_but_the_same_object_again_is_none() -
     assert counts == [(2, 1), (2, 2), (3, 3)]
 
 
+def test_the_time_from_a_change_to_the_rules_that_follow_it_is_measured() -> None:
+    world = World(iptables={"minSyncPeriod": "5s"})
+    world.show(service())
+    world.clock.advance(2)
+    shown = endpoint_slice("10.244.0.4")
+    for happened, ip in (("2026-01-01T00:00:01.25Z", "10.244.0.4"), ("1999-01-01T00:00:00Z", "10.244.0.5")):
+        notes = {"endpoints.kubernetes.io/last-change-trigger-time": happened}
+        shown = endpoint_slice(ip)
+        world.show({**shown, "metadata": {**shown["metadata"], "annotations": notes}})
+    world.clock.advance(5)
+    found = world.proxy.metrics.histograms["kubeproxy_network_programming_duration_seconds", (("ip_family", "IPv4"),)]
+    assert len(found.observations) == 1
+    assert (
+        'kubeproxy_network_programming_duration_seconds_bucket{ip_family="IPv4",le="0.25"} 0'
+        in world.proxy.metrics.text()
+    )
+
+
 def test_ipvs_mode_tells_nothing_of_full_and_partial_syncs() -> None:
     said = {
         mode: World(mode).proxy.metrics.count("kubeproxy_sync_full_proxy_rules_duration_seconds", ip_family="IPv4")

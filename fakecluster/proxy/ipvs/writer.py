@@ -17,6 +17,7 @@ from ipaddress import ip_address, ip_network
 
 import attrs
 
+from fakecluster.errors import CommandError
 from fakecluster.proxy.chains import TOOL, WAIT, ensure_chain, ensure_jump
 from fakecluster.proxy.changes import Changes
 from fakecluster.proxy.ipvs import sets
@@ -207,7 +208,11 @@ class IpvsWriter:
     def _restore(self, wanted: Wanted) -> None:
         filled = {name: bool(entries) for name, entries in wanted.entries.items()}
         text = Rules(self.node, filled, wanted.blocked).text()
-        self.node.kernel.run([f"{TOOL[self.node.family]}-restore", *WAIT, "--noflush", "--counters"], text)
+        try:
+            self.node.kernel.run([f"{TOOL[self.node.family]}-restore", *WAIT, "--noflush", "--counters"], text)
+        except CommandError:
+            self.metrics.add("kubeproxy_sync_proxy_rules_iptables_restore_failures_total", ip_family=self.node.family)
+            raise
 
     def _count(self, wanted: Wanted) -> None:
         for policy, services in wanted.lacking.items():
