@@ -51,6 +51,8 @@ MODES = ("iptables", "nftables", "ipvs", "userspace")
 LARGEST = {"userspace": 1000}
 ENDPOINTS = 10
 CHANGES = 9
+#: Characters of a line, whatever the terminal: the tables are kept in files, too.
+WIDTH = 110
 CONNECTIONS = 2000
 SLICES = "endpointslices.discovery.k8s.io"
 
@@ -178,7 +180,7 @@ def print_connections(costs: Mapping[tuple[str, int], Cost]) -> None:
         table.add_column(heading, justify="left" if heading == "mode" else "right")
     for (mode, size), cost in costs.items():
         table.add_row(mode, str(size), str(cost.rules_walked), f"{cost.connection_s * 1e6:.0f}")
-    Console().print(table)
+    Console(width=WIDTH).print(table)
 
 
 def figures(cost: Cost, first: Cost, real: tuple[float, float] | None) -> list[str]:
@@ -211,7 +213,7 @@ def main(sizes: Sequence[int]) -> None:
             first = first or cost
             table.add_row(mode, str(size), *figures(cost, first, REAL.get((mode, size))))
         table.add_section()
-    Console().print(table)
+    Console(width=WIDTH).print(table)
     print_connections({place: cost for place, cost in costs.items() if place[0] != "userspace"})
 
 
