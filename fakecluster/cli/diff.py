@@ -1,18 +1,21 @@
-"""`fakecluster diff-rules`: a real node's rules against what kube-proxy should have written there."""
+"""`fakecluster diff-rules`, and `fakecluster diff --connections`: what a node's rules lack, what answers otherwise."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn
 from rich.text import Text
 
 from fakecluster.cli.explain import read_dump
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
 from fakecluster.cli.output import Answer, Output, OutputFile, give
+from fakecluster.cluster import Cluster
+from fakecluster.explaining.connections import changed, connections, shares_text
 from fakecluster.explaining.dumps import node_from_dumps
 from fakecluster.explaining.rule_differences import RuleDifference, differences
 
@@ -62,3 +65,38 @@ def _print(console: Console, found: list[RuleDifference]) -> None:
     for one in found:
         console.print(Text(str(one), style=_STYLES[one.what]), soft_wrap=True)
     console.print(f"{len(found)} differences")
+
+
+def diff_connections(
+    old: Cluster, new: Cluster, sources: list[str], output: str, file: Path | None
+) -> None:  # fmt: skip
+    """Show which connections to Services end otherwise in another cluster. Exits 1 when any does."""
+    both = []
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} connections"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        for words, cluster in (("before", old), ("after", new)):
+            task = progress.add_task(words, total=None)
+            found = {}
+            for connection, shares in connections(cluster, sources):
+                found[connection] = shares
+                progress.advance(task)
+            both.append(found)
+    differing = changed(*both)
+
+    def data() -> list[dict[str, Any]]:
+        return [
+            {"source": one.connection.source, "target": one.connection.target,
+             "before": {name: str(share) for name, share in one.before.items()},
+             "after": {name: str(share) for name, share in one.after.items()}}
+            for one in differing
+        ]  # fmt: skip
+
+    def show(console: Console) -> None:
+        for one in differing:
+            line = Text(f"{one.connection}: {shares_text(one.before)} -> ")
+            console.print(line.append(shares_text(one.after), style="bold"), soft_wrap=True)
+        console.print(f"{len(differing)} of {len(both[1])} connections differ")
+
+    give(Answer("fakecluster diff", show, data), output, file)
+    if differing:
+        raise typer.Exit(DIFFERENT)

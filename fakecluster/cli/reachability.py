@@ -12,7 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, UsageError, cluster_of
+from fakecluster.cli.diff import diff_connections
+from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, Proxy, UsageError, cluster_of
 from fakecluster.cli.output import Answer, Output, OutputFile, give, output_option
 from fakecluster.cluster.reach_cells import ALLOWED, DENIED, PARTLY
 from fakecluster.cluster.reachability import LEGEND, MARKS, Reachability
@@ -48,8 +49,15 @@ def reachability(
 
 def diff(
     old: Annotated[Path, typer.Argument(help="Manifests as they are: a file or a folder.", show_default=False)],
-    new: Annotated[Path, typer.Argument(help="Manifests as they will be.", show_default=False)],
-    reachability: Annotated[bool, typer.Option("--reachability", help="Compare who may talk to whom.")] = True,
+    new: Annotated[Path | None, typer.Argument(help="Manifests as they will be (with --against: the same).")] = None,
+    connections: Annotated[
+        bool, typer.Option("--connections", help="Compare who answers connections to Services, and how often.")
+    ] = False,
+    sources: Annotated[
+        list[str] | None, typer.Option("--from", help="With --connections: from these hosts only (repeatable).")
+    ] = None,
+    proxy: Proxy = "iptables",
+    against: Annotated[str, typer.Option("--against", help="With --connections: the proxy mode of the second.")] = "",
     port: Port = 80,
     protocol: Protocol = "TCP",
     nodes: Nodes = 2,
@@ -58,9 +66,24 @@ def diff(
     output: Output = "",
     file: OutputFile = None,
 ) -> None:
-    """Show which pairs of Pods can talk before or after a change of manifests, but not both. Exits 1 when any can."""
-    if not reachability:
-        raise UsageError("only reachability can be compared: leave out --no-reachability")
+    """Show what a change of manifests, or another proxy mode, changes. Exits 1 when something does.
+
+    By default: which pairs of Pods can talk before or after, but not both. With --connections: which connections to
+    Services are answered by others, or with other shares.
+
+    Examples:
+
+      fakecluster diff old/ new/ --port 8080
+
+      fakecluster diff shop.yaml --connections --proxy iptables --against nftables
+    """
+    if connections or against:
+        kinds = ((old, proxy), (new or old, against or proxy))
+        first, second = (cluster_of([path], nodes=nodes, proxy=mode, family=ip_family, seed=0) for path, mode in kinds)
+        diff_connections(first, second, sources or [], output, file)
+        return
+    if new is None:
+        raise UsageError("expected the manifests as they are and as they will be; --against PROXY compares modes")
     before, after = (
         matrix_of([path], protocol, port, nodes=nodes, family=ip_family, admin_policies=admin_policies)
         for path in (old, new)
