@@ -19,6 +19,7 @@ from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, clus
 from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
 from fakecluster.fabric.captures import MAGICS, CaptureError
+from fakecluster.proxy.config import MODES
 from fakecluster.replay import Replay, replay, spread
 
 DIFFERENT = 1
@@ -93,10 +94,9 @@ def _other(compare: str, cluster: Cluster, *, nodes: int, family: str, seed: int
         return path
     if path.exists():
         return cluster_of([path], nodes=nodes, proxy=cluster.spec.proxy, family=family, seed=seed)
-    try:
-        return cluster.fork(proxy=compare)
-    except ValueError as wrong:
-        raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({wrong})") from None
+    if compare not in MODES:
+        raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({', '.join(MODES)})")
+    return cluster.fork(proxy=compare)
 
 
 def _is_capture(path: Path) -> bool:
