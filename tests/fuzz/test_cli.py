@@ -19,7 +19,10 @@ from fakecluster.fabric.pcap import write_pcap
 SPANNERS = ["\0", "\r\n", "99999999999", "-1", "{", '"', "::", "/33"]
 ROOT = Path(__file__).resolve().parents[2]
 SHOP = str(ROOT / "examples" / "shop.yaml")
-LIKE_A_PACKET = r"(tcp|udp|icmp|sctp|TCP) [0-9a-f.:/\[\]]{0,20} ?(>|->) ?[a-z0-9.:/\[\]]{0,24}( \[[SAFR.]{0,3}\])?( in [a-z0-9]{0,5})?"
+LIKE_A_PACKET = (
+    r"(tcp|udp|icmp|sctp|TCP) [0-9a-f.:/\[\]]{0,20} ?(>|->) ?[a-z0-9.:/\[\]]{0,24}"
+    r"( \[[SAFR.]{0,3}\])?( in [a-z0-9]{0,5})?"
+)
 KINDS = {"ip-addr": "ip address", "ip-route": "ip route", "ip-rule": "ip rule", "iptables-save": "iptables-save",
          "nft": "nft list ruleset", "ipset": "ipset save", "ipvsadm": "ipvsadm -Sn", "conntrack": "conntrack -L"}  # fmt: skip
 
