@@ -180,7 +180,7 @@ class Express:
             if netns is None:
                 return None
             flow = netns.flow_cache.known(now, at.interface)
-            if flow is None:
+            if flow is None or flow.arrival is not None:
                 return self._to(netns, at, tuple(steps), packet, now)
             after = self._next(Port(at.namespace, flow.oif), family, flow.next_hop)
             if after is None or flow.ct is None:
