@@ -53,9 +53,14 @@ class Behind:
         return self.cluster.api.get("pods", target.name, target.namespace)
 
     def command(self, path: str, query: str) -> tuple[running.Asked, Callable[[Channels], Awaitable[None]]]:
-        """What is asked for by `exec` or `attach`, and what runs it. Raises ApiError (400)."""
+        """What is asked for by `exec` or `attach`, and what runs it. Raises ApiError (400, 500)."""
         target = parse("GET", path, {})
-        asked = running.Asked.of(self._pod(target), query)
+        pod = self._pod(target)
+        asked = running.Asked.of(pod, query)
+        started = container_logs.Run.latest(self.cluster, pod, asked.container)
+        if started is None or started.exit_code is not None:
+            words = f'unable to upgrade connection: container not found ("{asked.container}")'
+            raise status.failure(500, "InternalError", words, {})
         run = COMMANDS[target.subresource]
         return asked, lambda channels: run(self.door, self.cluster, asked, channels)
 

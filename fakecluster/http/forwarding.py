@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from fakecluster.api.status import ApiError
 from fakecluster.cluster import Cluster
 from fakecluster.handles import Pod
 from fakecluster.handles.talk import ConnectFailed, Connection
@@ -54,7 +55,7 @@ async def _open(door: Door, pod: Pod, ports: Ports, wanted: PortOpened) -> Conne
                 return pod.connect(f"tcp://{target}:{wanted.port}")
         except ConnectFailed as failed:
             outcome = failed.outcome
-        except LookupError as gone:
+        except (LookupError, ApiError) as gone:
             outcome = str(gone)
     where = f"error forwarding port {wanted.port} to pod {pod.name}_{pod.kubernetes_namespace}"
     await ports.fail(

@@ -17,6 +17,7 @@ from fakecluster.api.rest.options import first
 from fakecluster.api.rest.pod_streams import container_of
 from fakecluster.cluster import Cluster, commands
 from fakecluster.cluster.commands import Finished
+from fakecluster.errors import FakeclusterError
 from fakecluster.handles.talk import Connection
 from fakecluster.http.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Channels
 from fakecluster.http.container_logs import Run
@@ -65,11 +66,15 @@ async def execute(door: Door, cluster: Cluster, asked: Asked, channels: Channels
         if found is None:
             return
         stdin = found
-    with door:
-        pod = cluster.pod(asked.pod, asked.namespace)
-        place = commands.Place(pod, asked.container, pod, PATIENCE_S, stdin)
-        opened = commands.converse(place, asked.words) if STDIN in asked.channels else None
-        finished = commands.run(place, asked.words) if opened is None else None
+    try:
+        with door:
+            pod = cluster.pod(asked.pod, asked.namespace)
+            place = commands.Place(pod, asked.container, pod, PATIENCE_S, stdin)
+            opened = commands.converse(place, asked.words) if STDIN in asked.channels else None
+            finished = commands.run(place, asked.words) if opened is None else None
+    except (LookupError, FakeclusterError) as gone:  # the Pod went meanwhile
+        await _end(channels, _failure(str(gone)))
+        return
     if isinstance(opened, Finished):
         finished = opened
     elif opened is not None:
@@ -138,14 +143,13 @@ async def _end(channels: Channels, ended: JsonObject) -> None:
 async def attach(door: Door, cluster: Cluster, asked: Asked, channels: Channels) -> None:
     """Show what a container's program prints from now on, until it ends or the client leaves."""
     with door:
-        run = Run.latest(cluster, cluster.pod(asked.pod, asked.namespace).object, asked.container)
+        pod = cluster.parts.server.store.get("pods", asked.namespace, asked.pod)
+        run = None if pod is None else Run.latest(cluster, pod, asked.container)
         start = None if run is None else run.start
-        if run is None or start is None or run.exit_code is not None:
-            await _end(
-                channels, _failure(f"container {asked.container} not found in pod {asked.pod}_{asked.namespace}")
-            )
-            return
-        position = start.count
+    if run is None or start is None:
+        await _end(channels, _failure(f"container {asked.container} not found in pod {asked.pod}_{asked.namespace}"))
+        return
+    position = start.count
     leaving = asyncio.ensure_future(_left(channels))
     showing = asyncio.ensure_future(_show(door, run, position, asked, channels))
     await asyncio.wait((leaving, showing), return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,8 +40,13 @@ def subresource(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def refusal(problem: ApiError) -> Response:
-    return Response(problem.code, problem.status)
+async def _unless_refused(talk: Awaitable[None]) -> Response | None:
+    """Talk; the answer that refuses it when that turned out before the connection was upgraded."""
+    try:
+        await talk
+    except ApiError as problem:
+        return Response(problem.code, problem.status)
+    return None
 
 
 # --- WebSockets
@@ -59,13 +65,9 @@ async def over_websocket(
     """Answer a WebSocket's handshake and talk."""
     await receive()
     refused = permitted(door, "GET", path, query, headers, user)
-    if refused is None:
-        try:
-            await _websocket(door, path, query, offered, receive, send)
-            return
-        except ApiError as problem:
-            refused = refusal(problem)
-    await websockets.refuse(refused, door.body("GET", refused), send)
+    refused = refused or await _unless_refused(_websocket(door, path, query, offered, receive, send))
+    if refused is not None:
+        await websockets.refuse(refused, door.body("GET", refused), send)
 
 
 async def _websocket(door: Door, path: str, query: str, offered: list[str], receive: Receive, send: Send) -> None:
@@ -112,12 +114,9 @@ async def over_spdy(
 ) -> None:
     """Answer a request that wants to become SPDY, and talk."""
     refused = permitted(door, method, path, query, headers, user)
+    refused = refused or await _unless_refused(_spdy(door, path, query, headers, duplex, send))
     if refused is None:
-        try:
-            await _spdy(door, path, query, headers, duplex, send)
-            return
-        except ApiError as problem:
-            refused = refusal(problem)
+        return
     body = door.body("GET", refused)
     fields = [*head(refused, ""), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refused.status, "headers": fields})

@@ -1,11 +1,14 @@
 """Commands in containers: what they print and how they end, each over the simulated network."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fakecluster import Cluster
 from fakecluster.cluster import commands
 from fakecluster.cluster.commands import Finished, Place
 from fakecluster.cluster.commands.options import BadOption, parse
+from fakecluster.cluster.commands.run import COMMANDS
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec:\n  restartPolicy: Never\n  containers: [{name: c, image: i%s}]\n"
 
@@ -147,6 +150,22 @@ def test_options_are_read_in_clusters_and_with_their_values() -> None:
         parse(["-w"], flags="", valued="-w")
     with pytest.raises(BadOption, match="invalid number 'x'"):
         parse(["-w", "x"], flags="", valued="-w").seconds("-w", default=1)
+
+
+VOCABULARY = """
+web 10.96.0.10 10.244.1.2 ::1 [::1 localhost -c -W -s 1 0 -1 99999999999999999999 80 8080 0x50 -zv -u -w -i -o - -X -d @-
+-H a:b +short +tcp @10.96.0.10 -x -t SRV . .. -p http://web http://[web]:x http://web:99999 // /etc/hosts -n -L --spider
+-T -O- -e é
+"""
+WORDS = st.sampled_from(VOCABULARY.split())
+
+
+@given(name=st.sampled_from(sorted(COMMANDS)), words=st.lists(WORDS | st.text(max_size=6), max_size=5))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_words_end_with_an_exit_code(shop: Cluster, name: str, words: list[str]) -> None:
+    pod = shop.pod("client")
+    finished = commands.run(Place(pod, "shell", pod, 0.0, b"x"), [name, *words])
+    assert finished is not None and 0 <= finished.code < 256
 
 
 # --- containers that are started with a command

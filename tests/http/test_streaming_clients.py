@@ -84,12 +84,17 @@ def test_the_official_client_hears_of_a_port_that_nobody_listens_on(core: Any) -
         ("client", {}, "you must specify at least 1 of stdin, stdout, stderr"),
         ("client", {"stdout": True, "container": "x"}, "container x is not valid for pod client"),
         ("none", {"stdout": True}, 'pods \\"none\\" not found'),
+        ("done", {"stdout": True}, 'unable to upgrade connection: container not found (\\"c\\")'),
     ],
 )
-def test_a_command_that_cannot_be_run_is_refused(core: Any, pod: str, options: dict[str, Any], words: str) -> None:
+def test_a_command_that_cannot_be_run_is_refused(
+    shop: Cluster, core: Any, pod: str, options: dict[str, Any], words: str
+) -> None:
     client = pytest.importorskip("kubernetes.client")
     from kubernetes.stream import stream
 
+    ended = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i", "command": ["true"]}]}
+    shop.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "done"}, "spec": ended})
     with pytest.raises(client.ApiException) as refused:
         stream(core.connect_get_namespaced_pod_exec, pod, "default", command=["env"], **options)
     assert words in str(refused.value)

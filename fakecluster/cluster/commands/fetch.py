@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
@@ -42,21 +42,28 @@ class Wanted:
     patience_s: float = 0.0
 
     @property
+    def parts(self) -> SplitResult:
+        """The URL in parts; those of an empty one where it cannot be read."""
+        try:
+            return urlsplit(self.url if "//" in self.url else f"http://{self.url}")
+        except ValueError:
+            return urlsplit("http://")
+
+    @property
     def where(self) -> tuple[str, int]:
         """(host, port); port 0 for a port that is none, host "" for a URL without one."""
-        parts = urlsplit(self.url if "//" in self.url else f"http://{self.url}")
         try:
-            return parts.hostname or "", parts.port or 80
+            return self.parts.hostname or "", self.parts.port or 80
         except ValueError:
-            return parts.hostname or "", 0
+            return self.parts.hostname or "", 0
 
     @property
     def scheme(self) -> str:
-        return urlsplit(self.url).scheme if "//" in self.url else "http"
+        return self.parts.scheme
 
     def text(self) -> bytes:
         """The request's bytes."""
-        parts = urlsplit(self.url if "//" in self.url else f"http://{self.url}")
+        parts = self.parts
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fields = {"Host": parts.netloc, "User-Agent": self.agent, "Accept": "*/*"}
         if self.body:
