@@ -36,11 +36,12 @@ class Chain:
     that were not of a plain shape. `derived` is where others keep what they computed from the chain.
     """
 
-    __slots__ = ("derived", "extensions", "jumps", "name", "policy", "rules", "special", "tracking")
+    __slots__ = ("_text", "derived", "extensions", "jumps", "name", "policy", "rules", "special", "tracking")
 
     def __init__(self, name: str, policy: str = "", rules: tuple[Rule, ...] = ()) -> None:
         self.name, self.policy, self.rules = name, policy, rules
         self.derived: object = None
+        self._text = ""
         self.jumps = frozenset([rule.target for rule in rules if rule.target]) if rules else _NONE
         self.special = tuple([rule for rule in rules if not rule.text]) if rules else ()
         tracking = [rule for rule in rules if rule.tracks]
@@ -51,6 +52,15 @@ class Chain:
             self.extensions = tracking[0].extensions()
         elif tracking:
             self.extensions = frozenset().union(*[rule.extensions() for rule in tracking])
+
+    @property
+    def text(self) -> str:
+        """Its rules as iptables-save prints them without counters, a line each; printed once."""
+        if not self._text:
+            start = f"-A {self.name}"
+            texts = (str(rule) for rule in self.rules)
+            self._text = "".join([f"{start}{' ' if text else ''}{text}\n" for text in texts])
+        return self._text
 
     def __repr__(self) -> str:
         return f"<Chain {self.name} {self.policy or '-'} with {len(self.rules)} rules>"

@@ -56,19 +56,18 @@ class Tables:
         return "".join(self._save_table(self.tables[name], counters) for name in order)
 
     def _save_table(self, table: Table, counters: bool) -> str:
-        lines = [f"*{table.name}"]
-        for chain in table.in_order():
+        lines, chains = [f"*{table.name}\n"], list(table.in_order())
+        for chain in chains:
             packets, octets = table.counter(chain.name, POLICY)
-            lines.append(f":{chain.name} {chain.policy or '-'} [{packets}:{octets}]")
-        for chain in table.in_order():
-            for at, rule in enumerate(chain.rules):
-                text = str(rule)
-                line = f"-A {chain.name}{' ' if text else ''}{text}"
-                if counters:
-                    packets, octets = table.counter(chain.name, at)
-                    line = f"[{packets}:{octets}] {line}"
-                lines.append(line)
-        return "\n".join([*lines, "COMMIT", ""])
+            lines.append(f":{chain.name} {chain.policy or '-'} [{packets}:{octets}]\n")
+        for chain in chains:
+            if not counters:
+                lines.append(chain.text)
+                continue
+            for at, text in enumerate(chain.text.split("\n")[:-1]):
+                packets, octets = table.counter(chain.name, at)
+                lines.append(f"[{packets}:{octets}] {text}\n")
+        return "".join([*lines, "COMMIT\n"])
 
     def specs(self, name: str, *, chain: str = "", position: int = 0, counters: bool = False) -> str:
         """What `iptables -S` prints."""
