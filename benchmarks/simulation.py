@@ -122,7 +122,7 @@ def deployment(number: int, version: str) -> dict[str, Any]:
     spec = {
         "replicas": PODS_PER_NODE,
         "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "enableServiceLinks": False}},
     }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"app-{number}"}, "spec": spec}
 
@@ -133,7 +133,7 @@ def service(number: int) -> dict[str, Any]:
 
 
 def client(name: str) -> dict[str, Any]:
-    spec = {"containers": [{"name": "main", "image": "example.com/client:1"}]}
+    spec = {"containers": [{"name": "main", "image": "example.com/client:1"}], "enableServiceLinks": False}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 

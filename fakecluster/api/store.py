@@ -63,6 +63,11 @@ class Inbox:
         events, self._pending = self._pending, []
         return events
 
+    @property
+    def has_events(self) -> bool:
+        """Whether something waits to be taken, or has been missed."""
+        return bool(self._pending) or self._missed is not None
+
     def add(self, event: WatchEvent) -> None:
         if self._missed is not None:
             self._missed.append(event)

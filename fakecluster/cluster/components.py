@@ -17,6 +17,7 @@ from fakecluster.cluster.launching import Launcher
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
 from fakecluster.cluster.twin import Twin
 from fakecluster.cni import AddressPlan, NodeAddresses, Runtime
+from fakecluster.cni.hostports import CHAIN as HOST_PORTS
 from fakecluster.cni.nodes import add_outside, namespace_of_node
 from fakecluster.controllers.kubelet import Kubelet
 from fakecluster.controllers.manager import Manager
@@ -25,6 +26,7 @@ from fakecluster.controllers.timestamps import timestamp
 from fakecluster.fabric.namespaces import SleepingNamespaces
 from fakecluster.fabric.network import Network
 from fakecluster.proxy.config import KubeProxyConfiguration
+from fakecluster.proxy.view import ZONE_LABEL
 from fakecluster.sim import Choices, Clock, Seeded
 
 if TYPE_CHECKING:
@@ -135,10 +137,28 @@ class Components:
         if node not in self.runtime.asleep:
             return
         self.runtime.wake(node)
+        model = self._model_for(node)
         self.start_proxy(node)
-        self.proxies[node].catch_up()
+        self.proxies[node].catch_up(model)
         self.start_policy(node)
         self.policies[node].handle("watch")
+
+    def _model_for(self, node: str) -> proxies.ProxyComponent | None:
+        """The kube-proxy of another node whose rules this one would write again, letter by letter."""
+        zone = self._zone(node)
+        for name, component in self.proxies.items():
+            is_plain = name not in self.proxy_configs and not self.policies[name].programs
+            if is_plain and self._zone(name) == zone and component.can_be_copied and not self._maps_host_ports(name):
+                return component if node not in self.proxy_configs else None
+        return None
+
+    def _zone(self, node: str) -> str:
+        labels = (self.server.store.get("nodes", "", node) or {})["metadata"].get("labels") or {}
+        return str(labels.get(ZONE_LABEL, ""))
+
+    def _maps_host_ports(self, node: str) -> bool:
+        tables = self.network.namespaces[namespace_of_node(node)].xtables
+        return any(HOST_PORTS in tables.of(family).tables["nat"].chains for family in (4, 6))
 
     def wake_for(self, target: str) -> None:
         """Wake the node that a component (`kube-proxy@a`) runs on, if it sleeps."""

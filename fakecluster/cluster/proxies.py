@@ -79,8 +79,25 @@ class ProxyComponent:
             self._started = True
             self.process.start()
 
-    def catch_up(self) -> None:
-        """Start and sync now, without waiting for the clock: the node has only just been made."""
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether the node's iptables rules are those that every other node of the same settings and zone has now."""
+        if not self._started or self._inbox.has_events or target(self.node) in self._clock.held:
+            return False
+        return self._config.mode == "iptables" and all(one.is_like_everywhere for one in self.process.proxiers.values())
+
+    def catch_up(self, model: ProxyComponent | None = None) -> None:
+        """Start and sync now, without waiting for the clock: the node has only just been made.
+
+        With a `model` (see `can_be_copied`) its rules are taken instead of being written again.
+        """
+        if model is not None:
+            for event in self._inbox.take():
+                self.process.on_object(event.resource, event.object, deleted=event.type == "DELETED")
+            self._netns.take_iptables(model._netns)
+            self._started = True
+            self.process.start_like(model.process)
+            return
         self.handle("watch")
         for proxier in self.process.proxiers.values():
             proxier.runner.stop()

@@ -15,6 +15,8 @@ from fakecluster.kernel.netns import Netns
 
 JsonObject = dict[str, Any]
 MARK = "0x2000/0x2000"
+#: The chain that there is once a node has mapped a port.
+CHAIN = "CNI-HOSTPORT-DNAT"
 _TOOL = {4: "iptables", 6: "ip6tables"}
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 

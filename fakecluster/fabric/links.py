@@ -40,7 +40,8 @@ class Segment:
 
     def others(self, port: Port) -> list[Port]:
         """The ports that a frame from `port` can reach."""
-        return [other for other in self.ports if other != port and (port, other) not in self.cut]
+        others = [other for other in self.ports if other != port]
+        return [other for other in others if (port, other) not in self.cut] if self.cut else others
 
     @property
     def is_well(self) -> bool:

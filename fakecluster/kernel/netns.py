@@ -374,6 +374,13 @@ class Netns:
         """Whether a frame can be addressed: the neighbour is known, or the device needs none."""
         return device.noarp or (family, address) in self.neighbours or is_group(family, address)
 
+    def take_iptables(self, other: Netns) -> None:
+        """Have the same iptables rules as another namespace, shared with it until one of them changes its own."""
+        self.xtables.give_way()
+        own = self.__dict__["xtables"] = other.xtables.fork(self)
+        own.forget_counters()
+        self._reset()
+
     def fork(self, clock: Clock, choices: Choices) -> Netns:
         """An independent copy: small tables are copied, rules are shared."""
         copy = Netns.__new__(Netns)

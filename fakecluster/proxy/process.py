@@ -143,6 +143,18 @@ class KubeProxy:
         for proxier in self.proxiers.values():
             proxier.start()
 
+    def start_like(self, other: KubeProxy) -> None:
+        """Start on a node that was given the rules of `other`'s, whose configuration and view are the same."""
+        self._tune_conntrack(self.config.conntrack)
+        for family, proxier in other.proxiers.items():
+            node = self._proxy_node(family)
+            self.proxiers[family] = Proxier(node, proxier.writer.fork(node, self.metrics), self.metrics, self.ports)
+        for address in (self.config.healthz_bind_address, self.config.metrics_bind_address):
+            self._listen(address)
+        self._deliver_backlog()
+        for family, proxier in self.proxiers.items():
+            proxier.start_like(other.proxiers[family])
+
     def _families(self) -> tuple[Family, ...]:
         """Both, except in userspace mode, which serves only the family of the node's first address."""
         if self.config.mode != "userspace":

@@ -163,6 +163,26 @@ class Proxier:
         self._check_later()
         self.runner.request()
 
+    def start_like(self, other: Proxier) -> None:
+        """Start on a node that has another one's rules already: what the watches have delivered is in force."""
+        self.started = True
+        self._log_failure(self.writer.start)
+        self.tracker.apply()
+        self._check_later()
+        self._needs_full_sync, self._last_full_ns = False, other._last_full_ns
+        self.queued_ns = self.synced_ns = self.node.clock.now_ns
+        self.runner.finished(failed=False)
+
+    @property
+    def is_like_everywhere(self) -> bool:
+        """Whether its rules are in force as they should be, and name nothing that depends on the node."""
+        if not self.started or self._needs_full_sync or any(self.tracker.pending):
+            return False
+        view = self.view
+        if any(port.uses_local_endpoints or port.health_check_node_port for port in view.services.values()):
+            return False
+        return not any(one.zone_hints or one.node_hints for ends in view.endpoints.values() for one in ends)
+
     def stop(self) -> None:
         """The process ends: its ports close, its rules stay."""
         self.started = False

@@ -166,6 +166,19 @@ class Xtables:
         else:
             self.netns.hooks.unregister(family, hook, name)
 
+    def forget_counters(self) -> None:
+        """Count packets from nothing."""
+        for tables in self._tables.values():
+            for table in tables.tables.values():
+                table.counters.clear()
+        for pair in self.accounts.values():
+            pair[:] = (0, 0)
+
+    def give_way(self) -> None:
+        """Take every chain off its hook, for other tables to take the place."""
+        for hooked in sorted(self._hooked):
+            self._unhook(*hooked)
+
     def fork(self, netns: Netns) -> Xtables:
         """An independent copy in another namespace: chains and their code are shared."""
         twin = Xtables(netns)

@@ -237,7 +237,8 @@ class IptablesWriter:
         copy = IptablesWriter(node, metrics)
         copy.large_cluster, copy._last_cleanup_ns = self.large_cluster, self._last_cleanup_ns
         copy._rules, copy._ports_of = self._rules.fork(), self._ports_of.copy()
-        copy._active, copy._policy = self._active.copy(), self._policy
+        copy._active = self._active.copy()
+        copy._policy = attrs.evolve(self._policy, node_ip=node.ip)
         copy._drops_invalid, copy._counted = self._drops_invalid, self._counted
         return copy
 
