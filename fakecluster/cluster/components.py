@@ -31,6 +31,7 @@ from fakecluster.sim import Choices, Clock, Seeded
 
 if TYPE_CHECKING:
     from fakecluster.cluster.faults.plan import Fault
+    from fakecluster.cluster.proxies import ProxyComponent
 
 #: Templates of clusters that are kept ready; a test suite uses a handful.
 TEMPLATES_KEPT = 16
@@ -143,7 +144,7 @@ class Components:
         self.start_policy(node)
         self.policies[node].handle("watch")
 
-    def _model_for(self, node: str) -> proxies.ProxyComponent | None:
+    def _model_for(self, node: str) -> ProxyComponent | None:
         """The kube-proxy of another node whose rules this one would write again, letter by letter."""
         zone = self._zone(node)
         for name, component in self.proxies.items():
