@@ -59,8 +59,8 @@ def admin(
     return {"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": whole}
 
 
-def baseline(spec: Json) -> Json:
-    return admin(spec, name="default", kind="BaselineAdminNetworkPolicy")
+def baseline(spec: Json, *, subject: Json = SUBJECT) -> Json:
+    return admin(spec, name="default", kind="BaselineAdminNetworkPolicy", subject=subject)
 
 
 def admin_cases() -> Iterator[tuple[str, list[Json]]]:
