@@ -77,11 +77,11 @@ class NftablesWriter:
         for change in delta.stage_changes:
             yield from self._pods("delete", nftables_chain(change.chain), change.removed)
             yield from self._pods("add", nftables_chain(change.chain), change.added)
+        gone = [nftables_chain(chain) for chain in delta.gone]
+        yield from (f"flush chain {self.table} {name}" for name in gone)  # they may lead to stages that go as well
         if stages:
             yield from self._entrance(next(iter(stages)))
             yield from self._old_stages(stages)
-        gone = [nftables_chain(chain) for chain in delta.gone]
-        yield from (f"flush chain {self.table} {name}" for name in gone)
         yield from (f"delete chain {self.table} {name}" for name in gone)
         for name in (*map(set_name, delta.gone_sets), *self._unused_blocks()):
             self._sets.discard(name)

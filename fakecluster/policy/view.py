@@ -122,12 +122,16 @@ class PolicyView:
         asked = {key for key in pods if key in self._local or key in self.selected}
         asked |= self._replace_policies(changed.policies)
         self._select(asked, touched)
-        touched.pods |= {key for key in before if key in self.selected and before[key] != self.pods.get(key)}
+        touched.pods |= {key for key in before if key in self.selected and self._has_moved(key, before[key])}
         self._leave_groups(before, touched)
         self._enter_groups(pods, touched)
         self._replace_nodes(changed.nodes, touched)
         self._activate(touched)
         return touched
+
+    def _has_moved(self, key: PodKey, before: PolicyPod | None) -> bool:
+        """Whether a Pod's chain, which has its address in it, is another one now."""
+        return before is None or before.ip(self.family) != self.pods[key].ip(self.family)
 
     def _relabelled(self, changed: Changed) -> dict[PodKey, PolicyPod | None]:
         """The changed Pods, and all of namespaces whose labels have changed."""

@@ -9,6 +9,8 @@ from itertools import count
 from typing import Any
 
 import attrs
+from scapy.layers.inet import IP
+from scapy.layers.sctp import SCTP
 
 from fakecluster import Cluster
 from fakecluster.fabric.links import Port
@@ -105,7 +107,13 @@ class Grid:
 
 
 def raw_packet(family: int, source: int, target: int, protocol: str, sport: int, dport: int) -> bytes:
-    """A SYN, or a datagram of two bytes, with right checksums."""
+    """A SYN, a datagram of two bytes, or SCTP's INIT, with right checksums."""
+    if protocol == "SCTP":
+        init = struct.pack("!BBHIIHHI", 1, 0, 20, 1, 65535, 1, 1, 1)
+        transport = bytes(SCTP(sport=sport, dport=dport) / init)
+        return bytes(
+            IP(src=str(ip_address(source)), dst=str(ip_address(target)), proto=132) / transport
+        )  # only over IPv4
     if protocol == "TCP":
         transport = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 0x50, 0x02, 65535, 0, 0)
     else:

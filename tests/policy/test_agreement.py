@@ -11,23 +11,20 @@ from hypothesis import strategies as st
 
 from fakecluster import strategies as kube
 
-from .grid import PODS, PROBES, SPACES, Grid, pod
+from .grid import KINDS, PODS, PROBES, SPACES, Grid, pod
 from .semantics import is_allowed
 
 Json = dict[str, Any]
 PORT_NAMES = ("serve-80-tcp", "serve-81-udp")
 POLICIES = st.lists(kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES), min_size=3, max_size=6)
-MIXED = st.lists(
-    st.one_of(
-        kube.admin_network_policies(port_names=PORT_NAMES),
-        kube.baseline_admin_network_policies(port_names=PORT_NAMES),
-        kube.cluster_network_policies(port_names=PORT_NAMES),
-        kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES),
-    ),
-    min_size=3,
-    max_size=7,
+ANY = st.one_of(
+    kube.admin_network_policies(port_names=PORT_NAMES),
+    kube.baseline_admin_network_policies(port_names=PORT_NAMES),
+    kube.cluster_network_policies(port_names=PORT_NAMES),
+    kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES),
 )
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+MIXED = st.lists(ANY, min_size=3, max_size=7)
+SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def disagreements(grid: Grid) -> list[str]:
@@ -56,8 +53,9 @@ def test_packets_agree_with_the_meaning_of_the_policies(cni: str, ip_family: str
 
 CHANGES = st.lists(
     st.one_of(
-        st.tuples(st.just("policy"), kube.network_policies(namespaces=SPACES, port_names=PORT_NAMES)),
-        st.tuples(st.just("no policy"), st.tuples(st.sampled_from(SPACES), st.sampled_from(("p", "q", "r")))),
+        st.tuples(st.just("policy"), ANY),
+        st.tuples(st.just("no policy"), st.integers(0, 9)),
+        st.tuples(st.just("agent"), st.sampled_from(("a", "b"))),
         st.tuples(st.just("pod label"), st.tuples(st.sampled_from(PODS), st.sampled_from(("web", "db")))),
         st.tuples(st.just("namespace label"), st.tuples(st.sampled_from(SPACES), st.sampled_from(("x", "y", "w")))),
         st.tuples(st.just("new pod"), st.sampled_from(PODS)),
@@ -73,9 +71,12 @@ def change(grid: Grid, what: str, arguments: Any) -> None:
     if what == "policy":
         cluster.apply(arguments, settle=False)
     elif what == "no policy":
-        found = [one["metadata"]["name"] for one in cluster.api.list("networkpolicies.networking.k8s.io", arguments[0])]
-        if arguments[1] in found:
-            cluster.delete("networkpolicies.networking.k8s.io", arguments[1], arguments[0], settle=False)
+        found = [one for one in grid.objects if one["kind"].endswith("NetworkPolicy")]
+        for one in found[arguments : arguments + 1]:
+            meta = one["metadata"]
+            cluster.delete(KINDS[one["kind"]], meta["name"], meta.get("namespace", ""), settle=False)
+    elif what == "agent":
+        cluster.faults.restart(f"network-policy@{arguments}")
     elif what == "new pod":
         space, name = arguments.split("/")
         cluster.api.delete("pods", name, space, grace_period_s=0)
@@ -101,7 +102,7 @@ def test_they_agree_with_administrators_policies_among_them(cni: str, ip_family:
 @pytest.mark.parametrize("cni", ["iptables", "nftables"])
 def test_they_still_agree_after_any_changes(cni: str) -> None:
     @SETTINGS
-    @given(policies=POLICIES, changes=CHANGES, at_once=st.booleans())
+    @given(policies=MIXED, changes=CHANGES, at_once=st.booleans())
     def agree(policies: list[Json], changes: list[tuple[str, Any]], at_once: bool) -> None:
         grid = Grid.of(*policies, cni=cni)
         for what, arguments in changes:
