@@ -23,7 +23,7 @@ _GOOD = {"NOERROR": "green", "NXDOMAIN": "yellow", "NODATA": "yellow"}
 def dns(
     name: Annotated[str, typer.Argument(help="The name to look up; with a final dot, without the search list.")],
     manifests: Manifests,
-    source: Annotated[str, typer.Option("--from", help="pod/[NAMESPACE/]NAME, node/NAME or outside.")],
+    source: Annotated[str, typer.Option("--from", help="pod/\\[NAMESPACE/]NAME, node/NAME or outside.")],
     types: Annotated[
         list[str] | None, typer.Option("--type", "-t", help="Record type (repeatable); A and AAAA as the host has.")
     ] = None,

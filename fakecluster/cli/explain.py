@@ -36,7 +36,7 @@ def explain_command(
     ipset: Annotated[Dump, typer.Option("--ipset", help="ipset save.")] = None,
     ipvsadm: Annotated[Dump, typer.Option("--ipvsadm", help="ipvsadm -Sn.")] = None,
     ip_addr: Annotated[Dump, typer.Option("--ip-addr", help="ip address show.")] = None,
-    ip_route: Annotated[Dump, typer.Option("--ip-route", help="ip route show [table all].")] = None,
+    ip_route: Annotated[Dump, typer.Option("--ip-route", help="ip route show \\[table all].")] = None,
     ip_rule: Annotated[Dump, typer.Option("--ip-rule", help="ip rule show.")] = None,
     conntrack: Annotated[Dump, typer.Option("--conntrack", help="conntrack -L.")] = None,
     objects: Annotated[

@@ -16,6 +16,9 @@ from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 app = typer.Typer(
     name="fakecluster",
     help="A Kubernetes cluster's network inside one process: apply manifests, follow packets.",
+    epilog="Exit codes: 0 it worked; 1 the answer is no; 2 the input is wrong; 3 not modelled; 130 interrupted. "
+    "Most commands take --output text, json or html, and -o FILE; - is standard input. NO_COLOR and COLUMNS are heeded. "
+    "Example: fakecluster explain shop.yaml --packet 'tcp pod/client > web:81' -o why.html",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

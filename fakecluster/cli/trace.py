@@ -24,8 +24,8 @@ FAILED = 1
 
 def trace(
     manifests: Manifests,
-    source: Annotated[str, typer.Option("--from", help="pod/[NAMESPACE/]NAME, node/NAME or outside.")],
-    target: Annotated[str, typer.Option("--to", help="[tcp|udp://] svc/NAME:PORT, pod/NAME:PORT, DNS name or IP.")],
+    source: Annotated[str, typer.Option("--from", help="pod/\\[NAMESPACE/]NAME, node/NAME or outside.")],
+    target: Annotated[str, typer.Option("--to", help="\\[tcp|udp://] svc/NAME:PORT, pod/NAME:PORT, DNS name or IP.")],
     proxy: Proxy = "iptables",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
