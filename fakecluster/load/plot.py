@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fakecluster.apps.load.result import ANSWERED, LoadResult
+from fakecluster.drawing import plots
 
 #: Colours of failures; servers have those of the palette, in the order of their names.
 FAILURES = {"refused": "#d62728", "reset": "#ff7f0e", "timed out": "#7f1d1d", "closed": "#c05a9c"}
@@ -27,16 +27,14 @@ def plot(
     """Draw requests per stretch of `every_s` seconds; `marks` are lines at times (seconds) with a word each.
 
     The file's name says what is written (.svg, .png, .pdf); an SVG is the same bytes for the same result. Raises
-    ModuleNotFoundError without the extra `plots`, ValueError for a result without exchanges.
+    `NoPlots` without the extra `plots`, ValueError for a result without exchanges.
     """
     rows = result.rows(every_s)
     if not rows:
         raise ValueError("nothing has ended yet: there is nothing to draw")
-    pyplot, context = _matplotlib()
     servers = sorted(result.servers)
     failures = sorted({name for row in rows for name in row.outcomes} - {ANSWERED})
-    with context({"svg.hashsalt": "fakecluster", "svg.fonttype": "none"}):
-        figure, axes = pyplot.subplots(figsize=(11, 4.5), layout="constrained")
+    with plots.axes(11, 4.5) as (figure, axes):
         times = [row.time_s for row in rows]
         base = [0] * len(rows)
         for place, name in enumerate((*servers, *failures)):
@@ -53,22 +51,7 @@ def plot(
             axes.annotate(word, (time_s, 1), xycoords=("data", "axes fraction"), rotation=90, va="top", fontsize=8)
         axes.set(xlabel="virtual time, s", ylabel=f"requests per {every_s:g} s", title=title or None)
         axes.set_xlim(times[0], times[-1] + every_s)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
         written = Path(path)
         figure.savefig(written, metadata={"Date": None} if written.suffix == ".svg" else None)
-        pyplot.close(figure)
     return written
-
-
-def _matplotlib() -> tuple[Any, Any]:
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "plots need matplotlib: pip install 'fakecluster[plots]'", name="matplotlib"
-        ) from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    return pyplot, matplotlib.rc_context
