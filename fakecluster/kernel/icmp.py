@@ -93,9 +93,12 @@ def _send_error6(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
     _send(netns, skb, answer)
 
 
-def icmpv6_packet(source: int, target: int, kind: int, code: int, rest: bytes, *, hop_limit: int) -> Skb:
+def icmpv6_packet(
+    source: int, target: int, kind: int, code: int, rest: bytes, *, hop_limit: int, traffic_class: int = 0
+) -> Skb:
     body = bytes((kind, code, 0, 0)) + rest
-    answer = Skb(ipv6_header(source, target, ICMPV6, len(body), hop_limit=hop_limit) + body)
+    header = ipv6_header(source, target, ICMPV6, len(body), hop_limit=hop_limit, traffic_class=traffic_class)
+    answer = Skb(header + body)
     answer.refresh_l4_checksum()
     return answer
 
@@ -113,7 +116,7 @@ def attach_related(netns: Netns, about: Skb, answer: Skb) -> None:
 
 
 def echo_reply(netns: Netns, skb: Skb) -> None:
-    """Answer an echo request (icmp_echo): same payload, addresses turned round."""
+    """Answer an echo request (icmp_echo, icmpv6_echo_reply): same payload and type of service, addresses turned round."""
     if skb.family == 4:
         local = netns.addresses.is_local(4, skb.dst)
         source = skb.dst if local else netns.addresses.primary(skb.iif, 4)
@@ -127,7 +130,7 @@ def echo_reply(netns: Netns, skb: Skb) -> None:
     else:
         source = skb.dst if netns.addresses.is_local(6, skb.dst) else netns.addresses.primary(skb.iif, 6)
         rest = bytes(skb.data[skb.l4 + 4 :])
-        answer = icmpv6_packet(source, skb.src, 129, 0, rest, hop_limit=ttl_of(netns, 6))
+        answer = icmpv6_packet(source, skb.src, 129, 0, rest, hop_limit=ttl_of(netns, 6), traffic_class=skb.tos)
     answer.generated = True
     netns.send_generated(answer)
 

@@ -309,6 +309,18 @@ def test_a_connection_takes_its_flows_with_it() -> None:
     assert netns.flow_cache.size == sum(map(len, netns.flow_cache.tables.values())) == 2
 
 
+def test_a_connection_does_not_gather_places_that_are_forgotten() -> None:
+    netns, _ = both(("iptables-restore", SERVICE))
+    talk = client()
+    talk.open(netns)
+    for _ in range(5):
+        netns.run("iptables-save")
+        netns.receive(talk.packet(0), "podA")
+        netns.receive(talk.packet(1), "podB")
+    [ct] = netns.conntrack
+    assert len(ct.shortcuts) == netns.flow_cache.size == 2
+
+
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fakecluster.kernel.flow_cache.cache.MAX_FLOWS", 5)
     netns, _ = both(("iptables-restore", SERVICE))

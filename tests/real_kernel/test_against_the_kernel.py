@@ -7,7 +7,7 @@ from both import Result, compare
 from fuzz import LANGUAGES, fuzz
 from real_node import why_not
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scenario import Inject, Load, React, Scenario, Send
 
 REASON = why_not()
@@ -99,6 +99,12 @@ def test_the_node_reaches_the_service_too() -> None:
 def test_errors_about_translated_packets_come_back_translated() -> None:
     steps = (HANDSHAKE[0], React(0, "error"), React(0, "refuse"))
     agree(Scenario((Load(("iptables-restore",), KUBE_NAT),), steps))
+
+
+def test_an_echo_is_answered_with_the_type_of_service_that_it_had() -> None:
+    asked = IPv6(src="fd00:10:244::2", dst="fd00:10:244::1", tc=0x10) / ICMPv6EchoRequest(id=8, seq=1, data=b"ping")
+    asked4 = IP(src="10.244.0.2", dst="10.244.0.1", tos=0x10) / ICMP(type=8, id=8, seq=1) / b"ping"
+    agree(Scenario((), (Inject(bytes(asked), "vethA"), Inject(bytes(asked4), "vethA"))))
 
 
 def test_verdict_maps_maps_and_dynamic_sets_decide_as_in_the_kernel() -> None:

@@ -64,7 +64,7 @@ class Conn:
         self.masq_oif = ""
         self.packets, self.octets = [0, 0], [0, 0]
         self.template = False
-        self.shortcuts: tuple[tuple[dict[bytes, Any], bytes], ...] = ()  # where the flow cache has it
+        self.shortcuts: tuple[tuple[int, dict[bytes, Any], bytes], ...] = ()  # where the flow cache has it, and when
 
     @property
     def confirmed(self) -> bool:

@@ -66,8 +66,8 @@ class FlowCache:
 
     def forget(self, ct: Conn) -> None:
         """A connection is over: its flows go with it."""
-        for table, key in ct.shortcuts:
-            if table.pop(key, None) is not None:
+        for generation, table, key in ct.shortcuts:
+            if generation == self.generation and table.pop(key, None) is not None:
                 self.size -= 1
         ct.shortcuts = ()
 
@@ -108,8 +108,7 @@ class FlowCache:
 
     def _remember(self, trail: Trail, skb: Skb, flow: Flow) -> None:
         if self.size >= MAX_FLOWS:
-            self.tables.clear()
-            self.size = 0
+            self.changed()
         first = trail.packet[0] << 8 | trail.packet[1]
         key = trail.packet[12:24]
         if skb.family == 6:
@@ -118,8 +117,13 @@ class FlowCache:
         self.size += key not in table
         table[key] = flow
         ct = flow.ct
-        if ct is not None and not any(known is table and at == key for known, at in ct.shortcuts):
-            ct.shortcuts = (*ct.shortcuts, (table, key))
+        if ct is not None:
+            still = [
+                known
+                for known in ct.shortcuts
+                if known[0] == self.generation and (known[1] is not table or known[2] != key)
+            ]
+            ct.shortcuts = (*still, (self.generation, table, key))
 
 
 def _is_settled(trail: Trail, skb: Skb) -> bool:
