@@ -64,7 +64,7 @@ class Conn:
         self.masq_oif = ""
         self.packets, self.octets = [0, 0], [0, 0]
         self.template = False
-        self.shortcuts: tuple[tuple[int, dict[bytes, Any], bytes], ...] = ()  # where the flow cache has it, and when
+        self.shortcuts: frozenset[Any] = frozenset()  # under which keys the flow cache has it
 
     @property
     def confirmed(self) -> bool:

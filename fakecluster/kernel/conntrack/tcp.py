@@ -132,7 +132,10 @@ def follow(
     slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
     count_repeats(info, direction, seq, ack, end, window)
     info.last_index, info.last_dir = Flags.ACK, direction
-    ct.expires_ns = now_ns + _lifetime(timeouts, info, ESTAB, reset=False)
+    timeout = timeouts.by_state[ESTAB]
+    if info.retrans >= timeouts.max_retrans or not window or (sender.flags | receiver.flags) & UNACKNOWLEDGED:
+        timeout = _lifetime(timeouts, info, ESTAB, reset=False)
+    ct.expires_ns = now_ns + timeout
     return True
 
 

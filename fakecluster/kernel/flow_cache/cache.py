@@ -10,7 +10,7 @@ from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
 from fakecluster.kernel.flow_cache.following import NOT_PSH
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES4, LANES6, REWRITES, Tables
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES4, LANES6, REWRITES, Flows, Key
 from fakecluster.kernel.packet import ACK, TCP, UDP
 from fakecluster.kernel.trail import Trail
 
@@ -28,9 +28,9 @@ class FlowCache:
 
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
-        self.tables: Tables = {}
+        self.flows: Flows = {}
         self.enabled = True
-        self.generation = self.size = 0
+        self.generation = 0
         #: told when everything was forgotten
         self.on_change: Callable[[], None] | None = None
 
@@ -44,32 +44,26 @@ class FlowCache:
             lane = LANES6.get(packet[6])
         else:
             return None
-        return lane(self.netns, self.tables, packet, iface, dst_mac) if lane is not None else None
+        return lane(self.netns, self.flows, packet, iface, dst_mac) if lane is not None else None
 
     def known(self, packet: bytes, iface: str) -> Flow | None:
         """The entry of a packet's flow, whatever the packet itself is like."""
-        if len(packet) < 28 or not self.enabled:
-            return None
-        first = packet[0] << 8 | packet[1]
-        if packet[0] == 0x45:
-            return self.tables.get((iface, packet[9], first), {}).get(packet[12:24])
-        return self.tables.get((iface, packet[6], first & 0xFFF0), {}).get(packet[8:44])
+        return self.flows.get(_key(packet, iface)) if len(packet) >= 28 and self.enabled else None
 
     def changed(self) -> None:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
-        if self.size:
-            self.tables.clear()
-            self.size = 0
+        self.flows.clear()
         if self.on_change is not None:
             self.on_change()
 
     def forget(self, ct: Conn) -> None:
         """A connection is over: its flows go with it."""
-        for generation, table, key in ct.shortcuts:
-            if generation == self.generation and table.pop(key, None) is not None:
-                self.size -= 1
-        ct.shortcuts = ()
+        for key in ct.shortcuts:
+            found = self.flows.get(key)
+            if found is not None and found.ct is ct:
+                del self.flows[key]
+        ct.shortcuts = frozenset()
 
     # --- learning
 
@@ -104,26 +98,22 @@ class FlowCache:
             return
         flow = flow_of(self.netns, trail, skb, end)
         if REWRITES[skb.family, skb.proto](flow, trail.packet) == end.packet:
-            self._remember(trail, skb, flow)
+            self._remember(trail, flow)
 
-    def _remember(self, trail: Trail, skb: Skb, flow: Flow) -> None:
-        if self.size >= MAX_FLOWS:
+    def _remember(self, trail: Trail, flow: Flow) -> None:
+        if len(self.flows) >= MAX_FLOWS:
             self.changed()
-        first = trail.packet[0] << 8 | trail.packet[1]
-        key = trail.packet[12:24]
-        if skb.family == 6:
-            first, key = first & 0xFFF0, trail.packet[8:44]
-        table = self.tables.setdefault((trail.iface, skb.proto, first), {})
-        self.size += key not in table
-        table[key] = flow
-        ct = flow.ct
-        if ct is not None:
-            still = [
-                known
-                for known in ct.shortcuts
-                if known[0] == self.generation and (known[1] is not table or known[2] != key)
-            ]
-            ct.shortcuts = (*still, (self.generation, table, key))
+        key = _key(trail.packet, trail.iface)
+        self.flows[key] = flow
+        if flow.ct is not None:
+            flow.ct.shortcuts |= {key}
+
+
+def _key(packet: bytes, iface: str) -> Key:
+    first = packet[0] << 8 | packet[1]
+    if packet[0] >> 4 == 4:
+        return iface, packet[9], first, packet[12:24]
+    return iface, packet[6], first & 0xFFF0, packet[8:44]
 
 
 def _is_settled(trail: Trail, skb: Skb) -> bool:

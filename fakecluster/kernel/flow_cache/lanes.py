@@ -19,8 +19,9 @@ from fakecluster.kernel.packet import TCP, UDP, Skb
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
-#: (interface, protocol, first 16 bits without the flow label) -> addresses and ports -> flow
-Tables = dict[tuple[str, int, int], dict[bytes, Flow]]
+#: Interface, protocol, first 16 bits without the flow label, addresses and ports.
+Key = tuple[str, int, int, bytes]
+Flows = dict[Key, Flow]
 #: More fragments, or not the first one.
 FRAGMENT = 0x3FFF
 
@@ -40,13 +41,12 @@ _number = int.from_bytes
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
-def _tcp4(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+def _tcp4(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
     size = len(packet)
     if size < 40:
         return None
     first, total, fragment, ttl, check, seq, ack, bits, window, tcp_check = _READ_TCP4(packet)
-    table = tables.get((iface, TCP, first))
-    flow = table.get(packet[12:24]) if table is not None else None
+    flow = flows.get((iface, TCP, first, packet[12:24]))
     if flow is None or total != size or fragment & FRAGMENT or ttl < flow.ttl_least or size > flow.mtu:
         return None
     if _number(packet[:20]) % 0xFFFF or (dst_mac and dst_mac != flow.dst_mac):
@@ -65,13 +65,12 @@ def _tcp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, tcp_check: 
     return head + packet[38:]
 
 
-def _tcp6(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+def _tcp6(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
     size = len(packet)
     if size < 60:
         return None
     first, total, ttl, seq, ack, bits, window, tcp_check = _READ_TCP6(packet)
-    table = tables.get((iface, TCP, first & 0xFFF0))
-    flow = table.get(packet[8:44]) if table is not None else None
+    flow = flows.get((iface, TCP, first & 0xFFF0, packet[8:44]))
     if flow is None or total + 40 != size or ttl < flow.ttl_least or size > flow.mtu:
         return None
     if dst_mac and dst_mac != flow.dst_mac:
@@ -87,11 +86,10 @@ def _tcp6_rewritten(flow: Flow, packet: bytes, ttl: int, tcp_check: int) -> byte
     return _WRITE_TCP6(packet, ttl - flow.ttl_step, flow.ends, packet[44:56], tcp_check) + packet[58:]
 
 
-def _udp4(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+def _udp4(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
     size = len(packet)
     first, total, fragment, ttl, check, length, udp_check = _READ_UDP4(packet)
-    table = tables.get((iface, UDP, first))
-    flow = table.get(packet[12:24]) if table is not None else None
+    flow = flows.get((iface, UDP, first, packet[12:24]))
     if flow is None or total != size or fragment & FRAGMENT or ttl < flow.ttl_least or size > flow.mtu:
         return None
     if _number(packet[:20]) % 0xFFFF or (dst_mac and dst_mac != flow.dst_mac):
@@ -109,13 +107,12 @@ def _udp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, length: int
     return _WRITE_UDP4(packet, ttl - flow.ttl_step, UDP, check, flow.ends, length, udp_check) + packet[28:]
 
 
-def _udp6(netns: Netns, tables: Tables, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+def _udp6(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
     size = len(packet)
     if size < 48:
         return None
     first, total, ttl, length, udp_check = _READ_UDP6(packet)
-    table = tables.get((iface, UDP, first & 0xFFF0))
-    flow = table.get(packet[8:44]) if table is not None else None
+    flow = flows.get((iface, UDP, first & 0xFFF0, packet[8:44]))
     if flow is None or total + 40 != size or ttl < flow.ttl_least or size > flow.mtu:
         return None
     if dst_mac and dst_mac != flow.dst_mac:
@@ -131,7 +128,7 @@ def _udp6_rewritten(flow: Flow, packet: bytes, ttl: int, length: int, udp_check:
     return _WRITE_UDP6(packet, ttl - flow.ttl_step, flow.ends, length, udp_check) + packet[48:]
 
 
-Lane = Callable[["Netns", Tables, bytes, str, bytes], "list[Effect] | None"]
+Lane = Callable[["Netns", Flows, bytes, str, bytes], "list[Effect] | None"]
 LANES4: dict[int, Lane] = {TCP: _tcp4, UDP: _udp4}
 LANES6: dict[int, Lane] = {TCP: _tcp6, UDP: _udp6}
 #: What becomes of the packet that a flow was learned from: it must be what the long way made of it.
