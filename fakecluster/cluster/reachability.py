@@ -60,7 +60,9 @@ class Reachability:
         return Cell(*pair, self.verdicts[row][column], self._cells.reasons(row, column))
 
     def __iter__(self) -> Iterator[Cell]:
-        return (self[source, target] for source in self.sources for target in self.targets)
+        for row, (source, words) in enumerate(zip(self.sources, self.verdicts, strict=True)):
+            for column, (target, word) in enumerate(zip(self.targets, words, strict=True)):
+                yield Cell(source, target, word, self._cells.reasons(row, column))
 
     def differences(self, new: Reachability) -> list[tuple[str, str, str, str]]:
         """(source, target, verdict here, verdict there) of every pair that differs; "absent" where it is missing."""

@@ -79,7 +79,11 @@ def _alike(one: Shares, other: Shares) -> bool:
 def _hosts(cluster: Cluster, sources: Iterable[str]) -> list[Host]:
     names = list(sources)
     if not names:
-        return [*(pod for pod in cluster.pods if pod.namespace in cluster.network.namespaces), *cluster.nodes, cluster.outside]
+        return [
+            *(pod for pod in cluster.pods if pod.namespace in cluster.network.namespaces),
+            *cluster.nodes,
+            cluster.outside,
+        ]
     hosts = [cluster.host_of(name.replace("pod/default/", "pod/")) for name in names]
     for host, name in zip(hosts, names, strict=True):
         if host.namespace not in cluster.network.namespaces:

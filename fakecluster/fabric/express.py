@@ -75,7 +75,6 @@ class Way:
         self.context: Any = None
 
 
-
 class Express:
     """The ways that are known from one port. `ways` are by addresses and ports as they arrive."""
 

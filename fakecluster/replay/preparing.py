@@ -116,7 +116,9 @@ def with_ack_shifted(packet: bytes, shift: int) -> bytes:
     before, check = _U32.unpack_from(packet, l4 + 8)[0], _U16.unpack_from(packet, l4 + 16)[0]
     after = before + shift & 0xFFFFFFFF
     check = (check - (after - before)) % 0xFFFF
-    return b"".join((packet[: l4 + 8], _U32.pack(after), packet[l4 + 12 : l4 + 16], _U16.pack(check), packet[l4 + 18 :]))
+    return b"".join(
+        (packet[: l4 + 8], _U32.pack(after), packet[l4 + 12 : l4 + 16], _U16.pack(check), packet[l4 + 18 :])
+    )
 
 
 def is_whole_tcp(skb: Skb) -> bool:

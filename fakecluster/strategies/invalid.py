@@ -103,9 +103,13 @@ POLICY_FAULTS = (
         "must be a strict subset of `cidr`",
     ),
     _in_spec("egress", [{"ports": [{"port": 80, "endPort": 70}]}], "must be greater than or equal to `port`"),
-    _in_spec("egress", [{"ports": [{"protocol": "ICMP"}]}], 'spec.egress[0].ports[0].protocol: Unsupported value: "ICMP"'),
+    _in_spec(
+        "egress", [{"ports": [{"protocol": "ICMP"}]}], 'spec.egress[0].ports[0].protocol: Unsupported value: "ICMP"'
+    ),
     _in_spec("ingress", [{"ports": [{"port": 0}]}], "must be between 1 and 65535, inclusive"),
-    _in_spec("podSelector", {"matchExpressions": [{"key": "a", "operator": "In"}]}, "must be specified when `operator` is"),
+    _in_spec(
+        "podSelector", {"matchExpressions": [{"key": "a", "operator": "In"}]}, "must be specified when `operator` is"
+    ),
 )
 
 

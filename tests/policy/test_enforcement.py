@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from fakecluster import Cluster
+from fakecluster.explaining.dumps import node_from_dumps
+from fakecluster.explaining.explaining import explain
+from fakecluster.explaining.packet_words import parse_packet
+from fakecluster.trace import step_text
 
 from .grid import PODS, Grid, namespace, pod
 from .test_definitions import admin
@@ -272,3 +276,21 @@ def test_a_tier_that_nobody_uses_any_more_is_taken_away(cni: str) -> None:
     for command in ("iptables-save -t mangle", "ipset save", "nft list ruleset"):
         found, clean = (sorted(one.node("a").run(command).splitlines()) for one in (cluster, wanted))
         assert found == clean
+
+
+@pytest.mark.parametrize("cni", ["iptables", "nftables"])
+def test_a_nodes_dumps_explain_a_denial_by_the_policys_rule(cni: str) -> None:
+    cluster = Grid.of(policy("locked", podSelector={}, ingress=[{"from": [FRIENDS]}]), cni=cni).cluster
+    node = cluster.node("a")
+    dumps = {
+        "iptables-save": "iptables-save",
+        "ipset": "ipset save",
+        "ip-addr": "ip address show",
+        "ip-route": "ip route show",
+    }
+    dumps |= {"nft": "nft list ruleset"} if cni == "nftables" else {}
+    twin = node_from_dumps({kind: (node.run(command), kind) for kind, command in dumps.items()})
+    ends = [cluster.pod("a", space).object["status"]["podIP"] for space in ("y", "x")]
+    explained = explain(twin, parse_packet(f"tcp {ends[0]}:40000 > {ends[1]}:80 in eth0"))
+    steps = [step_text(step) for hop in explained.trace.hops for step in hop.steps]
+    assert any("no policy allows ingress of x/a: locked" in step and "drop" in step for step in steps)
