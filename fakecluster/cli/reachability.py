@@ -50,6 +50,9 @@ def reachability(
 def diff(
     old: Annotated[Path, typer.Argument(help="Manifests as they are: a file or a folder.", show_default=False)],
     new: Annotated[Path | None, typer.Argument(help="Manifests as they will be (with --against: the same).")] = None,
+    reachability: Annotated[
+        bool, typer.Option("--reachability", help="Compare which Pods can talk (that is the default).")
+    ] = False,
     connections: Annotated[
         bool, typer.Option("--connections", help="Compare who answers connections to Services, and how often.")
     ] = False,
@@ -68,15 +71,17 @@ def diff(
 ) -> None:
     """Show what a change of manifests, or another proxy mode, changes. Exits 1 when something does.
 
-    By default: which pairs of Pods can talk before or after, but not both. With --connections: which connections to
-    Services are answered by others, or with other shares.
+    With --reachability (the default): which pairs of Pods can talk before or after, but not both. With --connections:
+    which connections to Services are answered by others, or with other shares.
 
     Examples:
 
-      fakecluster diff old/ new/ --port 8080
+      fakecluster diff --reachability old/ new/ --port 8080
 
       fakecluster diff shop.yaml --connections --proxy iptables --against nftables
     """
+    if reachability and (connections or against):
+        raise UsageError("--reachability compares Pods, --connections Services: ask for one of them")
     if connections or against:
         kinds = ((old, proxy), (new or old, against or proxy))
         first, second = (cluster_of([path], nodes=nodes, proxy=mode, family=ip_family, seed=0) for path, mode in kinds)
