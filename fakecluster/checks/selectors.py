@@ -1,7 +1,8 @@
-"""Selectors select what one thinks: no Service without Pods, no Pod in two Services by accident, no typos."""
+"""Selectors select what one thinks: no Service without Pods, no Pod without or in two Services by accident, no typos."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,25 @@ def selectors_match(cluster: Cluster) -> Iterator[Finding]:
             yield Finding("selectors", f"svc/{service.kubernetes_namespace}/{service.name}", problem)
         yield from _target_ports(service, matched)
     yield from _overlaps(cluster)
+    yield from _unselected(cluster, pods)
+
+
+def _unselected(cluster: Cluster, pods: list[JsonObject]) -> Iterator[Finding]:
+    """Pods that offer ports and that no Service selects, in namespaces where Services select others."""
+    selectors: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for service in cluster.services:
+        if service.object["spec"].get("selector"):
+            selectors[service.kubernetes_namespace].append(service.object["spec"]["selector"])
+    told: set[tuple[str, str]] = set()
+    for pod in pods:
+        meta = pod["metadata"]
+        mine = selectors[meta["namespace"]]
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports") or ()]
+        owner = next((one["name"] for one in meta.get("ownerReferences") or ()), meta["name"])
+        if mine and ports and not any(_selects(one, pod) for one in mine) and (meta["namespace"], owner) not in told:
+            told.add((meta["namespace"], owner))  # one of a ReplicaSet's Pods stands for all
+            problem = f"offers port {ports[0]['containerPort']} and no Service selects it"
+            yield Finding("selectors", f"pod/{meta['namespace']}/{meta['name']}", problem, WARNING)
 
 
 def _selects(selector: Mapping[str, str], pod: JsonObject) -> bool:

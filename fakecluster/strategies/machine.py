@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import attrs
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fakecluster.checks.endpoints import expected, service_ports, words
@@ -19,13 +20,20 @@ from fakecluster.checks.objects import allocations_are_unique, slices_list_the_s
 from fakecluster.checks.services import FAILURES, outcomes_of
 from fakecluster.cluster import Cluster
 from fakecluster.cluster.faults import FaultPlan
+from fakecluster.cluster.faults.plan import KINDS as FAULT_KINDS
+from fakecluster.cni.addressing import FAMILIES
 from fakecluster.handles import ConnectFailed, Connection, Pod
+from fakecluster.proxy.config import MODES
+from fakecluster.sim import Choices
+from fakecluster.strategies.chance import choices as chance
+from fakecluster.strategies.changes import DEPLOYMENTS, HELD, changes
 from fakecluster.strategies.faults import CONTROL_PLANE, faults
 from fakecluster.strategies.objects import service_ports as some_ports
+from fakecluster.strategies.telling import tell_at_the_end
 
 JsonObject = dict[str, Any]
 APPS = ("blue", "green")
-MAX_PODS, MAX_SERVICES = 5, 3
+MAX_PODS, MAX_SERVICES, MAX_REPLICAS = 5, 3, 2
 #: Long enough for probes (every second here), kube-proxy and controllers to come to rest.
 REST_S = 5.0
 #: Retries after a fault come later and later.
@@ -50,23 +58,31 @@ class Flow:
 
 
 class ClusterMachine(RuleBasedStateMachine):
-    """Creates, deletes and flips Pods and Services, lets components fail, opens connections; see the invariants below."""
+    """Creates, deletes and flips Pods and Services, scales and rolls out, crashes nodes, changes policies, lets components
+    fail or holds them, lets time pass, opens connections; see the invariants below.
+
+    Subclass it, set `nodes`, `proxy`, `ip_family`, `fault_kinds`, `policies`, add rules and invariants of your own (they
+    find the cluster in `self.cluster`), and run `YourMachine.TestCase`. Chance is Hypothesis' too; a run that fails prints
+    the cluster's script. Raises InvalidArgument for settings that make no machine.
+    """
 
     nodes: ClassVar[int] = 2
     proxy: ClassVar[str] = "iptables"
     ip_family: ClassVar[str] = "ipv4"
     #: kinds of faults that strike meanwhile; those that break connections themselves are not for `established_flows...`
     fault_kinds: ClassVar[tuple[str, ...]] = CONTROL_PLANE
+    #: whether network policies come and go
+    policies: ClassVar[bool] = True
+
+    cluster: Cluster
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family)
         self.flows: list[Flow] = []
         self.watched: dict[tuple[str, str, str], JsonObject] = {}
-        self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
-        self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
         self._count = 0
         self._struck = False
+        self._crashed = ""
 
     def _take(self) -> None:
         for event in self._inbox.take():
@@ -90,10 +106,15 @@ class ClusterMachine(RuleBasedStateMachine):
 
     # --- rules
 
-    @initialize()
-    def start(self) -> None:
-        """One client Pod, from which connections are opened."""
-        spec = {"containers": [{"name": "main", "image": "example.com/client:1"}]}
+    @initialize(choices=chance())
+    def start(self, choices: Choices) -> None:
+        """The cluster, and one client Pod on its first node, from which connections are opened."""
+        _check_settings(type(self))
+        self.cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family, choices=choices)
+        tell_at_the_end(self.cluster)
+        self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
+        self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
+        spec = {"nodeName": "a", "containers": [{"name": "main", "image": "example.com/client:1"}]}
         self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec})
 
     @precondition(lambda self: len(self.servers) < MAX_PODS)
@@ -134,11 +155,61 @@ class ClusterMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.cluster.advance(seconds)
 
-    @rule(what=st.sampled_from(("kube-proxy@a", "endpointslice-controller", "coredns")))
-    def hold(self, what: str) -> None:
-        self.cluster.hold(what)
+    @precondition(lambda self: len(self.cluster.api.list(DEPLOYMENTS)) < len(APPS))
+    @rule(app=st.sampled_from(APPS), replicas=st.integers(0, MAX_REPLICAS))
+    def create_deployment(self, app: str, replicas: int) -> None:
+        labels = {"app": app}
+        spec = {"containers": [_CONTAINER], "terminationGracePeriodSeconds": 2}
+        template = {"metadata": {"labels": labels}, "spec": spec}
+        deployment = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+        self._apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app}, "spec": deployment})
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.cluster.api.list(DEPLOYMENTS))
+    @rule(data=st.data())
+    def scale_or_roll_out(self, data: st.DataObject) -> None:
+        self._change(data, ("scale", "rollout"))
+
+    @precondition(lambda self: self.servers and self.cluster.services)
+    @rule(data=st.data())
+    def change_labels_or_a_service(self, data: st.DataObject) -> None:
+        """A Pod leaves its Services or comes back; a Service's affinity or traffic policy turns."""
+        self._change(data, ("label", "service"))
+
+    @precondition(lambda self: self.policies)
+    @rule(data=st.data())
+    def change_policies(self, data: st.DataObject) -> None:
+        """What a policy does to flows that are open is left to it: they are watched no longer."""
+        self.flows.clear()
+        self._change(data, ("policy",))
+
+    def _change(self, data: st.DataObject, kinds: tuple[str, ...]) -> None:
+        data.draw(changes(self.cluster, kinds=kinds), label="change")(self.cluster)
+        self.cluster.settle()
+
+    @precondition(lambda self: self.nodes > 1 and not self._crashed and not self.held)
+    @rule(data=st.data())
+    def crash_a_node(self, data: st.DataObject) -> None:
+        """A node other than the client's dies, and with it the flows to its Pods."""
+        names = [node.name for node in self.cluster.nodes][1:]
+        self._crashed = data.draw(st.sampled_from(names), label="node")
+        dead = {pod.object["metadata"]["uid"] for pod in self.servers if pod.node.name == self._crashed}
+        self.flows = [flow for flow in self.flows if flow.pod_uid not in dead]
+        self.cluster.faults.crash(self._crashed)
+
+    @precondition(lambda self: self._crashed)
+    @rule()
+    def boot_the_node(self) -> None:
+        node, self._crashed = self._crashed, ""
+        self._struck = True
+        self.cluster.faults.boot(node)
+
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        """Keep a component from working: a kube-proxy, a kubelet, cluster DNS, a controller."""
+        possible = [target for target in self.cluster.clock.targets if target.startswith(HELD)]
+        self.cluster.hold(data.draw(st.sampled_from(sorted(possible)), label="component"))
+
+    @precondition(lambda self: self.held and not self._crashed)
     @rule()
     def release(self) -> None:
         for target in self.held:
@@ -192,7 +263,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @invariant()
     def packets_go_to_endpoints_only(self) -> None:
         """Once everything has come to rest and nothing is held back."""
-        if self.held or self.cluster.faults.active:
+        if self.held or self.cluster.faults.active or self._crashed:
             return
         rested = self.cluster.fork()
         rested.advance(REST_AFTER_FAULTS_S if self._struck else REST_S)
@@ -203,6 +274,11 @@ class ClusterMachine(RuleBasedStateMachine):
             strangers = {end for end in seen if end not in FAILURES} - wanted
             assert not strangers, f"{words(service, port)}: {strangers} answers and is no endpoint"
         assert list(slices_list_the_selected_pods(rested)) == []
+
+    @invariant()
+    def no_packet_goes_in_circles(self) -> None:
+        for trace in self.cluster.traces[-TRACES_LOOKED_AT:]:
+            assert len(trace.trace.way) <= LONGEST_WAY, str(trace)
 
     @invariant()
     def addresses_and_ports_are_given_out_once(self) -> None:
@@ -225,9 +301,24 @@ class ClusterMachine(RuleBasedStateMachine):
             assert entries <= CONNTRACK_BOUND, f"{entries} entries on {node.name}"
 
 
+#: Hops of the longest way of one packet: a client, its node, another node, a server, and as many for an answer's error.
+LONGEST_WAY, TRACES_LOOKED_AT = 8, 4
 WATCHED = ("pods", "services", "endpointslices.discovery.k8s.io")
 #: Entries that a run of this machine can explain: its flows and look-ups of the last minutes.
 CONNTRACK_BOUND = 500
+
+
+def _check_settings(machine: type[ClusterMachine]) -> None:
+    name = machine.__name__
+    if machine.nodes < 1:
+        raise InvalidArgument(f"{name}.nodes = {machine.nodes}: the machine's client needs a node; say nodes = 1 or more")
+    for setting, known in (("proxy", MODES), ("ip_family", tuple(FAMILIES))):
+        if getattr(machine, setting) not in known:
+            given = getattr(machine, setting)
+            raise InvalidArgument(f"{name}.{setting} = {given!r}: expected one of {', '.join(known)}")
+    if unknown := set(machine.fault_kinds) - set(FAULT_KINDS):
+        words = f"{name}.fault_kinds: no fault is called {', '.join(sorted(unknown))}"
+        raise InvalidArgument(f"{words}; there are {', '.join(FAULT_KINDS)}")
 
 
 def _runs(pod: Pod) -> bool:

@@ -21,9 +21,12 @@ MARKER_HELP = (
 )
 #: Clusters that a failing test's report looks at, the newest.
 CLUSTERS_SHOWN = 4
+#: Where the exception of a failing example lists the clusters that Hypothesis drew (see fakecluster.strategies.telling).
+DRAWN = "fakecluster_clusters"
+#: The attribute of a report that holds its part of the page of traces; it travels from xdist's workers.
+HTML = "fakecluster_html"
 Factory = Callable[..., "Cluster"]
 _CLUSTERS = pytest.StashKey[list[Any]]()
-_PAGES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,8 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER_HELP)
     config.stash[_CLUSTERS] = []
-    config.stash[_PAGES] = []
     options.check(config)
+    path = options.value(config, "html")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(HtmlReport(path), "fakecluster-html")
 
 
 # --- fixtures
@@ -54,6 +59,7 @@ def fakecluster_factory(pytestconfig: pytest.Config) -> Generator[Factory, None,
     from fakecluster import Cluster
 
     def make(**arguments: Any) -> Cluster:
+        check_names("fakecluster_factory", arguments)
         defaults: dict[str, Any] = {
             "seed": int(options.value(pytestconfig, "seed")),
             "kubernetes": options.value(pytestconfig, "kubernetes"),
@@ -83,6 +89,21 @@ def live_factory(kubeconfig: Path) -> Generator[Factory, None, None]:
         cluster.close()
 
 
+def check_names(place: str, arguments: dict[str, Any]) -> None:
+    """Refuse what `Cluster` does not take, with what it takes. Raises TypeError."""
+    from difflib import get_close_matches
+    from inspect import signature
+
+    from fakecluster import Cluster
+
+    known = list(signature(Cluster).parameters)
+    for name in arguments:
+        if name not in known:
+            meant = get_close_matches(name, known, 1)
+            hint = f"; did you mean {meant[0]}?" if meant else ""
+            raise TypeError(f"{place}: no argument {name!r}{hint} There are {', '.join(known)}")
+
+
 def remember(config: pytest.Config, cluster: Cluster) -> None:
     """Let a failure's report show this cluster."""
     clusters = config.stash[_CLUSTERS]
@@ -105,6 +126,7 @@ def fakecluster_shared(pytestconfig: pytest.Config, fakecluster_factory: Factory
             for source in manifests:
                 fresh.apply(source)
             return fresh
+        check_names("fakecluster_shared", arguments)
         key = repr((manifests, sorted(arguments.items())))
         if key not in prepared:
             prepared[key] = fakecluster_factory(**arguments)
@@ -122,7 +144,9 @@ def cluster_arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers(MARKER))):
         if marker.args:
-            raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.fakecluster takes keyword arguments only")
+            given = ", ".join(map(repr, marker.args))
+            words = f"@pytest.mark.fakecluster({given}) takes keyword arguments only, as in fakecluster(nodes=2)"
+            raise pytest.UsageError(f"{request.node.nodeid}: {words}")
         arguments |= marker.kwargs
     if "proxy_mode" in request.fixturenames and "proxy" not in arguments:
         arguments["proxy"] = request.getfixturevalue("proxy_mode")
@@ -144,11 +168,15 @@ def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) ->
 
 
 def _built(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Cluster:
+    arguments = cluster_arguments(request)
+    place = f"{request.node.nodeid}: @pytest.mark.fakecluster"
     try:
-        return fakecluster_factory(**cluster_arguments(request))
-    except (TypeError, ValueError) as wrong:
-        words = str(wrong).replace("Cluster.__init__() ", "")
-        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.fakecluster: {words}") from None
+        check_names(place, arguments)
+        return fakecluster_factory(**arguments)
+    except TypeError as wrong:
+        raise pytest.UsageError(str(wrong)) from None
+    except ValueError as wrong:
+        raise pytest.UsageError(f"{place}: {wrong}") from None
 
 
 @pytest.fixture
@@ -191,27 +219,40 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
-    clusters = item.config.stash[_CLUSTERS]
+    drawn = getattr(call.excinfo.value, DRAWN, ()) if call.excinfo is not None else ()
+    clusters = list({id(cluster): cluster for cluster in (*item.config.stash[_CLUSTERS], *drawn)}.values())
     if clusters and call.when == "call" and report.failed:
         from pytest_fakecluster import report as reports
 
         level = options.value(item.config, "trace")
         for cluster in clusters:
-            report.sections.extend(reports.sections(cluster, level))
+            is_told = any(cluster is one for one in drawn)  # by Hypothesis, in the error itself
+            report.sections.extend(reports.sections(cluster, level, is_told=is_told))
         folder = options.artifacts(item.config)
         if folder is not None:
             written = reports.write_artifacts(folder, item.nodeid, clusters)
             report.sections.append(("fakecluster artifacts", "\n".join(str(path) for path in written)))
         if options.value(item.config, "html"):
-            item.config.stash[_PAGES].append(reports.html_section(item.nodeid, clusters))
+            setattr(report, HTML, reports.html_section(item.nodeid, clusters))
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = options.value(session.config, "html")
-    pages = session.config.stash[_PAGES]
-    if path and (pages or not hasattr(session.config, "workerinput")):
+class HtmlReport:
+    """Collects what failing tests leave for the page, also those of xdist's workers, and writes it at the end."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sections: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        section = getattr(report, HTML, "")
+        if section:
+            self.sections.append(section)
+
+    def pytest_sessionfinish(self) -> None:
         from pytest_fakecluster import report as reports
 
-        worker = getattr(session.config, "workerinput", {}).get("workerid", "")
-        reports.write_html(path, pages, worker=worker)
+        reports.write_html(self.path, self.sections)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        terminalreporter.write_sep("-", f"fakecluster traces: {self.path}")

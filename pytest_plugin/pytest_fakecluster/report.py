@@ -1,4 +1,4 @@
-"""What a failing test prints and leaves about its clusters: manifests, seed, choices, traces, rules, captures."""
+"""What a failing test prints and leaves about its clusters: a script, seed, choices, traces, rules, captures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 #: Packets whose traces a report at level `last` shows, the newest last.
 TRACES_SHOWN = 3
-#: Lines of manifest that are printed; the artifacts hold all of them.
-MANIFEST_LINES = 60
+#: Lines of a script (manifests and what was done) that are printed; the artifacts hold all of them.
+SCRIPT_LINES = 150
 
 
-def sections(cluster: Cluster, level: str = "last") -> list[tuple[str, str]]:
-    """(title, text) pairs to append to a pytest report."""
+def sections(cluster: Cluster, level: str = "last", *, is_told: bool = False) -> list[tuple[str, str]]:
+    """(title, text) pairs to append to a pytest report; `is_told`: the script stands elsewhere in it."""
     found = [("fakecluster seed and choices", f"{cluster!r}\n{cluster.choices!r}\n{choices_text(cluster)}")]
-    if cluster.applied:
-        lines = cluster.manifest().splitlines()
-        cut = [f"... {len(lines) - MANIFEST_LINES} more lines"] if len(lines) > MANIFEST_LINES else []
-        found.append(("fakecluster manifest", "\n".join(lines[:MANIFEST_LINES] + cut)))
+    if not is_told:
+        lines = cluster.script().splitlines()
+        more = len(lines) - SCRIPT_LINES
+        cut = [f"# ... {more} more lines: --fakecluster-artifacts=DIR leaves all of them"] if more > 0 else []
+        found.append(("fakecluster manifests and script", "\n".join(lines[:SCRIPT_LINES] + cut)))
     shown = {"none": 0, "last": TRACES_SHOWN, "all": len(cluster.traces)}[level]
     traces = cluster.traces[-shown:] if shown else []
     found += [("fakecluster trace", str(trace)) for trace in traces]
@@ -64,6 +65,7 @@ def write_artifacts(folder: Path, nodeid: str, clusters: list[Cluster]) -> list[
         place.mkdir(parents=True, exist_ok=True)
         texts = {
             "manifest.yaml": cluster.manifest(),
+            "script.py": cluster.script(),
             "traces.txt": "\n\n".join(str(trace) for trace in cluster.traces),
             "choices.txt": f"{cluster!r}\n{cluster.choices!r}\n{choices_text(cluster)}\n",
         }
@@ -102,10 +104,8 @@ def html_section(nodeid: str, clusters: list[Cluster]) -> str:
     return "\n".join(parts)
 
 
-def write_html(path: str, pages: list[str], *, worker: str = "") -> None:
-    """Write the report; under xdist each worker writes a file of its own beside it."""
+def write_html(path: str, sections: list[str]) -> None:
+    """Write the page."""
     target = Path(path)
-    if worker:
-        target = target.with_name(f"{target.stem}-{worker}{target.suffix}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_PAGE.format(body="\n".join(pages) or "<p>No test with a cluster failed.</p>"))
+    target.write_text(_PAGE.format(body="\n".join(sections) or "<p>No test with a cluster failed.</p>"))

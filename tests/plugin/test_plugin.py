@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
+from typing import Any
 
 import pytest
 
@@ -66,14 +68,25 @@ def test_wrong_marker_arguments_say_what_is_allowed(pytester: pytest.Pytester) -
 
         @pytest.mark.fakecluster(3)
         def test_position(cluster): ...
+
+        @pytest.mark.fakecluster(kubernetes="1.2")
+        def test_version(cluster): ...
+
+        def test_shared(fakecluster_shared):
+            fakecluster_shared(proxi="nftables")
         """
     )
     result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*fakecluster_shared: no argument 'proxi'; did you mean proxy?*",
+        ]
+    )
     result.stdout.fnmatch_lines(
         [
             "*proxy='ebpf': expected one of iptables, ipvs, nftables, userspace*",
-            "*unexpected keyword argument 'nodez'*",
+            "*no argument 'nodez'; did you mean nodes? There are nodes, proxy, *",
             "*takes keyword arguments only*",
         ]
     )
@@ -189,7 +202,7 @@ def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(failed=1)
     (folder,) = (pytester.path / "out").iterdir()
     assert sorted(file.name for file in folder.iterdir()) == [
-        "choices.txt", "manifest.yaml", "packets.pcap", "traces.txt",
+        "choices.txt", "manifest.yaml", "packets.pcap", "script.py", "traces.txt",
     ]  # fmt: skip
     assert "name: web" in (folder / "manifest.yaml").read_text()
     from scapy.layers.inet import TCP
@@ -214,7 +227,52 @@ def test_a_reach_that_fails_says_why_in_the_assertion(pytester: pytest.Pytester)
     result.stdout.fnmatch_lines(["E*<tcp://services/web:80: refused: dropped in node/a*has no endpoints*"])
 
 
-def test_it_works_under_xdist_in_unittest_classes_and_with_asyncio_tests(pytester: pytest.Pytester) -> None:
+def test_a_failing_example_is_a_script_that_can_be_pasted_and_its_traces(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from hypothesis import HealthCheck, given, settings
+        from fakecluster import strategies as kube
+
+        @settings(max_examples=20, deadline=None, database=None, derandomize=True,
+                  suppress_health_check=list(HealthCheck))
+        @given(cluster=kube.clusters(objects=kube.manifests(max_services=1)))
+        def test_nobody_answers(cluster):
+            for service in cluster.services:
+                for port in service.object["spec"]["ports"]:
+                    assert not cluster.pod("client").can_reach(service, port["port"])
+        """
+    )
+    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert text.count("from fakecluster import Cluster") == 1 and "fakecluster trace" in text
+    lines = [line[1:] for line in text.splitlines() if line.startswith("E")]
+    begin = next(number for number, line in enumerate(lines) if "from fakecluster import Cluster" in line)
+    end = next(number for number, line in enumerate(lines) if "cluster.pod('client').can_reach(" in line)
+    script = textwrap.dedent("\n".join(lines[begin : end + 1]))
+    assert "cluster = Cluster(nodes=['a'], choices=Scripted([]))" in script.splitlines()
+    namespace: dict[str, Any] = {}
+    exec(script.replace("cluster.pod('client').can_reach(", "reached = cluster.pod('client').can_reach("), namespace)
+    assert namespace["reached"]
+
+
+def test_it_works_beside_pytest_asyncio(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.asyncio
+        @pytest.mark.fakecluster(nodes=2)
+        async def test_async(cluster, proxy_mode):
+            assert len(cluster.nodes) == 2 and cluster.spec.proxy == proxy_mode
+        """
+    )
+    flags = ("-q", "-p", "no:randomly", "--fakecluster-proxy=iptables,ipvs")
+    pytester.runpytest_subprocess(*flags).assert_outcomes(passed=2)
+
+
+def test_it_works_under_xdist_and_in_unittest_classes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
         import unittest, pytest
@@ -231,6 +289,31 @@ def test_it_works_under_xdist_in_unittest_classes_and_with_asyncio_tests(pyteste
         def test_many(cluster, number):
             cluster.apply({POD!r})
             assert cluster.pod("web").ready
+
+        def test_fails(cluster):
+            cluster.node("a").can_reach("10.96.0.1:443")
+            assert False
         """
     )
-    pytester.runpytest_subprocess("-q", "-n", "2").assert_outcomes(passed=5)
+    flags = ("-n", "2", "--fakecluster-html=page.html")
+    result = pytester.runpytest_subprocess("-q", *flags)
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["*fakecluster traces: page.html*"])
+    assert [path.name for path in pytester.path.glob("*.html")] == ["page.html"]
+    assert "test_fails" in (pytester.path / "page.html").read_text()
+
+
+def test_types_of_clusters_have_their_strategy(pytester: pytest.Pytester) -> None:
+    """By Hypothesis' entry point; fakecluster is imported first, as sorted imports have it."""
+    pytester.makepyfile(
+        """
+        from fakecluster import Cluster
+        from hypothesis import given, settings
+
+        @settings(max_examples=2, deadline=None)
+        @given(...)
+        def test_type(cluster: Cluster):
+            assert cluster.pod("client").ready
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=1)
