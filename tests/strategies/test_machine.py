@@ -55,12 +55,12 @@ class Forgetful(ClusterMachine):
     policies = False
 
     @invariant()
-    def no_service_has_two_pods(self) -> None:
-        assert all(len(service.ready_pods) < 2 for service in self.cluster.services)
+    def there_is_no_service(self) -> None:
+        assert not self.cluster.services
 
 
 def test_a_run_that_fails_prints_the_clusters_script(capsys: pytest.CaptureFixture[str]) -> None:
-    few = settings(FEW, max_examples=40, stateful_step_count=8, database=None, derandomize=True, phases=[Phase.generate])
+    few = settings(FEW, max_examples=10, stateful_step_count=8, database=None, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError) as failed:
         run_state_machine_as_test(Forgetful, settings=few)
     notes = "\n".join(failed.value.__notes__)
