@@ -14,7 +14,6 @@ import attrs
 from fakecluster.api.client import Client
 from fakecluster.api.manifests import read
 from fakecluster.apps.load import Load, LoadRun
-from fakecluster.apps.load import Place as LoadPlace
 from fakecluster.cluster.applying import Applied, apply
 from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
@@ -271,13 +270,7 @@ class Cluster:
         `ResolveFailed`; ValueError when there is no client or the target is not TCP.
         """
         hosts = [self.pod(one) if isinstance(one, str) else one for one in clients]
-        places = [(host, host.locate(target)) for host in hosts]
-        if wrong := [place for _, place in places if place.protocol != "tcp"]:
-            raise ValueError(f"{wrong[0]}: a load is HTTP over TCP")
-        found = [LoadPlace(host.namespace, place.family, place.address, place.port) for host, place in places]
-        runs = self.parts.loads
-        runs.append(LoadRun(len(runs) + 1, load, found, self.network.namespaces, self.clock, self.choices))
-        return runs[-1]
+        return self.parts.run_load(load, [(host.namespace, host.locate(target)) for host in hosts])
 
     @property
     def loads(self) -> list[LoadRun]:

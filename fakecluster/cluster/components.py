@@ -10,7 +10,7 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
-from fakecluster.apps.load import LoadRun
+from fakecluster.apps.load import Load, LoadRun, Place
 from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.launching import Launcher
@@ -32,6 +32,7 @@ from fakecluster.sim import Choices, Clock, Seeded
 if TYPE_CHECKING:
     from fakecluster.cluster.faults.plan import Fault
     from fakecluster.cluster.proxies import ProxyComponent
+    from fakecluster.handles.places import Place as TargetPlace
 
 #: Templates of clusters that are kept ready; a test suite uses a handful.
 TEMPLATES_KEPT = 16
@@ -164,6 +165,15 @@ class Components:
     def wake_for(self, target: str) -> None:
         """Wake the node that a component (`kube-proxy@a`) runs on, if it sleeps."""
         self.wake(target.partition("@")[2])
+
+    def run_load(self, load: Load, places: list[tuple[str, TargetPlace]]) -> LoadRun:
+        """Begin a load of clients (namespace, what the target means there). Raises ValueError for other than TCP."""
+        if wrong := [place for _, place in places if place.protocol != "tcp"]:
+            raise ValueError(f"{wrong[0]}: a load is HTTP over TCP")
+        found = [Place(namespace, place.family, place.address, place.port) for namespace, place in places]
+        number = len(self.loads) + 1
+        self.loads.append(LoadRun(number, load, found, self.network.namespaces, self.clock, self.choices))
+        return self.loads[-1]
 
     def start_proxy(self, node: str) -> None:
         netns = self.network.namespaces[namespace_of_node(node)]
