@@ -77,12 +77,27 @@ class Table:
     name: str
     chains: dict[str, Chain] = attrs.field(factory=dict)
     counters: dict[str, Counters] = attrs.field(factory=dict)
+    #: chain name -> how many chains lead to it
+    jumped: dict[str, int] = attrs.field(factory=dict)
 
     def fork(self) -> Table:
         counters = {
             name: {at: pair.copy() for at, pair in held.items()} for name, held in self.counters.items() if held
         }
-        return Table(self.name, self.chains.copy(), counters)
+        return Table(self.name, self.chains.copy(), counters, self.jumped.copy())
+
+    def replace(self, name: str, chain: Chain | None) -> None:
+        """Put a chain in place of the one of its name, or take that away."""
+        old = self.chains.pop(name, None) if chain is None else self.chains.get(name)
+        if chain is not None:
+            self.chains[name] = chain
+        gone, come = (one.jumps if one is not None else _NONE for one in (old, chain))
+        for target in gone - come:
+            self.jumped[target] -= 1
+            if not self.jumped[target]:
+                del self.jumped[target]
+        for target in come - gone:
+            self.jumped[target] = self.jumped.get(target, 0) + 1
 
     def counter(self, chain: str, at: int) -> tuple[int, int]:
         """(packets, bytes) of a rule or, with POLICY, of a base chain's policy."""
@@ -147,6 +162,19 @@ class Transaction:
         if found is None and name in BUILT_IN[self.name]:
             found = self.chains[name] = Chain(name, "ACCEPT")
         return found
+
+    def is_jumped_to(self, name: str) -> bool:
+        """Whether any chain leads to this one, as things stand in this change."""
+        if any(rule.target == name for rules in self.rules.values() for rule in rules):
+            return True
+        if any(chain is not None and name in chain.jumps for key, chain in self.chains.items() if key not in self.rules):
+            return True
+        table = self.table if self.table and not self.fresh else None
+        if table is None:
+            return False
+        touched = self.rules.keys() | self.chains.keys()
+        changed = sum(key in table.chains and name in table.chains[key].jumps for key in touched)
+        return table.jumped.get(name, 0) > changed
 
     def exists(self, name: str) -> bool:
         if name in self.chains:
@@ -215,13 +243,11 @@ class Transaction:
         """Put the change in place; the table is the old one, changed, or a new one."""
         table = self.table if self.table is not None else Table(self.name)
         if self.fresh:
-            table.chains, table.counters = {}, {}
+            table.chains, table.counters, table.jumped = {}, {}, {}
         for name, chain in changed.items():
+            table.replace(name, chain)
             if chain is None:
-                table.chains.pop(name, None)
                 table.counters.pop(name, None)
-            else:
-                table.chains[name] = chain
         for name, held in self.counters.items():
             if not held:  # most chains have counted nothing
                 table.counters.pop(name, None)

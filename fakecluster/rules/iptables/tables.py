@@ -287,7 +287,7 @@ class Change:
             raise RuleProblem(NO_CHAIN, token=name, kind="state")
         if self.transaction.rules_of(name):
             raise RuleProblem(NOT_EMPTY, token=name, kind="state")
-        if self._used(name):
+        if self.transaction.is_jumped_to(name):
             raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
         self._drop(name)
 
@@ -302,18 +302,10 @@ class Change:
             if self.transaction.rules_of(name):
                 raise RuleProblem(NOT_EMPTY, token=name, kind="state")
         for name in names:
-            if self._used(name):
+            if self.transaction.is_jumped_to(name):
                 raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
         for name in names:
             self._drop(name)
-
-    def _used(self, name: str) -> bool:
-        return any(
-            any(rule.target == name for rule in rules)
-            if (rules := self.transaction.rules.get(other)) is not None
-            else (chain := self.transaction.find(other)) is not None and name in chain.jumps
-            for other in self.transaction.names()
-        )
 
     def _rename(self, command: Command, _line: int) -> None:
         chain = self.transaction.find(command.chain) if self.transaction.exists(command.chain) else None
