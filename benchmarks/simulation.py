@@ -27,8 +27,8 @@ from fakecluster.fabric.namespaces import awake
 from fakecluster.load import Load
 
 PODS_PER_NODE = 10
-#: Services that are asked, requests per second of each, and rollouts.
-ASKED, RATE_PER_S = 10, 1.0
+#: Services that are asked.
+ASKED = 10
 CAMPAIGN_SEEDS = 24
 
 
@@ -37,6 +37,8 @@ class Size:
     nodes: int
     virtual_s: float
     rollouts: int
+    #: requests to each of the Services that are asked
+    rate_per_s: float = 1.0
 
 
 @attrs.frozen
@@ -51,7 +53,7 @@ class Result:
 
 
 SIZES = (Size(10, 600, 5), Size(100, 600, 5), Size(1000, 600, 5))
-HOUR = Size(1000, 3600, 20)
+HOUR = Size(1000, 3600, 20, rate_per_s=0.2)
 
 
 def main() -> None:
@@ -98,7 +100,7 @@ def simulate(size: Size) -> Result:
     cluster.advance(30)
     filled = process_time()
     for number, name in enumerate(clients):
-        load = Load(rate_per_s=RATE_PER_S, duration_s=size.virtual_s, keep_alive=False)
+        load = Load(rate_per_s=size.rate_per_s, duration_s=size.virtual_s, keep_alive=False)
         cluster.run_load(load, f"svc-{number}:80", clients=[name])
     for number in range(size.rollouts):
         cluster.apply(deployment(number % size.nodes, f"2-{number}"))
