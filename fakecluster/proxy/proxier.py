@@ -245,7 +245,7 @@ class Proxier:
             self._observe_triggers(triggers)
 
     def _is_full_due(self, now_ns: int) -> bool:
-        overdue = now_ns - self._last_full_ns > FULL_SYNC_PERIOD_S * NS_PER_S
+        overdue = now_ns - self._last_full_ns >= FULL_SYNC_PERIOD_S * NS_PER_S
         return self._needs_full_sync or (overdue and not self.writer.large_cluster)
 
     def _succeeded(self, started_ns: int, changes: Changes, *, full: bool) -> None:

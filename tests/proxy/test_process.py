@@ -126,6 +126,16 @@ def test_syncs_that_fail_for_long_make_the_proxy_unhealthy_until_one_succeeds() 
     assert failures == 3  # after 1 s, and every 30 s: with the check for the canary that was not missed
 
 
+def test_an_idle_proxy_syncs_in_full_once_an_hour() -> None:
+    world = World()
+    full = "kubeproxy_sync_full_proxy_rules_duration_seconds"
+    counts = []
+    for seconds in (3599, 1, 3600):
+        world.clock.advance(seconds)
+        counts.append(world.proxy.metrics.count(full, ip_family="IPv4"))
+    assert counts == [1, 2, 3]
+
+
 def test_changes_within_the_minimum_period_cost_one_sync() -> None:
     world = World()
     for ready in (False, True, False):
