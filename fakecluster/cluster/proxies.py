@@ -128,9 +128,15 @@ class ProxyComponent:
         return copy
 
 
+_REASONS = {"EADDRINUSE": "address already in use", "EADDRNOTAVAIL": "cannot assign requested address"}
+
+
 @attrs.frozen(eq=False)
 class HttpPorts:
-    """Opens kube-proxy's own ports on its node (implements `proxy.program.NodePorts`)."""
+    """Opens kube-proxy's own ports on its node (implements `proxy.program.NodePorts`).
+
+    As in Go an unspecified address of either family means all addresses of both.
+    """
 
     netns: Netns
     component: ProxyComponent
@@ -139,14 +145,21 @@ class HttpPorts:
         from ipaddress import ip_address
 
         parsed = ip_address(address or "0.0.0.0")
-        family, number = parsed.version, int(parsed)
+        anywhere = parsed.is_unspecified
         try:
             sock = self.netns.sockets.bind(
-                "tcp", port, ProxyHttp(self.component), family=family, address=number, name=f"kube-proxy (tcp:{port})"
+                "tcp",
+                port,
+                ProxyHttp(self.component),
+                family=6 if anywhere else parsed.version,
+                address=int(parsed),
+                name=f"kube-proxy (tcp:{port})",
+                dual_stack=anywhere,
             )
         except SendError as refused:
-            place = f"{address}:{port}"
-            raise CommandError(("listen", place), 1, f"listen tcp {place}: bind: {refused.args[0].lower()}") from None
+            place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            reason = _REASONS.get(refused.args[0], refused.args[0].lower())
+            raise CommandError(("listen", place), 1, f"listen tcp {place}: bind: {reason}") from None
         sock.context["bind"] = address
 
     def close(self, address: str, port: int) -> None:

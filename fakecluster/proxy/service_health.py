@@ -16,6 +16,9 @@ from fakecluster.proxy.node_addresses import node_addresses
 from fakecluster.proxy.program import NodePorts
 from fakecluster.proxy.view import NodeView, ServiceName
 
+#: What Go listens on for both families, though it looks like one of IPv4 (package net, Listen).
+ANY_ADDRESS = "0.0.0.0"
+
 
 @attrs.frozen
 class HttpAnswer:
@@ -74,9 +77,10 @@ class ServiceHealth:
             self.ports.close(address, port)
 
     def _listen_addresses(self) -> tuple[str, ...]:
+        """All addresses means both families', whichever this is: of a dual-stack Service only one family has the port."""
         wanted = self.node.node_port_addresses
         if wanted.match_all:
-            return ("0.0.0.0" if self.node.family == "IPv4" else "::",)
+            return (ANY_ADDRESS,)
         return wanted.matching(node_addresses(self.node.kernel, self.node.family))
 
     def stop(self) -> None:

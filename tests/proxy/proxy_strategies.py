@@ -38,7 +38,7 @@ def services(draw: st.DrawFn) -> Json:
             "sessionAffinity": "ClientIP",
             "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": draw(st.sampled_from([10, 10800]))}},
         }
-    spec["externalIPs"] = draw(st.sampled_from([[], [f"198.51.100.{20 + number}", "2001:db8:3::20"]]))
+    spec["externalIPs"] = draw(st.sampled_from([[], [f"198.51.100.{20 + number}", f"2001:db8:3::2{number}"]]))
     kind = draw(st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer"]))
     if kind != "ClusterIP":
         for offset, port in enumerate(ports):
