@@ -13,7 +13,7 @@ from fakecluster.discovery.resolvconf import ResolvConf, parse
 from fakecluster.discovery.resolver import Lookup, lookup
 from fakecluster.handles.asking import ask
 from fakecluster.handles.history import History, called, kept
-from fakecluster.handles.outcomes import Outcomes, connection_outcomes, packet_outcomes
+from fakecluster.handles.outcomes import Outcomes, connection_outcomes, name_outcomes, packet_outcomes
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place, locate
 from fakecluster.handles.sending import finished, quiet_port
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Traces that a cluster remembers for failure reports.
 TRACES_KEPT = 32
+#: How a name to look up is told from a target to connect to.
+DNS = "dns://"
 #: The hosts file of what is no Pod.
 LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 
@@ -161,10 +163,13 @@ class Host:
 
     @kept
     def outcomes(self, what: Any, port: int | str | None = None, *, explain: bool = False) -> Outcomes:
-        """Every possible end of a packet or of a connection (`"tcp://web:80"`), with its exact probability.
+        """Every possible end of a packet, a connection (`"tcp://web:80"`) or a look-up (`"dns://web"`), with its exact
+        probability.
 
         `explain` keeps each branch's trace. Raises `OutcomesError` above the bound of branches.
         """
+        if isinstance(what, str) and what.startswith(DNS):
+            return name_outcomes(self, what.removeprefix(DNS), explain=explain)
         if isinstance(what, (str, Host)) or hasattr(what, "cluster_ip"):
             return connection_outcomes(self, self.locate(what, port), explain=explain)
         return packet_outcomes(self, finished(self.netns, what), explain=explain)

@@ -43,7 +43,8 @@ class Outcomes:
     """Every branch; `probabilities` adds them up by outcome.
 
     An outcome is the name of whoever answered (`web-1`, `shop/web-1` outside the namespace default, `node/a`,
-    `outside`), or what happened instead: `refused`, `no answer`, `dropped`, `rejected`, ...
+    `outside`), or what happened instead: `refused`, `no answer`, `dropped`, `rejected`, ...; for a name its addresses,
+    or NXDOMAIN and the like.
     """
 
     branches: tuple[Branch, ...]
@@ -105,6 +106,23 @@ def connection_outcomes(host: Host, place: Place, *, explain: bool = False) -> O
         for _ in range(earlier):
             _connect(twin, place)
         return _connect(twin, place)
+
+    return _enumerate(host, run, explain=explain)
+
+
+def name_outcomes(host: Host, name: str, *, explain: bool = False) -> Outcomes:
+    """What a name can resolve to: its addresses in order, separated by commas, or a failure's status (NXDOMAIN...)."""
+
+    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
+        from fakecluster.handles.talk import ResolveFailed
+
+        for _ in range(earlier):
+            twin.lookup(name)
+        try:
+            outcome = ",".join(twin.resolve(name))
+        except ResolveFailed as failed:
+            outcome = failed.status
+        return outcome, twin.world.traces[-1] if twin.world.traces else twin.trace_of(0)
 
     return _enumerate(host, run, explain=explain)
 

@@ -52,3 +52,25 @@ def test_explain_keeps_choices_and_traces(three: Cluster) -> None:
     branches = three.pod("client").outcomes("tcp://svc/web:80", explain=True).branches
     assert all(branch.choices and branch.trace and branch.trace.hops for branch in branches)
     assert all("statistic" in branch.choices[0].why for branch in branches)
+
+
+@pytest.mark.parametrize("proxy", ["iptables", "nftables", "ipvs", "userspace"])
+def test_names_have_outcomes_in_every_mode(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
+    cluster.apply([pod("web", {"app": "web"}, port=80), service("web", {"app": "web"}), pod("client", node="a")])
+    client = cluster.pod("client")
+    assert client.outcomes("dns://web").probabilities == {cluster.service("web").cluster_ip: 1}
+    (missing,) = client.outcomes("dns://nobody", explain=True).branches[:1]
+    assert missing.outcome == "NXDOMAIN" and missing.trace is not None
+    cluster.hold("coredns")
+    cluster.delete("services", "web")
+    assert client.outcomes("dns://web").destinations != {"NXDOMAIN"}  # the servers have not heard of it yet
+
+
+def test_affinity_leaves_one_outcome_to_a_client_that_has_been_served(three: Cluster) -> None:
+    three.api.patch("services", "web", {"spec": {"sessionAffinity": "ClientIP"}}, "default")
+    three.settle()
+    client = three.pod("client")
+    assert len(client.outcomes("tcp://svc/web:80").destinations) == 3
+    server = client.connect("svc/web:80").request(b"first").server
+    assert client.outcomes("tcp://svc/web:80").probabilities == {server: 1}
