@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -55,7 +56,7 @@ def check(
 def _run(cluster: Cluster, names: list[str]) -> list[checks.Finding]:
     found: list[checks.Finding] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=len(names))
         for name in names:
             progress.update(task, description=f"check {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def diff_connections(
     """Show which connections to Services end otherwise in another cluster. Exits 1 when any does."""
     both = []
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed} connections"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         for words, cluster in (("before", old), ("after", new)):
             task = progress.add_task(words, total=None)
             found = {}

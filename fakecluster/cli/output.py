@@ -71,7 +71,7 @@ def give(answer: Answer, output: str, file: Path | None) -> None:
     """Write an answer. Raises `UsageError` for a file that cannot be written or says nothing of how."""
     to_file = file is not None and str(file) != "-"
     way = output or (_BY_SUFFIX.get(file.suffix, TEXT) if file is not None else TEXT)
-    if way == TEXT and not to_file:
+    if way == TEXT and not to_file and TEXT not in answer.others:
         answer.show(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
         return
     text = _text(answer, way)

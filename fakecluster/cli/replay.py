@@ -146,7 +146,7 @@ def _run(cluster: Cluster, capture: Path, **options: Any) -> Replay:
     except OSError as failed:
         raise CaptureError(failed.strerror or str(failed), source=str(capture)) from None
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with file, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with file, Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"replay {capture.name}", total=size)
         return replay(cluster, _Watched(file, lambda count: progress.advance(task, count)), **options)
 

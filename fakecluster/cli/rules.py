@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
 from fakecluster.cli.output import Answer, Output, OutputFile, give
@@ -43,7 +44,7 @@ def rules(
     text = "".join(dumps.values())
     others = {"text": lambda: text}
     answer = Answer(
-        f"rules of {chosen.name}", lambda console: print(text, end="", file=console.file), lambda: dumps, others
+        f"rules of {chosen.name}", lambda console: console.print(Text(text), soft_wrap=True, end=""), lambda: dumps, others
     )
     give(answer, output, file)
 
