@@ -172,10 +172,7 @@ class Change:
         before = dict(old_table.chains) if old_table is not None and self.transaction.fresh else {}
         if not self.transaction.fresh:
             before = {name: old[name] for name in changed if name in old}
-        reach.known.update(result)
-        for name, chain_now in changed.items():
-            if chain_now is None:
-                reach.known.pop(name, None)
+        reach.take(result, [name for name, chain_now in changed.items() if chain_now is None])
         self.tables.reach[self.name] = reach
         self.tables.tables[self.name] = self.transaction.apply(changed)
         if self.tables.on_change:

@@ -110,11 +110,20 @@ class Reach:
         self.table = table
         self.known: dict[str, Reached] = {}
         self._placed: dict[tuple[frozenset[str], frozenset[str]], str] = {}
+        self._is_shared = False  # with forks, until one side changes
 
     def fork(self) -> Reach:
         twin = Reach(self.table)
-        twin.known = self.known.copy()
+        twin.known, twin._is_shared, self._is_shared = self.known, True, True
         return twin
+
+    def take(self, update: Mapping[str, Reached], gone: Iterable[str]) -> None:
+        """Note what `after` found for a change that is in place now, and the chains that it removed."""
+        if self._is_shared:
+            self.known, self._is_shared = self.known.copy(), False
+        self.known.update(update)
+        for name in gone:
+            self.known.pop(name, None)
 
     def after(self, changed: Mapping[str, Chain | None], find: FindChain, old: FindChain) -> dict[str, Reached] | Fault:
         """The reach once `changed` is in place (only what differs), or what is wrong."""
