@@ -271,7 +271,9 @@ def main(argv: list[str] | None = None) -> int:
 COLUMNS = (
     "rules", "Services", "Scapy", "open flow", "the long way", "traced", "new flows", "growth", "lines/s loaded", "change",
 )  # fmt: skip
-WIDTH = 140
+WIDTH = 156
+#: Turns that Scapy and the model take; the best of each counts.
+ROUNDS = 5
 EXPLANATION = """Packets per second of CPU; (n x) is the ratio to Scapy's dissection of the same packets, measured with them.
 open flow: data and acknowledgments of one connection to a Service, both ways, as the flow cache forwards them; the long
 way: the same without the cache; traced: the same with a trace (which takes the long way), and its cost in those of the
@@ -295,8 +297,11 @@ class Figures:
 def measure(mode: str, services: int, least_s: float) -> Figures:
     netns, seconds, lines = loaded(mode, services)
     packets = conversation(netns, service_address(services // 2))
-    scapy = dissection_rate([packet for packet, _iface in packets], least_s / 2)
-    opened = established_rate(netns, packets, least_s)
+    raw = [packet for packet, _iface in packets]
+    scapy = opened = 0.0
+    for _ in range(ROUNDS):  # in turn, so that what else the machine does meets both
+        scapy = max(scapy, dissection_rate(raw, least_s / ROUNDS))
+        opened = max(opened, established_rate(netns, packets, least_s / ROUNDS))
     netns.flow_cache.enabled = False
     long_way = established_rate(netns, packets, least_s)
     netns.flow_cache.enabled = True
