@@ -143,13 +143,13 @@ def client(name: str) -> dict[str, Any]:
 
 
 def rough_minutes(seed: int) -> list[Any]:
-    """Twenty minutes of a small cluster under faults; the work of one seed. Ends with the CPU seconds that it took."""
+    """Ten minutes of a small cluster under faults; the work of one seed. Ends with the CPU seconds that it took."""
     begin = process_time()
     cluster = Cluster(nodes=3, seed=seed)
     cluster.apply([deployment(0, "1"), service(0), client("client")])
-    cluster.run_load(Load(rate_per_s=2, duration_s=1200, keep_alive=False), "svc-0:80")
-    cluster.faults.run(FaultOptions(seed=seed, count=5, within_s=1000))
-    cluster.advance(1300)
+    cluster.run_load(Load(rate_per_s=0.5, duration_s=600, keep_alive=False), "svc-0:80")
+    cluster.faults.run(FaultOptions(seed=seed, count=5, within_s=500))
+    cluster.advance(660)
     return [cluster.loads[0].result.outcomes, os.getpid(), process_time() - begin]
 
 
@@ -173,7 +173,7 @@ def campaigns() -> Table:
     for _, process, took_s in both.values.values():
         shares[process] = shares.get(process, 0.0) + took_s
     bound = cpu / (max(shares.values()) + own)
-    table = Table(title=f"campaign: {CAMPAIGN_SEEDS} seeds of twenty virtual minutes")
+    table = Table(title=f"campaign: {CAMPAIGN_SEEDS} seeds of ten virtual minutes")
     for column in ("processes", "wall s", "CPU s", "seeds per wall s", "speed-up by wall clock", "by CPU time"):
         table.add_column(column, justify="right")
     table.add_row("1", f"{wall:.1f}", f"{cpu:.1f}", f"{CAMPAIGN_SEEDS / wall:.2f}", "1.00", "1.00")
