@@ -9,7 +9,6 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import nft_rules
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from fakecluster.rules.nft import NftError, folding, parse
 from fakecluster.rules.nft.objects import Command, Rule
 from fakecluster.rules.nft.parser import word_by_word
 from fakecluster.rules.nft.scope import Nothing
+from fakecluster.strategies import nft_rules
 
 RECORDINGS = Path(__file__).parents[1] / "conformance" / "recordings"
 _TEXT = re.compile(r"\s*((add|flush|delete) )?(table|chain|rule|element) (ip|ip6|inet) ")

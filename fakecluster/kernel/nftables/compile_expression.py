@@ -114,6 +114,15 @@ def _uid(packet: Packet) -> int | None:
     return None
 
 
+#: ARPHRD_LOOPBACK, ARPHRD_ETHER
+_LOOPBACK, _ETHERNET = 772, 1
+
+
+def _iiftype(packet: Packet) -> int | None:
+    name = _iifname(packet)
+    return (_LOOPBACK if name == "lo" else _ETHERNET) if name else None
+
+
 _META: dict[str, Callable[[Packet], Value]] = {
     "length": lambda packet: len(packet.skb.data),
     "protocol": lambda packet: _ETHER[packet.skb.family],
@@ -123,6 +132,7 @@ _META: dict[str, Callable[[Packet], Value]] = {
     "oif": lambda packet: _nonzero(_oifname(packet)),
     "iifname": _iifname,
     "oifname": _oifname,
+    "iiftype": _iiftype,
     "skuid": _uid,
     "skgid": _uid,
     "nftrace": lambda packet: int(packet.skb.tracer is not None),

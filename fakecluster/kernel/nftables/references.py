@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.nftables.compile import operations
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 from fakecluster.rules.nft.statements import (
     Assign,
     ConnLimit,
+    Limit,
     MapName,
     Match,
     Named,
@@ -58,7 +60,8 @@ _SOCKET_HOOKS: Hooks = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT))
 class References:
     """What one rule needs; never changed once found.
 
-    `hooks` are those it may be reached from; `nat` if its base chain must be of type nat.
+    `hooks` are those it may be reached from; `nat` if its base chain must be of type nat. `impossible`: the kernel refuses
+    it wherever it stands. `counted_sets` are those in whose elements it counts connections.
     """
 
     chains: list[str] = attrs.field(factory=list)
@@ -68,6 +71,8 @@ class References:
     conntrack: bool = False
     hooks: Hooks = ALL_HOOKS
     nat: bool = False
+    impossible: bool = False
+    counted_sets: list[str] = attrs.field(factory=list)
 
 
 def references(rule: Rule) -> References:
@@ -115,6 +120,12 @@ def _reject(_statement: Reject, found: References) -> None:
 def _update(statement: SetUpdate, found: References) -> None:
     found.sets.append(statement.name)
     found.updated_sets.append(statement.name)
+    if any(isinstance(each, ConnLimit) for each in statement.element.statements):
+        found.conntrack = True
+        found.counted_sets.append(statement.name)
+    for limit in statement.element.statements:
+        if isinstance(limit, Limit):
+            _limit(limit, found)
     for each in (statement.element.key, statement.element.data):
         if each is not None:
             _expression(each, found)
@@ -122,6 +133,10 @@ def _update(statement: SetUpdate, found: References) -> None:
 
 def _connlimit(_statement: ConnLimit, found: References) -> None:
     found.conntrack = True
+
+
+def _limit(statement: Limit, found: References) -> None:
+    found.impossible |= not statement.rate
 
 
 def _named(statement: Named, found: References) -> None:
@@ -145,6 +160,7 @@ _STATEMENTS: dict[type, Callable[[Any, References], None]] = {
     Reject: _reject,
     SetUpdate: _update,
     ConnLimit: _connlimit,
+    Limit: _limit,
     Named: _named,
     Tproxy: _tproxy,
 }
@@ -223,9 +239,14 @@ def _by_shape(shape: Shape, text: str) -> References:
     """What the shape's model needs, with the sets that stand in this text."""
     model = shape.derived
     if not isinstance(model, References):
+        operations(shape.model, shape.table.family, 0)  # refuses now what no packet could be put through later
         model = shape.derived = references(shape.model)
     if not shape.sets:
         return model
     names = dict(zip(shape.set_names(shape.text), shape.set_names(text), strict=True))
-    sets, updated = [names[each] for each in model.sets], [names[each] for each in model.updated_sets]
-    return attrs.evolve(model, sets=sets, updated_sets=updated)
+    return attrs.evolve(
+        model,
+        sets=[names[each] for each in model.sets],
+        updated_sets=[names[each] for each in model.updated_sets],
+        counted_sets=[names[each] for each in model.counted_sets],
+    )

@@ -20,7 +20,7 @@ from fakecluster.kernel.nftables.state import Chain, Table
 from fakecluster.rules.nft.datatypes import Datatype
 from fakecluster.rules.nft.expressions import Concat, Const, Element, Expression
 from fakecluster.rules.nft.objects import BaseChain, Command, SetSpec, TableName
-from fakecluster.rules.nft.statements import Counter, Limit, Quota, SetUpdate
+from fakecluster.rules.nft.statements import ConnLimit, Counter, Limit, Quota, SetUpdate
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.entry import Conn
@@ -186,10 +186,18 @@ class Nftables:
         state = self.own_set(table, name)
         values = state.states.get(key)
         statements = [each for each in element.statements if isinstance(each, Counter | Quota | Limit)]
+        for each in element.statements:
+            if isinstance(each, ConnLimit) and not self._few_flows(packet, name, key, each):
+                return False
         if values is None:
             values = state.states[key] = [stateful.initial(each, now) for each in statements]
         pairs = zip(statements, values, strict=True)
         return all(stateful.passes(each, numbers, length, now) for each, numbers in pairs)
+
+    def _few_flows(self, packet: Packet, name: str, key: Key, limit: ConnLimit) -> bool:
+        """``ct count`` of an element: whether the flows counted there are as many as it lets pass."""
+        conn = packet.skb.ct
+        return conn is not None and (self.count_flows(packet.table, (name, key), conn) > limit.count) == limit.over
 
     def update_set(self, packet: Packet, statement: SetUpdate, key: Value, answer: Value) -> bool:
         """``add|update|delete @set { ... }`` for one packet; False when the set is full or a limit says no."""

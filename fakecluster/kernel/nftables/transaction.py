@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from fakecluster.errors import Unsupported
+from fakecluster.kernel.nftables.compile import operations
 from fakecluster.kernel.nftables.elements import add_elements, delete_elements
 from fakecluster.kernel.nftables.reach import Growth, Reached, anew, grown
 from fakecluster.kernel.nftables.references import References, rule_references, targets
 from fakecluster.kernel.nftables.sets import SetState
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
+from fakecluster.kernel.nftables.steady import steady_part
 from fakecluster.kernel.nftables.transaction_rules import add_rule, delete_rule, replace_rule
 from fakecluster.kernel.nftables.transaction_sets import (
     add_object,
@@ -27,7 +30,7 @@ from fakecluster.kernel.nftables.transaction_sets import (
     flush_set,
 )
 from fakecluster.kernel.nftables.validate import judge
-from fakecluster.rules.nft.errors import NftError, Span
+from fakecluster.rules.nft.errors import NftError, Span, position
 from fakecluster.rules.nft.objects import (
     ChainSpec,
     Command,
@@ -167,8 +170,12 @@ class Transaction:
 
     def refer(self, table: Table, chain: str, rule: LoadedRule) -> References:
         """Count the references of a rule that is added to a chain."""
+        if rule.rule.shape is None:
+            self._compile(table, rule)
         found = rule_references(rule)
         chains = targets(rule.rule, found)
+        if found.impossible:
+            self.fail(errno.EINVAL)
         for target in chains:
             there = table.chains.get(target)
             if there is None or there.spec.base is not None:
@@ -176,12 +183,28 @@ class Transaction:
         for name in found.sets:
             if name not in table.sets:
                 self.fail(errno.ENOENT, word=name)
+        for name in found.counted_sets:
+            if "timeout" in table.sets[name].spec.flags:
+                self.fail(errno.EOPNOTSUPP)
         for key in found.objects:
             if key not in table.objects:
                 self.fail(errno.ENOENT, word=key[1])
         self.recount(table, chain, chains, found, 1)
         self.growth.take(table, chain, chains, found)
         return found
+
+    def _compile(self, table: Table, rule: LoadedRule) -> None:
+        """Refuse what is not modelled now, not when a packet comes."""
+        try:
+            rule.operations = operations(rule.rule, table.name.family, rule.handle)
+            rule.steady = steady_part(rule.rule)
+        except Unsupported as gap:
+            place = self.command.place
+            if place is None:
+                raise
+            cursor, first, last = place.cursor.unfolded(place.first, place.last)
+            line, _column = position(cursor.text, cursor.span(first, last).start)
+            raise Unsupported(gap.what, line=line, token=gap.token, source=cursor.source) from None
 
     def count_user(self, table: Table, target: str, user: str, change: int) -> None:
         """Note that a chain is referred to once more (or less), by a chain or by a map (@ before its name)."""

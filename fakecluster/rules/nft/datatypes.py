@@ -80,6 +80,8 @@ ICMPV6_CODE = _type("icmpv6_code", 8, "icmpv6 code", words=symbols.ICMPV6_CODE)
 ICMPX_CODE = _type("icmpx_code", 8, "icmpx code", words=symbols.ICMPX_CODE)
 BOOLEAN = _type("boolean", 8, "boolean type", words=symbols.BOOLEAN, order="host")
 TIME = _type("time", 64, "relative time", kind="time", order="host")
+CLASSID = _type("classid", 32, "TC classid", kind="classid", order="host", words={"none": 0, "root": 0xFFFFFFFF})
+IFACE_TYPE = _type("iface_type", 16, "network interface type", order="host", words=symbols.INTERFACE_TYPES)
 REALM = _type("realm", 32, "routing realm", order="host")
 DEVGROUP = _type("devgroup", 32, "devgroup name", order="host", words={"default": 0})
 
@@ -90,7 +92,7 @@ BY_NAME: Mapping[str, Datatype] = {
         VERDICT, IPV4_ADDR, IPV6_ADDR, ETHER_ADDR, ETHER_TYPE, INET_PROTO, INET_SERVICE, MARK, IFINDEX, IFNAME, UID,
         GID,
         NFPROTO, TCP_FLAG, CT_STATE, CT_STATUS, CT_DIR, PKTTYPE, FIB_ADDRTYPE, DSCP, ECN, ICMP_TYPE, ICMPV6_TYPE,
-        ICMP_CODE, ICMPV6_CODE, ICMPX_CODE, BOOLEAN, TIME, REALM, DEVGROUP, INTEGER, STRING,
+        ICMP_CODE, ICMPV6_CODE, ICMPX_CODE, CLASSID, IFACE_TYPE, BOOLEAN, TIME, REALM, DEVGROUP, INTEGER, STRING,
     )
 }  # fmt: skip
 
@@ -99,6 +101,12 @@ BY_NAME: Mapping[str, Datatype] = {
 def integer(bits: int) -> Datatype:
     """The plain integer type of this width, network order."""
     return Datatype("integer", bits, description="integer")
+
+
+@lru_cache(maxsize=256)
+def raw_integer(bits: int) -> Datatype:
+    """The type of bits without a name."""
+    return Datatype("integer", bits, shown="hexadecimal", description="integer")
 
 
 @lru_cache(maxsize=256)
@@ -227,7 +235,23 @@ def _parse_time(text: str, _datatype: Datatype, _bits: int) -> int:
     return value
 
 
+def _parse_classid(text: str, datatype: Datatype, bits: int) -> int:
+    major, colon, minor = text.partition(":")
+    if not colon:
+        return _parse_number(text, datatype, bits)
+    try:
+        return int(major or "0", 16) << 16 | int(minor or "0", 16)
+    except ValueError:
+        raise ValueError("Could not parse TC classid") from None
+
+
+def _parse_unknown(_text: str, _datatype: Datatype, _bits: int) -> int:
+    raise ValueError("Can't parse symbolic invalid expressions")
+
+
 _PARSERS: Mapping[str, Callable[[str, Datatype, int], Raw]] = {
+    "classid": _parse_classid,
+    "unknown": _parse_unknown,
     "service": _parse_service,
     "address4": _parse_address4,
     "address6": _parse_address6,
@@ -252,6 +276,8 @@ def _show_number(raw: int, datatype: Datatype) -> str:
             return name
     if datatype.shown == "mark":
         return f"{raw:#010x}"
+    if datatype.shown == "hexadecimal":
+        return f"{raw:#x}"
     if datatype.shown == "hex2":
         return f"{raw:#04x}"
     return f"{raw:#06x}" if datatype.shown == "hex" else str(raw)
@@ -290,6 +316,10 @@ def _show_address6(raw: int, _datatype: Datatype) -> str:
     return str(IPv6Address(raw))
 
 
+def _show_classid(raw: int, _datatype: Datatype) -> str:
+    return {0: "none", 0xFFFFFFFF: "root"}.get(raw) or f"{raw >> 16:x}:{raw & 0xFFFF:x}"
+
+
 def _show_mac(raw: int, _datatype: Datatype) -> str:
     return raw.to_bytes(6).hex(":")
 
@@ -313,6 +343,7 @@ _SHOWERS = {
     "bitmask": _show_bitmask,
     "address4": _show_address4,
     "address6": _show_address6,
+    "classid": _show_classid,
     "mac": _show_mac,
     "time": _show_time,
 }

@@ -18,16 +18,19 @@ class Span:
 
 
 class NftError(RuleSyntaxError):
-    """One or more complaints about a text; `str()` of it is nft's stderr. `span` is that of the first."""
+    """A complaint about a text; `str()` of it is nft's stderr.
 
-    def __init__(self, reason: str, span: Span, text: str, *, source: str = "") -> None:
-        self.span, self.text = span, text
+    Carets stand under `span`; tildes under `other`, what it does not go together with.
+    """
+
+    def __init__(self, reason: str, span: Span, text: str, *, source: str = "", other: Span | None = None) -> None:
+        self.span, self.text, self.other = span, text, other
         self.file = source
         line, _column = position(text, span.start)
         super().__init__(reason, line=line, token=text[span.start : span.end], source=source)
 
     def __str__(self) -> str:
-        return render(self.reason, self.span, self.text, self.file)
+        return render(self.reason, self.span, self.text, self.file, self.other)
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -36,7 +39,7 @@ def position(text: str, offset: int) -> tuple[int, int]:
     return line, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
-def render(reason: str, span: Span, text: str, source: str) -> str:
+def render(reason: str, span: Span, text: str, source: str, other: Span | None = None) -> str:
     """The message with its quoted line; for text from a command line (`source` empty) without line numbers."""
     line, column = position(text, span.start)
     last_line, last_column = position(text, max(span.start, span.end - 1))
@@ -44,9 +47,12 @@ def render(reason: str, span: Span, text: str, source: str) -> str:
     if last_line != line:
         last_column = len(quoted)
     where = f"{source}:{line}:{column}-{last_column}: " if source else ""
-    carets = "^" * max(1, last_column - column + 1)
-    lead = "".join("\t" if character == "\t" else " " for character in quoted[: column - 1])
-    return f"{where}Error: {reason}\n{quoted}\n{lead}{carets}\n"
+    marks = {column - 1 + offset: "^" for offset in range(max(1, last_column - column + 1))}
+    if other is not None and position(text, other.start)[0] == line:
+        begins = span.start - column + 1
+        marks = dict.fromkeys(range(other.start - begins, other.end - begins), "~") | marks
+    under = [marks.get(at) or ("\t" if quoted[at : at + 1] == "\t" else " ") for at in range(max(marks) + 1)]
+    return f"{where}Error: {reason}\n{quoted}\n{''.join(under)}\n"
 
 
 def render_all(errors: Iterable[NftError]) -> str:

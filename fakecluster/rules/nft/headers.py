@@ -21,6 +21,7 @@ from fakecluster.rules.nft.datatypes import (
     TCP_FLAG,
     Datatype,
     integer,
+    raw_integer,
 )  # fmt: skip
 from fakecluster.rules.nft.expressions import Exthdr, Payload, TcpOption
 
@@ -66,7 +67,7 @@ HEADERS: Mapping[str, Fields] = {
     "th": _ports("th"),
     "icmp": _fields(
         "icmp", "transport", ("type", 0, 8, ICMP_TYPE), ("code", 8, 8, ICMP_CODE), ("checksum", 16, 16, None),
-        ("id", 32, 16, None), ("sequence", 48, 16, None), ("gateway", 32, 32, IPV4_ADDR), ("mtu", 48, 16, None),
+        ("id", 32, 16, None), ("sequence", 48, 16, None), ("gateway", 32, 32, None), ("mtu", 48, 16, None),
     ),
     "icmpv6": _fields(
         "icmpv6", "transport", ("type", 0, 8, ICMPV6_TYPE), ("code", 8, 8, ICMPV6_CODE), ("checksum", 16, 16, None),
@@ -111,7 +112,7 @@ RAW_BASES = {"ll": "link", "nh": "network", "th": "transport"}
 
 def raw_payload(base: str, offset: int, bits: int) -> Payload:
     """``@th,0,16``: bits of the packet without a name."""
-    return Payload("", base, integer(bits), RAW_BASES[base], offset, bits)
+    return Payload("", base, raw_integer(bits), RAW_BASES[base], offset, bits)
 
 
 def named(payload: Payload, protocol: str) -> Payload:

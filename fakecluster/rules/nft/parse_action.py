@@ -106,10 +106,7 @@ def limit_values(cursor: Cursor) -> Limit:
     over = cursor.accept("over")
     if not over:
         cursor.accept("until")
-    first = cursor.at
     rate = cursor.number()
-    if not rate:
-        cursor.fail_at("Invalid rate", first)
     unit = cursor.word
     if cursor.accept("/"):
         return Limit(rate, _rate_unit(cursor, cursor.take()), _burst(cursor, "packets"), "packets", over)
@@ -300,7 +297,7 @@ def notrack(rule: RuleContext) -> Statement:
 
 def set_update(rule: RuleContext) -> Statement:
     """``add|update|delete @set { KEY [timeout T] [STATEMENTS] [: DATA] }``."""
-    cursor = rule.cursor
+    cursor, begin = rule.cursor, rule.cursor.at
     action = cursor.take()
     first = cursor.at
     cursor.expect("@")
@@ -314,11 +311,14 @@ def set_update(rule: RuleContext) -> Statement:
     key_first = cursor.at
     key = left_hand_side(rule)
     if [d.name for d in datatypes_of(key)] != [d.name for d in spec.key]:
+        key_last = cursor.at - 1
+        while cursor.word not in ("}", "\n", ""):
+            cursor.at += 1
         cursor.fail_at(
-            f"datatype mismatch, expected {concatenation_words(spec.key)}, "
+            f"datatype mismatch: expected {concatenation_words(spec.key)}, "
             f"expression has type {concatenation_words(datatypes_of(key))}",
-            key_first,
-        )
+            key_first, key_last, other=(begin, cursor.at),
+        )  # fmt: skip
     timeout_ms, statements = _update_extras(rule)
     data: Expression | None = None
     if cursor.accept(":"):
@@ -380,6 +380,6 @@ ACTIONS: dict[str, Callable[[RuleContext], Statement | None]] = {
     **dict.fromkeys(("dnat", "snat", "masquerade", "redirect"), nat),
     "tproxy": tproxy,
     **dict.fromkeys(("add", "update", "delete"), set_update),
-    **dict.fromkeys(("queue", "dup", "fwd", "synproxy", "flow", "meter", "set", "secmark"), _refused),
+    **dict.fromkeys(("queue", "dup", "fwd", "synproxy", "flow", "meter", "set", "secmark", "reset"), _refused),
 }
 __all__ = ["ACTIONS", "TCP_FLAG", "TERMINAL", "Const", "Verdict", "assignment", "types_of"]

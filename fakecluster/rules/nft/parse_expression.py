@@ -102,6 +102,8 @@ def _raw(rule: RuleContext, datatype: Datatype, bits: int) -> Raw:
     if not word or word in _NOT_VALUES:
         cursor.unexpected()
     text = word[1:-1] if word[0] == '"' and len(word) > 1 else word
+    if datatype.kind == "classid" and cursor.peek() == ":":
+        text = f"{cursor.take()}{cursor.take()}{cursor.word}"
     try:
         raw = parse(text, datatype, bits)
     except ValueError as error:
@@ -168,12 +170,12 @@ def joined_value(rule: RuleContext, types: Types) -> Expression:
     while cursor.word == ".":
         cursor.take()
         if len(parts) >= len(types):
-            cursor.fail_at("Can't parse symbolic invalid expressions", cursor.at, cursor.at)
+            at = first if len(types) == 1 else cursor.at
+            cursor.fail_at("Can't parse symbolic invalid expressions", at, at)
         parts.append(value(rule, *types[len(parts)]))
     if len(parts) < len(types):
         expected = concatenation_words([datatype for datatype, _bits in types])
-        got = concatenation_words([datatype for datatype, _bits in types[: len(parts)]])
-        cursor.fail_at(f"datatype mismatch, expected {expected}, expression has type {got}", first)
+        cursor.fail_at(f"invalid data type, expected {expected}", first)
     return parts[0] if len(parts) == 1 else Concat(tuple(parts))
 
 
@@ -191,8 +193,10 @@ def concatenation_words(datatypes: Sequence[Datatype]) -> str:
     return f"concatenation of ({', '.join(datatype.description for datatype in datatypes)})"
 
 
-def set_reference(rule: RuleContext, key: Expression, *, want_map: bool) -> tuple[SetRef, SetSpec]:
-    """``@name``, checked to exist and to have the key's type."""
+def set_reference(
+    rule: RuleContext, key: Expression, *, want_map: bool, left: tuple[int, int] | None = None
+) -> tuple[SetRef, SetSpec]:
+    """``@name``, checked to exist and to have the type of the key, which stands at the words `left`."""
     cursor, first = rule.cursor, rule.cursor.at
     cursor.expect("@")
     cursor.note("set")
@@ -208,6 +212,7 @@ def set_reference(rule: RuleContext, key: Expression, *, want_map: bool) -> tupl
             f"datatype mismatch, expected {concatenation_words(expected)}, "
             f"expression has type {concatenation_words(spec.key)}",
             first,
+            other=left,
         )
     return SetRef(name), spec
 

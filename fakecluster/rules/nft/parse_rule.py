@@ -40,7 +40,7 @@ from fakecluster.rules.nft.parse_expression import (
 from fakecluster.rules.nft.parse_selector import unsupported
 from fakecluster.rules.nft.parse_verdict import verdict
 from fakecluster.rules.nft.scope import RuleContext, Scope
-from fakecluster.rules.nft.selectors import fib
+from fakecluster.rules.nft.selectors import META, fib
 from fakecluster.rules.nft.statements import Match, Statement, Vmap
 from fakecluster.rules.nft.tokens import SEPARATORS, Cursor
 
@@ -54,13 +54,14 @@ _ENDS = frozenset((*SEPARATORS, "", "}", "comment"))
 def rule(cursor: Cursor, scope: Scope, table: TableName) -> Rule:
     """Read one rule up to the end of its line."""
     context = RuleContext(cursor, scope, table)
-    terminal = False
+    terminal, before = False, 0
     while cursor.word not in _ENDS:
         first = cursor.at
         if terminal:
+            last = first - 1
             _skip(context)
-            cursor.fail_at("Statement after terminal statement has no effect", first)
-        word = cursor.word
+            cursor.fail_at("Statement after terminal statement has no effect", first, other=(before, last))
+        word, before = cursor.word, first
         terminal = word in TERMINAL
         _statement(context, word)
     comment = ""
@@ -111,29 +112,38 @@ AssignableTypes = (Meta, Ct, Payload, TcpOption)
 
 
 def _relation(context: RuleContext, left: Expression, first: int) -> Match:
-    cursor = context.cursor
+    cursor, behind = context.cursor, (first, context.cursor.at - 1)
     operator = _OPERATORS.get(cursor.word, "")
     if cursor.word == "!":
         operator = "!"
     if operator:
         cursor.take()
-    datatypes = datatypes_of(left)
+    datatypes, right_first = datatypes_of(left), cursor.at
+    is_flags = datatypes[0].kind == "bitmask" and len(datatypes) == 1
     if cursor.word == "@" and len(cursor.peek()) and cursor.peek(2) != ",":
-        reference, _spec = set_reference(context, left, want_map=False)
+        reference, _spec = set_reference(context, left, want_map=False, left=behind)
+        _check_negation(context, operator, behind, right_first)
         return Match(left, operator or "==", reference)
     if cursor.word == "{":
         given, found = anonymous_set(context, left)
+        _check_negation(context, operator, behind, right_first)
         return _from_set(left, operator or "==", given, found)
-    if datatypes[0].kind == "bitmask" and len(datatypes) == 1:
+    if is_flags:
         return _flags(context, left, operator, datatypes[0])
-    if operator == "!":
-        cursor.unexpected()
     if isinstance(left, Fib) and cursor.word in BOOLEAN.words:
         left = fib(left.flags, "exists")
     right = joined_value(context, types_of(left))
+    _check_negation(context, operator, behind, right_first)
     if operator in ("<", ">", "<=", ">=") and not isinstance(right, Const):
         cursor.fail_at("Relational expression (<, >, ...) is undefined for this type", first)
     return _masked_relation(left, operator or "==", right)
+
+
+def _check_negation(context: RuleContext, operator: str, left: tuple[int, int], right: int) -> None:
+    """``!`` alone only says that a flag is not set."""
+    if operator == "!":
+        reason = "negation can only be used with singleton bitmask values"
+        context.cursor.fail_at(reason, *left, other=(right, context.cursor.at - 1))
 
 
 def _from_set(left: Expression, operator: str, given: int, found: AnonymousSet) -> Match:
@@ -233,10 +243,12 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
     if match.operator not in ("==", "any"):
         return
     name = _protocol_key(key)
+    if name == "ethertype" and right == _own_ethertype(context):
+        context.statements[index] = attrs.evolve(match, implicit=True)
     if name == "nfproto" and isinstance(right, Const) and right.raw in (2, 10):
         context.network = "ip" if right.raw == 2 else "ip6"
         context.network_match = index
-    elif name and isinstance(right, Const) and isinstance(right.raw, int):
+    elif name != "ethertype" and name and isinstance(right, Const) and isinstance(right.raw, int):
         context.transport = PROTOCOL_BY_NUMBER.get(right.raw, "")
         context.any_transport = True
         hideable = name == "l4proto" or (name == "protocol" and context.table.family == "ip")
@@ -245,9 +257,17 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
         context.any_transport = True
 
 
+def _own_ethertype(context: RuleContext) -> Const | None:
+    """What ``meta protocol`` can only be in the table's family: nft leaves it out of its listing."""
+    number = {"ip": 0x0800, "ip6": 0x86DD}.get(context.table.family)
+    return None if number is None else Const(META["protocol"].datatype, number)
+
+
 def _protocol_key(key: Expression) -> str:
     if isinstance(key, Meta) and key.key in ("nfproto", "l4proto"):
         return key.key
+    if isinstance(key, Meta) and key.key == "protocol":
+        return "ethertype"
     if isinstance(key, Payload) and (key.protocol, key.field) in (("ip", "protocol"), ("ip6", "nexthdr")):
         return key.field
     return ""

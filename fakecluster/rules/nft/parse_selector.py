@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
+import attrs
+
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import selectors
-from fakecluster.rules.nft.datatypes import Datatype
+from fakecluster.rules.nft.datatypes import INET_SERVICE, Datatype
 from fakecluster.rules.nft.expressions import (
     Const,
     Ct,
@@ -80,6 +82,8 @@ def _header(rule: RuleContext) -> Payload | TcpOption:
         return _option(rule, protocol)
     field = HEADERS[protocol].get(cursor.word)
     if field is None:
+        if (protocol, cursor.word) in (("sctp", "chunk"), ("dccp", "type")):
+            unsupported(rule, f"{protocol} {cursor.word}")
         cursor.unexpected()
     cursor.take()
     rule.require(field, first)
@@ -99,8 +103,9 @@ def _require_icmp_type(rule: RuleContext, protocol: str, types: tuple[int, ...])
         if isinstance(statement, Match) and statement.left == field:
             return
     values = tuple(Const(field.datatype, number) for number in types)
-    right = values[0] if len(values) == 1 else AnonymousSet(tuple(Element(value) for value in values))
-    rule.statements.append(Match(field, "==", right))
+    one = len(values) == 1
+    right = values[0] if one else AnonymousSet(tuple(Element(value) for value in values))
+    rule.statements.append(Match(field, "==", right, implicit=one))
 
 
 def _option(rule: RuleContext, protocol: str) -> TcpOption:
@@ -113,6 +118,8 @@ def _option(rule: RuleContext, protocol: str) -> TcpOption:
     option = tcp_option(name, field)
     if option is None:
         cursor.at -= 1
+        if name.isdigit():
+            unsupported(rule, "a TCP option by number")
         cursor.unexpected()
     if field:
         cursor.take()
@@ -155,7 +162,7 @@ def _meta(rule: RuleContext) -> Meta:
         cursor.fail_at(f"syntax error, unexpected {word}, known keys are {_KNOWN_META_KEYS}", first, cursor.at)
     cursor.take()
     if key.key == "nfproto" and rule.table.family != "inet":
-        rule.cursor.fail_at("meta nfproto is only useful in the inet family", first, cursor.at)
+        rule.cursor.fail_at("meta nfproto is only useful in the inet family", first, cursor.at - 1)
     return key
 
 
@@ -180,7 +187,13 @@ def _ct(rule: RuleContext) -> Ct:
     if not direction and key in selectors.CT_NEED_DIRECTION:
         cursor.unexpected()
     cursor.take()
+    if found.datatype is INET_SERVICE and not rule.transport:
+        return attrs.evolve(found, datatype=UNKNOWN)
     return found
+
+
+#: What a port is as long as the rule has not said of which protocol.
+UNKNOWN = Datatype("invalid", 16, kind="unknown", description="invalid")
 
 
 def _fib(rule: RuleContext) -> Fib:

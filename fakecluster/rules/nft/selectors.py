@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fakecluster.rules.nft.datatypes import (
     BOOLEAN,
+    CLASSID,
     CT_DIR,
     CT_STATE,
     CT_STATUS,
@@ -13,6 +14,7 @@ from fakecluster.rules.nft.datatypes import (
     ETHER_TYPE,
     FIB_ADDRTYPE,
     GID,
+    IFACE_TYPE,
     IFINDEX,
     IFNAME,
     INET_PROTO,
@@ -34,8 +36,8 @@ from fakecluster.rules.nft.expressions import Ct, Fib, Meta, Rt, Socket
 META: Mapping[str, Meta] = {
     name: Meta(name, datatype, datatype.bits)
     for name, datatype in {
-        "length": host_integer(32), "protocol": ETHER_TYPE, "priority": host_integer(32), "mark": MARK, "iif": IFINDEX,
-        "iifname": IFNAME, "iiftype": host_integer(16), "oif": IFINDEX, "oifname": IFNAME, "skuid": UID, "skgid": GID,
+        "length": host_integer(32), "protocol": ETHER_TYPE, "priority": CLASSID, "mark": MARK, "iif": IFINDEX,
+        "iifname": IFNAME, "iiftype": IFACE_TYPE, "oif": IFINDEX, "oifname": IFNAME, "skuid": UID, "skgid": GID,
         "nftrace": host_integer(1), "rtclassid": REALM, "pkttype": PKTTYPE, "cpu": host_integer(32),
         "iifgroup": DEVGROUP,
         "oifgroup": DEVGROUP, "cgroup": host_integer(32), "nfproto": NFPROTO, "l4proto": INET_PROTO,

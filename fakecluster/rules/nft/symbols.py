@@ -64,4 +64,5 @@ ICMPV6_CODE = _table("no-route=0 admin-prohibited=1 addr-unreachable=3 port-unre
 ICMPX_CODE = _table("port-unreachable=1 admin-prohibited=3 no-route=0 host-unreachable=2")
 LOG_LEVELS = _table("emerg=0 alert=1 crit=2 err=3 warn=4 notice=5 info=6 debug=7 audit=8")
 BOOLEAN = _table("missing=0 exists=1")
+INTERFACE_TYPES = _table("ether=1 ppp=512 ipip=768 ipip6=769 loopback=772 sit=776 ipgre=778")
 ETHER_TYPE = _table("ip=0x0800 arp=0x0806 ip6=0x86dd vlan=0x8100 8021q=0x8100 8021ad=0x88a8")

@@ -191,11 +191,14 @@ class Cursor:
     def here(self) -> Span:
         return self.span(self.at, self.at)
 
-    def fail(self, reason: str, span: Span) -> NoReturn:
-        raise NftError(reason, span, self.text, source=self.source)
+    def fail(self, reason: str, span: Span, other: Span | None = None) -> NoReturn:
+        raise NftError(reason, span, self.text, source=self.source, other=other)
 
-    def fail_at(self, reason: str, first: int, last: int | None = None) -> NoReturn:
-        self.fail(reason, self.span(first, last))
+    def fail_at(
+        self, reason: str, first: int, last: int | None = None, *, other: tuple[int, int] | None = None
+    ) -> NoReturn:
+        """Complain about the words `first` to `last`, which do not go with the words of `other`."""
+        self.fail(reason, self.span(first, last), self.span(*other) if other else None)
 
     def unexpected(self, *, expecting: str = "") -> NoReturn:
         """nft's (bison's) words for a word that cannot stand here."""
