@@ -9,6 +9,7 @@ import attrs
 
 from fakecluster.kernel.nftables.sets import Key, SetState
 from fakecluster.kernel.nftables.state import Table
+from fakecluster.kernel.nftables.transaction_references import count_user
 from fakecluster.rules.nft.expressions import Element, Verdict
 from fakecluster.rules.nft.intervals import written
 from fakecluster.rules.nft.objects import Command
@@ -79,7 +80,7 @@ def _lead_to(transaction: Transaction, table: Table, state: SetState, element: E
     elif target.spec.base is not None:
         _fail(transaction, errno.EOPNOTSUPP, element)
     name = state.spec.name
-    transaction.count_user(table, chain, "@" + name, 1)
+    count_user(transaction, table, chain, "@" + name, 1)
     transaction.growth.element(name, chain)
 
 
@@ -88,7 +89,7 @@ def _take_back(transaction: Transaction, table: Table, state: SetState, key: Key
     state.remove(key)
     target = getattr(element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, "@" + state.spec.name, -1)
+        count_user(transaction, table, target, "@" + state.spec.name, -1)
 
 
 def _add_catch_all(transaction: Transaction, table: Table, state: SetState, element: Element) -> None:
@@ -108,14 +109,14 @@ def _forget_catch_all(transaction: Transaction, table: Table, state: SetState) -
     element, state.catch_all = state.catch_all, None
     target = getattr(element and element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, "@" + state.spec.name, -1)
+        count_user(transaction, table, target, "@" + state.spec.name, -1)
 
 
 def _remember_catch_all(transaction: Transaction, table: Table, state: SetState, element: Element) -> None:
     state.catch_all = element
     target = getattr(element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, "@" + state.spec.name, 1)
+        count_user(transaction, table, target, "@" + state.spec.name, 1)
 
 
 def _settle_range(
@@ -153,7 +154,7 @@ def _remove(transaction: Transaction, table: Table, state: SetState, key: Key) -
     state.remove(key)
     target = getattr(element.data, "chain", "")
     if target:
-        transaction.count_user(table, target, "@" + state.spec.name, -1)
+        count_user(transaction, table, target, "@" + state.spec.name, -1)
 
     def restore() -> None:
         state.put(key, element)
@@ -162,7 +163,7 @@ def _remove(transaction: Transaction, table: Table, state: SetState, key: Key) -
         if values is not None:
             state.states[key] = values
         if target:
-            transaction.count_user(table, target, "@" + state.spec.name, 1)
+            count_user(transaction, table, target, "@" + state.spec.name, 1)
 
     transaction.undo.append((restore,))
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from fakecluster.errors import Unsupported
-from fakecluster.kernel.nftables.compile import operations
 from fakecluster.kernel.nftables.elements import add_elements, delete_elements
 from fakecluster.kernel.nftables.reach import Growth, Reached, anew, grown
-from fakecluster.kernel.nftables.references import References, rule_references, targets
+from fakecluster.kernel.nftables.references import rule_references
 from fakecluster.kernel.nftables.sets import SetState
-from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
-from fakecluster.kernel.nftables.steady import steady_part
+from fakecluster.kernel.nftables.state import Chain, Table
+from fakecluster.kernel.nftables.transaction_references import unrefer
 from fakecluster.kernel.nftables.transaction_rules import add_rule, delete_rule, replace_rule
 from fakecluster.kernel.nftables.transaction_sets import (
     add_object,
@@ -30,7 +28,7 @@ from fakecluster.kernel.nftables.transaction_sets import (
     flush_set,
 )
 from fakecluster.kernel.nftables.validate import judge
-from fakecluster.rules.nft.errors import NftError, Span, position
+from fakecluster.rules.nft.errors import NftError, Span
 from fakecluster.rules.nft.objects import (
     ChainSpec,
     Command,
@@ -165,82 +163,6 @@ class Transaction:
     def handle(self, table: Table) -> int:
         table.next_handle += 1
         return table.next_handle - 1
-
-    # --- references
-
-    def refer(self, table: Table, chain: str, rule: LoadedRule) -> References:
-        """Count the references of a rule that is added to a chain."""
-        if rule.rule.shape is None:
-            self._compile(table, rule)
-        found = rule_references(rule)
-        chains = targets(rule.rule, found)
-        if found.impossible:
-            self.fail(errno.EINVAL)
-        for target in chains:
-            there = table.chains.get(target)
-            if there is None or there.spec.base is not None:
-                self.fail(errno.ENOENT if there is None else errno.EOPNOTSUPP, word=target)
-        for name in found.sets:
-            if name not in table.sets:
-                self.fail(errno.ENOENT, word=name)
-        for name in found.counted_sets:
-            if "timeout" in table.sets[name].spec.flags:
-                self.fail(errno.EOPNOTSUPP)
-        for key in found.objects:
-            if key not in table.objects:
-                self.fail(errno.ENOENT, word=key[1])
-        self.recount(table, chain, chains, found, 1)
-        self.growth.take(table, chain, chains, found)
-        return found
-
-    def _compile(self, table: Table, rule: LoadedRule) -> None:
-        """Refuse what is not modelled now, not when a packet comes."""
-        try:
-            rule.operations = operations(rule.rule, table.name.family, rule.handle)
-            rule.steady = steady_part(rule.rule)
-        except Unsupported as gap:
-            place = self.command.place
-            if place is None:
-                raise
-            cursor, first, last = place.cursor.unfolded(place.first, place.last)
-            line, _column = position(cursor.text, cursor.span(first, last).start)
-            raise Unsupported(gap.what, line=line, token=gap.token, source=cursor.source) from None
-
-    def count_user(self, table: Table, target: str, user: str, change: int) -> None:
-        """Note that a chain is referred to once more (or less), by a chain or by a map (@ before its name)."""
-        chain = table.chains.get(target)
-        if chain is None:
-            return
-        if chain.owner is not self.ruleset.owner:
-            chain = self.ruleset.own_chain(table, target)
-        users = chain.users
-        left = users.get(user, 0) + change
-        if left:
-            users[user] = left
-        else:
-            users.pop(user, None)
-
-    def recount(self, table: Table, chain: str, chains: Sequence[str], found: References, change: int) -> None:
-        """Count what a rule of a chain refers to up or down."""
-        for target in chains:
-            self.count_user(table, target, chain, change)
-        for name in found.sets:
-            table.set_users[name] = table.set_users.get(name, 0) + change
-        for key in found.objects:
-            name = " ".join(key)
-            table.set_users[name] = table.set_users.get(name, 0) + change
-        if found.conntrack:
-            family = table.name.family
-            self.tracked[family] = self.tracked.get(family, 0) + change
-
-    def unrefer(self, table: Table, chain: str, rules: Iterable[LoadedRule]) -> None:
-        """Rules go: they refer to nothing any more."""
-        for rule in rules:
-            found = rule_references(rule)
-            chains = targets(rule.rule, found)
-            self.recount(table, chain, chains, found, -1)
-            self.gone.add((table.name, rule.handle))
-            self.undo.append((self.recount, table, chain, chains, found, 1))
 
     # --- tables
 
@@ -390,7 +312,7 @@ class Transaction:
             return
         chain = self.ruleset.own_chain(table, name)
         rules = chain.rules
-        self.unrefer(table, name, rules)
+        unrefer(self, table, name, rules)
         chain.rules = []
         self.undo.append((setattr, chain, "rules", rules))
 

@@ -9,6 +9,7 @@ import attrs
 
 from fakecluster.kernel.nftables.references import References, targets
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
+from fakecluster.kernel.nftables.transaction_references import recount, refer, unrefer
 from fakecluster.rules.nft.objects import (
     Command,
     Rule,
@@ -25,7 +26,7 @@ def add_rule(transaction: Transaction, command: Command) -> None:
     assert isinstance(body, Rule)
     rule = LoadedRule(body, transaction.handle(table))
     at = _position(transaction, chain, command)
-    found = transaction.refer(table, command.name, rule)
+    found = refer(transaction, table, command.name, rule)
     for name in found.updated_sets:
         _make_dynamic(transaction, table, name)
     if at is None:
@@ -40,7 +41,7 @@ def _take_back(transaction: Transaction, table: Table, chain: Chain, rule: Loade
         chain.rules.pop()
     else:
         chain.rules.remove(rule)
-    transaction.recount(table, chain.spec.name, targets(rule.rule, found), found, -1)
+    recount(transaction, table, chain.spec.name, targets(rule.rule, found), found, -1)
 
 
 def _make_dynamic(transaction: Transaction, table: Table, name: str) -> None:
@@ -82,13 +83,13 @@ def replace_rule(transaction: Transaction, command: Command) -> None:
     at = _index_of(transaction, chain, command.handle, word=str(command.handle))
     old = chain.rules[at]
     rule = LoadedRule(command.body, transaction.handle(table))
-    found = transaction.refer(table, command.name, rule)
-    transaction.unrefer(table, command.name, [old])
+    found = refer(transaction, table, command.name, rule)
+    unrefer(transaction, table, command.name, [old])
     chain.rules[at] = rule
 
     def restore() -> None:
         chain.rules[at] = old
-        transaction.recount(table, chain.spec.name, targets(rule.rule, found), found, -1)
+        recount(transaction, table, chain.spec.name, targets(rule.rule, found), found, -1)
 
     transaction.undo.append((restore,))
 
@@ -98,6 +99,6 @@ def delete_rule(transaction: Transaction, command: Command) -> None:
     chain = transaction.chain(table, command.name)
     at = _index_of(transaction, chain, command.handle, word=str(command.handle))
     rule = chain.rules[at]
-    transaction.unrefer(table, command.name, [rule])
+    unrefer(transaction, table, command.name, [rule])
     del chain.rules[at]
     transaction.undo.append((chain.rules.insert, at, rule))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.kernel.nftables.sets import SetState
 from fakecluster.kernel.nftables.state import NamedObject, Table
+from fakecluster.kernel.nftables.transaction_references import count_user
 from fakecluster.rules.nft.objects import (
     Command,
     ObjectSpec,
@@ -56,8 +57,8 @@ def forget_targets(transaction: Transaction, table: Table, state: SetState) -> N
 
 def refer_map(transaction: Transaction, table: Table, name: str, target: str, change: int) -> None:
     """Count a verdict map's reference to a chain, undoably."""
-    transaction.count_user(table, target, "@" + name, change)
-    transaction.undo.append((transaction.count_user, table, target, "@" + name, -change))
+    count_user(transaction, table, target, "@" + name, change)
+    transaction.undo.append((count_user, transaction, table, target, "@" + name, -change))
 
 
 def flush_set(transaction: Transaction, command: Command) -> None:
