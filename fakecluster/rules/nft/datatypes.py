@@ -245,13 +245,8 @@ def _parse_classid(text: str, datatype: Datatype, bits: int) -> int:
         raise ValueError("Could not parse TC classid") from None
 
 
-def _parse_unknown(_text: str, _datatype: Datatype, _bits: int) -> int:
-    raise ValueError("Can't parse symbolic invalid expressions")
-
-
 _PARSERS: Mapping[str, Callable[[str, Datatype, int], Raw]] = {
     "classid": _parse_classid,
-    "unknown": _parse_unknown,
     "service": _parse_service,
     "address4": _parse_address4,
     "address6": _parse_address6,

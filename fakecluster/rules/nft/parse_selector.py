@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-import attrs
-
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import selectors
-from fakecluster.rules.nft.datatypes import INET_SERVICE, Datatype
+from fakecluster.rules.nft.datatypes import Datatype
 from fakecluster.rules.nft.expressions import (
     Const,
     Ct,
@@ -187,13 +185,7 @@ def _ct(rule: RuleContext) -> Ct:
     if not direction and key in selectors.CT_NEED_DIRECTION:
         cursor.unexpected()
     cursor.take()
-    if found.datatype is INET_SERVICE and not rule.transport:
-        return attrs.evolve(found, datatype=UNKNOWN)
     return found
-
-
-#: What a port is as long as the rule has not said of which protocol.
-UNKNOWN = Datatype("invalid", 16, kind="unknown", description="invalid")
 
 
 def _fib(rule: RuleContext) -> Fib:
