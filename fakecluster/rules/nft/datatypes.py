@@ -72,7 +72,7 @@ CT_DIR = _type("ct_dir", 8, "conntrack direction", words=symbols.CT_DIRECTION, o
 PKTTYPE = _type("pkt_type", 8, "packet type", words=symbols.PKTTYPE, order="host")
 FIB_ADDRTYPE = _type("fib_addrtype", 32, "fib address type", words=symbols.FIB_TYPE, order="host")
 DSCP = _type("dscp", 6, "Differentiated Services Code Point", words=symbols.DSCP, shown="hex2")
-ECN = _type("ecn", 2, "Explicit Congestion Notification", words=symbols.ECN)
+ECN = _type("ecn", 2, "Explicit Congestion Notification", words=symbols.ECN, shown="hexadecimal")
 ICMP_TYPE = _type("icmp_type", 8, "ICMP type", words=symbols.ICMP_TYPE)
 ICMPV6_TYPE = _type("icmpv6_type", 8, "ICMPv6 type", words=symbols.ICMPV6_TYPE)
 ICMP_CODE = _type("icmp_code", 8, "icmp code", words=symbols.ICMP_CODE)
@@ -264,11 +264,22 @@ def show(raw: Raw, datatype: Datatype) -> str:
     return _SHOWERS.get(datatype.kind, _show_number)(raw, datatype)
 
 
+def show_end(raw: Raw, datatype: Datatype) -> str:
+    """The text of an end of a range: names of numbers stand only alone."""
+    if isinstance(raw, int) and datatype.kind == "integer":
+        return _show_digits(raw, datatype)
+    return show(raw, datatype)
+
+
 def _show_number(raw: int, datatype: Datatype) -> str:
     if datatype.words and datatype.kind != "service":
         name = _names(datatype).get(raw)
         if name is not None:
             return name
+    return _show_digits(raw, datatype)
+
+
+def _show_digits(raw: int, datatype: Datatype) -> str:
     if datatype.shown == "mark":
         return f"{raw:#010x}"
     if datatype.shown == "hexadecimal":

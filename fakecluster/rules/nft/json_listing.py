@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from fakecluster.errors import Unsupported
-from fakecluster.rules.nft.datatypes import Datatype, Raw, show
+from fakecluster.rules.nft.datatypes import FIB_ADDRTYPE, INET_PROTO, Datatype, Raw, show
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -36,7 +36,7 @@ from fakecluster.rules.nft.expressions import (
 from fakecluster.rules.nft.objects import ObjectSpec, Rule
 from fakecluster.rules.nft.parse_set import FLAGS
 from fakecluster.rules.nft.print_expression import operations_of
-from fakecluster.rules.nft.print_statement import reject_words
+from fakecluster.rules.nft.print_statement import amount, reject_words
 from fakecluster.rules.nft.printer import ChainView, SetView, TableView
 from fakecluster.rules.nft.statements import (
     Assign,
@@ -162,6 +162,8 @@ def member(element: Element) -> Json:
 
 def value_of(raw: Raw, datatype: Datatype) -> Json:
     """A constant: a number where nft writes one, else its name; several flags are a list."""
+    if datatype.kind == "time" and isinstance(raw, int):
+        return raw // 1000
     text = show(raw, datatype)
     if text.startswith('"'):
         return text[1:-1]
@@ -203,11 +205,12 @@ def _bitwise(value: Bitwise) -> Json:
 
 def _hash(value: Hash) -> Json:
     rest: dict[str, Json] = {"mod": value.modulus}
+    offset: dict[str, Json] = {"offset": value.offset} if value.offset else {}
     if value.of is None:
-        return {"symhash": {**rest, "offset": value.offset}}
+        return {"symhash": {**rest, **offset}}
     if value.seed is not None:
         rest["seed"] = value.seed
-    return {"jhash": {**rest, "offset": value.offset, "expr": expression(value.of)}}
+    return {"jhash": {**rest, **offset, "expr": expression(value.of)}}
 
 
 def _tcp_option(value: TcpOption) -> Json:
@@ -230,6 +233,8 @@ def _verdict(value: Verdict) -> Json:
 
 
 def _range_of(value: Range) -> Json:
+    if value.datatype in (INET_PROTO, FIB_ADDRTYPE):
+        return {"range": [value.low, value.high]}
     return {"range": [value_of(value.low, value.datatype), value_of(value.high, value.datatype)]}
 
 
@@ -288,18 +293,23 @@ def _vmap(value: Vmap) -> Json:
 
 
 def limit(value: Limit) -> dict[str, Json]:
-    if value.kind == "packets":
-        entry: dict[str, Json] = {"rate": value.rate, "burst": value.burst, "per": value.unit}
-    else:
-        entry = {"rate": value.rate, "burst": value.burst, "per": value.unit}
-        entry |= {"rate_unit": "bytes", "burst_unit": "bytes"}
+    entry: dict[str, Json] = {"rate": value.rate, "burst": value.burst, "per": value.unit}
+    if value.kind != "packets":
+        entry["rate"], entry["rate_unit"] = amount(value.rate)
+        entry["burst"], entry["burst_unit"] = amount(value.burst)
     return {**entry, "inv": True} if value.over else entry
 
 
 def _quota(value: Quota) -> Json:
-    used = {"used": value.used, "used_unit": "bytes"} if value.used else {}
-    over = {"inv": True} if value.over else {}
-    return {"quota": {"val": value.limit, "val_unit": "bytes", **used, **over}}
+    number, unit = amount(value.limit)
+    entry: dict[str, Json] = {"val": number, "val_unit": unit}
+    if value.used:
+        entry["used"], entry["used_unit"] = amount(value.used)
+    return {"quota": {**entry, "inv": True} if value.over else entry}
+
+
+#: The order in which nft lists them.
+_LOG_FLAGS = ("tcp sequence", "tcp options", "ip options", "skuid", "ether", "all")
 
 
 def _log(value: Log) -> Json:
@@ -309,7 +319,8 @@ def _log(value: Log) -> Json:
     if value.level:
         entry["level"] = value.level
     if value.flags:
-        entry["flags"] = value.flags[0] if len(value.flags) == 1 else list(value.flags)
+        flags = sorted(value.flags, key=_LOG_FLAGS.index)
+        entry["flags"] = flags[0] if len(flags) == 1 else flags
     return {"log": entry or None}
 
 

@@ -250,7 +250,8 @@ def reject(rule: RuleContext) -> Statement:
         cursor.fail_at("abstracted ICMP unreachable not supported", cursor.at - 1)
     wanted = {"icmp": "ip", "icmpv6": "ip6"}.get(kind, "")
     if wanted and rule.network and rule.network != wanted:
-        cursor.fail_at(f"conflicting protocols specified: {rule.network} vs {wanted}", cursor.at - 1)
+        behind = (rule.network_words or (first, first)) if rule.table.family == "inet" else (first, first)
+        cursor.fail_at("conflicting protocols specified: ip vs ip6", cursor.at - 1, other=behind)
     if wanted and not rule.network:
         rule.require_network(wanted, at_kind)
     return Reject(kind, int(code))
@@ -268,7 +269,7 @@ def _default_reject(rule: RuleContext) -> Reject:
 
 def _reject_needs_tcp(rule: RuleContext, first: int) -> None:
     if rule.transport and rule.transport != "tcp":
-        rule.cursor.fail_at("you cannot use tcp reset with this protocol", first)
+        rule.cursor.fail_at("you cannot use tcp reset with this protocol", first, first, other=rule.transport_words)
     if rule.table.family != "inet":
         rule.require_transport("tcp", first)
     elif rule.transport != "tcp":
@@ -287,6 +288,7 @@ def assignment(rule: RuleContext, target: Meta | Ct | Payload | TcpOption, first
     if isinstance(target, Ct) and target.key not in CT_SETTABLE:
         unsupported(rule, f"ct {target.key} set")
     bits = width(target)
+    rule.left_words = first, cursor.at
     return Assign(target, computed(rule, datatypes_of(target)[0], bits))
 
 

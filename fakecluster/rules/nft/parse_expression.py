@@ -107,6 +107,9 @@ def _raw(rule: RuleContext, datatype: Datatype, bits: int) -> Raw:
     try:
         raw = parse(text, datatype, bits)
     except ValueError as error:
+        if word in _PROTOCOL_KEYWORDS:
+            wrong = f"datatype mismatch, expected {datatype.description}, expression has type Internet protocol"
+            cursor.fail_at(wrong, cursor.at, cursor.at, other=rule.left_words)
         cursor.fail_at(str(error), cursor.at, cursor.at)
     if datatype is IFINDEX and isinstance(raw, str) and not rule.scope.known.interface_exists(raw):
         cursor.fail_at("Interface does not exist", cursor.at, cursor.at)
@@ -115,6 +118,8 @@ def _raw(rule: RuleContext, datatype: Datatype, bits: int) -> Raw:
     return raw
 
 
+#: Protocols that are words of the language, not names that a type explains.
+_PROTOCOL_KEYWORDS = frozenset(("tcp", "udp", "udplite", "esp", "ah", "icmp", "igmp", "icmpv6", "comp", "dccp", "sctp"))
 #: Types that a shape tells apart by kind; all others by name.
 _KINDS_NOTED = frozenset(("address4", "address6", "service", "ifindex"))
 _NOT_VALUES = frozenset(("\n", ";", "{", "}", ",", ".", ":", "=", "==", "!=", "(", ")", "/", "|", "&", "^"))
@@ -166,6 +171,11 @@ def _range(rule: RuleContext, datatype: Datatype, bits: int, low: Raw, first: in
 def joined_value(rule: RuleContext, types: Types) -> Expression:
     """A value for one type, or values joined with dots for several."""
     cursor, first = rule.cursor, rule.cursor.at
+    if len(types) > 1 and cursor.peek() in ("}", ",", "\n") and cursor.word != "(":
+        expected = concatenation_words([datatype for datatype, _bits in types])
+        cursor.fail_at(f"invalid data type, expected {expected}", first, first)
+    if len(types) == 1 and cursor.peek() == ".":
+        cursor.fail_at("Can't parse symbolic invalid expressions", first, first)
     parts = [value(rule, *types[0])]
     while cursor.word == ".":
         cursor.take()
@@ -241,6 +251,7 @@ def anonymous_set(rule: RuleContext, key: Expression) -> tuple[int, AnonymousSet
         if cursor.word == "}":
             break
     cursor.expect("}")
+    rule.members = tuple(elements)
     return len(elements), finished_set(elements, types)
 
 
@@ -312,6 +323,7 @@ def computed(rule: RuleContext, datatype: Datatype, bits: int) -> Expression:
         cursor.fail_at(
             f"datatype mismatch: expected {datatype.description}, expression has type {concatenation_words(found)}",
             first,
+            other=rule.left_words,
         )
     return expression
 

@@ -8,6 +8,7 @@ from fakecluster.rules.nft.parse_expression import computed, left_hand_side, map
 from fakecluster.rules.nft.parse_selector import starts_selector, unsupported
 from fakecluster.rules.nft.scope import RuleContext
 from fakecluster.rules.nft.statements import Nat, Statement, Tproxy
+from fakecluster.rules.nft.tokens import SEPARATORS
 
 _FLAGS = ("random", "fully-random", "persistent")
 _ADDRESS = {"ip": IPV4_ADDR, "ip6": IPV6_ADDR}
@@ -127,7 +128,9 @@ def tproxy(rule: RuleContext) -> Statement:
     wanted = family or rule.network
     if cursor.word != ":":
         if not wanted:
-            cursor.fail_at("ip or ip6 must be specified with address for inet tables.", first, first)
+            while cursor.word not in SEPARATORS and cursor.word not in ("", "}"):
+                cursor.take()
+            cursor.fail_at("ip or ip6 must be specified with address for inet tables.", first)
         address = value(rule, _ADDRESS[wanted], _ADDRESS[wanted].bits)
     if cursor.accept(":"):
         port = value(rule, INET_SERVICE, 16)

@@ -105,7 +105,10 @@ def _match(context: RuleContext) -> None:
         statement = _relation(context, left, first)
     context.statements.append(statement)
     if isinstance(statement, Match):
+        before = context.transport
         _note_protocol(context, statement)
+        if context.transport != before:
+            context.transport_words = (first, cursor.at - 1)
 
 
 AssignableTypes = (Meta, Ct, Payload, TcpOption)
@@ -113,6 +116,7 @@ AssignableTypes = (Meta, Ct, Payload, TcpOption)
 
 def _relation(context: RuleContext, left: Expression, first: int) -> Match:
     cursor, behind = context.cursor, (first, context.cursor.at - 1)
+    context.left_words = behind
     operator = _OPERATORS.get(cursor.word, "")
     if cursor.word == "!":
         operator = "!"
@@ -251,10 +255,13 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
     elif name != "ethertype" and name and isinstance(right, Const) and isinstance(right.raw, int):
         context.transport = PROTOCOL_BY_NUMBER.get(right.raw, "")
         context.any_transport = True
-        hideable = name == "l4proto" or (name == "protocol" and context.table.family == "ip")
+        hideable = name == "l4proto" or (context.table.family, name) in (("ip", "protocol"), ("ip6", "nexthdr"))
         context.transport_match = index if hideable and context.transport else None
     elif name in ("l4proto", "protocol", "nexthdr") and isinstance(right, AnonymousSet | SetRef):
         context.any_transport = True
+        if isinstance(right, AnonymousSet):
+            numbers = (member.key.raw for member in context.members if isinstance(member.key, Const))
+            context.one_of = tuple(PROTOCOL_BY_NUMBER[raw] for raw in numbers if raw in PROTOCOL_BY_NUMBER)
 
 
 def _own_ethertype(context: RuleContext) -> Const | None:

@@ -43,6 +43,8 @@ _UNQUALIFIED = frozenset(
     ("mark", "iif", "iifname", "iiftype", "oif", "oifname", "skuid", "skgid", "nftrace", "rtclassid", "iifgroup",
      "oifgroup", "cgroup")
 )  # fmt: skip
+#: What cannot stand on the right side of a relation.
+NO_VALUES = frozenset(("\n", ";", "", "}", "accept", "drop", "continue", "return", "jump", "goto"))
 _REFUSED = frozenset(("vlan", "arp", "osf", "ipsec", "tunnel", "geneve", "gre", "vxlan", "gretap"))
 
 
@@ -62,6 +64,9 @@ def selector(rule: RuleContext) -> Selector:
     parse = _PARSERS.get(word)
     if parse is None:
         if word and (word[0].isalpha() or word[0] == '"'):
+            if rule.cursor.peek() in NO_VALUES:
+                rule.cursor.at += 1
+                rule.cursor.unexpected()
             rule.cursor.fail_at("No symbol type information", rule.cursor.at, rule.cursor.at)
         rule.cursor.unexpected()
     return parse(rule)
@@ -89,6 +94,7 @@ def _header(rule: RuleContext) -> Payload | TcpOption:
     if types:
         _require_icmp_type(rule, protocol, types)
     if protocol == "th" and rule.transport:
+        rule.require_transport(rule.transport, first)
         return named(field, rule.transport)
     return field
 
@@ -185,6 +191,8 @@ def _ct(rule: RuleContext) -> Ct:
     if not direction and key in selectors.CT_NEED_DIRECTION:
         cursor.unexpected()
     cursor.take()
+    if key in ("saddr", "daddr") and rule.network and family != rule.network:
+        cursor.fail_at(f"conflicting protocols specified: {rule.network} vs. {family}", first)
     return found
 
 
@@ -269,7 +277,12 @@ def _rt(rule: RuleContext) -> Rt | Exthdr:
     if extension and extension.field:
         return _extension(rule)
     cursor.take()
-    family = cursor.take() if cursor.word in ("ip", "ip6") else rule.network
+    said = cursor.take() if cursor.word in ("ip", "ip6") else ""
+    family = said or rule.network
+    if rule.table.family != "inet":
+        if said == "ip6" and rule.table.family == "ip":
+            cursor.fail_at("ip6 nexthop will not match", first, cursor.at)
+        family = rule.table.family
     if cursor.word == "ipsec":
         unsupported(rule, "rt ipsec")
     if cursor.word == "nexthop" and not family:

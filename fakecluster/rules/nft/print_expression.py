@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fakecluster.rules.nft.datatypes import Datatype, Raw, show, show_time_ms
+from fakecluster.rules.nft.datatypes import Datatype, Raw, show, show_end, show_time_ms
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -54,7 +54,7 @@ def _prefix(value: Prefix) -> str:
 
 
 def _range(value: Range) -> str:
-    return f"{show(value.low, value.datatype)}-{show(value.high, value.datatype)}"
+    return f"{show_end(value.low, value.datatype)}-{show_end(value.high, value.datatype)}"
 
 
 def _concat(value: Concat) -> str:

@@ -84,7 +84,7 @@ def _counter(value: Counter) -> str:
     return f"counter packets {value.packets} bytes {value.bytes}"
 
 
-def _amount(number: int) -> tuple[int, str]:
+def amount(number: int) -> tuple[int, str]:
     """Bytes in the largest unit that divides them."""
     for unit, size in (("mbytes", 1 << 20), ("kbytes", 1 << 10)):
         if number and not number % size:
@@ -97,19 +97,19 @@ def limit(value: Limit) -> str:
     if value.kind == "packets":
         burst = f" burst {value.burst} packets" if value.burst != _DEFAULT_PACKET_BURST else ""
         return f"limit rate {over}{value.rate}/{value.unit}{burst}"
-    number, unit = _amount(value.rate)
+    number, unit = amount(value.rate)
     burst = ""
     if value.burst:
-        burst_number, burst_unit = _amount(value.burst)
+        burst_number, burst_unit = amount(value.burst)
         burst = f" burst {burst_number} {burst_unit}"
     return f"limit rate {over}{number} {unit}/{value.unit}{burst}"
 
 
 def quota(value: Quota) -> str:
-    number, unit = _amount(value.limit)
+    number, unit = amount(value.limit)
     text = f"quota {'over ' if value.over else ''}{number} {unit}"
     if value.used:
-        used, used_unit = _amount(value.used)
+        used, used_unit = amount(value.used)
         text += f" used {used} {used_unit}"
     return text
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from fakecluster.rules.nft.expressions import Const, Payload
+from fakecluster.rules.nft.expressions import Const, Element, Payload
 from fakecluster.rules.nft.headers import PROTOCOL_NUMBERS
 from fakecluster.rules.nft.objects import SetSpec, TableName
 from fakecluster.rules.nft.selectors import META
@@ -55,7 +55,10 @@ class RuleContext:
 
     `network` is ip, ip6 or "" (not known yet); `transport` a protocol's name or "" ; `any_transport` after a match on
     several protocols. Positions in `statements` of explicit protocol matches that a later field makes superfluous in
-    print are kept in `network_match` and `transport_match`. Source: nft's proto_ctx and payload dependencies.
+    print are kept in `network_match` and `transport_match`. `network_words` and `transport_words` are where the text
+    said those protocols, `left_words` is the left side of the relation being read: for tildes under errors.
+    `members` are those of the last anonymous set as the text has them; `one_of` the transport protocols of such a set.
+    Source: nft's proto_ctx and payload dependencies.
     """
 
     cursor: Cursor
@@ -67,6 +70,11 @@ class RuleContext:
     any_transport: bool = False
     network_match: int | None = None
     transport_match: int | None = None
+    network_words: tuple[int, int] | None = None
+    transport_words: tuple[int, int] | None = None
+    left_words: tuple[int, int] | None = None
+    members: tuple[Element, ...] = ()
+    one_of: tuple[str, ...] = ()
     in_set: Callable[[], bool] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -87,17 +95,20 @@ class RuleContext:
             return
         if self.network:
             self.cursor.fail_at(f"conflicting protocols specified: {self.network} vs. {protocol}", first)
-        self.network = protocol
+        self.network, self.network_words = protocol, (first, self.cursor.at - 1)
         self.statements.append(_protocol_match("nfproto", NETWORK_FAMILIES[protocol]))
 
     def require_transport(self, protocol: str, first: int) -> None:
+        other = next((each for each in self.one_of if each != protocol), "")
+        if other:
+            self.cursor.fail_at(f"conflicting protocols specified: {other} vs. {protocol}", first)
         if self.transport == protocol:
             self._hide(self.transport_match)
             self.transport_match = None
             return
         if self.transport:
             self.cursor.fail_at(f"conflicting protocols specified: {self.transport} vs. {protocol}", first)
-        self.transport = protocol
+        self.transport, self.transport_words = protocol, (first, self.cursor.at - 1)
         self.statements.append(_protocol_match("l4proto", PROTOCOL_NUMBERS[protocol]))
 
     def action_follows(self) -> None:
