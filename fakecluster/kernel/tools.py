@@ -52,7 +52,7 @@ def _translate(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     try:
         tables = parse(stdin, family=6 if argv[0].startswith("ip6") else 4)
     except RuleProblem as problem:
-        raise CommandError(argv, problem.status, problem.words(argv[0], "nft")) from None
+        raise CommandError(argv, problem.status("nft"), problem.words(argv[0], "nft")) from None
     return "".join(f"{line}\n" for line in as_nft(tables))
 
 

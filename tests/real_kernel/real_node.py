@@ -30,7 +30,7 @@ _ETH_P_ALL = 3
 _SO_MARK, _IPV6_HDRINCL, _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 36, 36, 263, 23
 _ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
 #: How long the kernel may take to answer the ARP request that follows each packet.
-BARRIER_S = 1.0
+BARRIER_S = 10.0
 TOOLS = ("ip", "nsenter", "iptables-restore", "iptables-legacy-restore", "nft", "ipset", "conntrack")
 
 #: The node's own neighbour discovery and group reports come at any time; nobody is to count them. (Not compared.)

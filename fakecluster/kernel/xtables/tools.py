@@ -36,7 +36,7 @@ def run(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
         if problem.kind == "incompatible":
             version = f"{program} v{VERSION} (nf_tables)"
             raise CommandError(argv, 1, f"{version}: {problem.reason}\n") from problem
-        raise CommandError(argv, problem.status, problem.words(program, backend)) from problem
+        raise CommandError(argv, problem.status(backend), problem.words(program, backend)) from problem
 
 
 def _restore(tables: Tables, options: Sequence[str], stdin: str) -> str:
@@ -83,9 +83,16 @@ def _save(tables: Tables, options: Sequence[str]) -> str:
 
 def _command(tables: Tables, words: Sequence[str]) -> str:
     command = read(words, tables.family)
+    if command.letter == "V":
+        program = "iptables" if tables.family == 4 else "ip6tables"
+        return f"{program} v{VERSION} ({'nf_tables' if tables.backend == 'nft' else 'legacy'})\n"
     table = command.table or "filter"
     if table not in BUILT_IN:
-        reason = f"table '{table}' does not exist\nPerhaps iptables or your kernel needs to be upgraded."
+        reason = f"table '{table}' does not exist"
+        if tables.backend == "legacy":
+            program = "iptables" if tables.family == 4 else "ip6tables"
+            reason = f"can't initialize {program} table `{table}': Table does not exist (do you need to insmod?)"
+        reason += "\nPerhaps iptables or your kernel needs to be upgraded."
         raise RuleProblem(reason, kind="table", token=table)
     if command.letter == "S":
         return tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)

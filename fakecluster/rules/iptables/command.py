@@ -72,13 +72,17 @@ class _Open:
 def check_chain_name(name: str) -> None:
     """Raises `RuleProblem` for a name that no chain may have (assert_valid_chain_name)."""
     if name[:1] in ("-", "!"):
-        raise RuleProblem(f"chain name not allowed to start with `{name[0]}'\n", token=name)
+        raise RuleProblem(f"chain name not allowed to start with `{name[0]}'", token=name)
     if len(name) > CHAIN_NAME_LIMIT:
         raise RuleProblem(f"chain name `{name}' too long (must be under {CHAIN_NAME_LIMIT + 1} chars)", token=name)
     if name in VERDICTS or ("-" not in name and _is_target(name)):
-        raise RuleProblem("chain name may not clash with target name\n", token=name)
+        raise RuleProblem("chain name may not clash with target name", token=name)
     if name.split() != [name]:
         raise RuleProblem("Invalid chain name `" + name + "'", token=name)
+
+
+class OtherFamily(Exception):
+    """A restore's line is for the other IP family (-4, -6): it is passed over."""
 
 
 def _is_target(name: str) -> bool:
@@ -115,9 +119,9 @@ def network(text: str, family: int, *, inverted: bool = False) -> Network | None
 
 
 def _short_quad(text: str) -> int | None:
-    """`10.1/16` means 10.1.0.0 (xtables_ipparse_any pads networks)."""
+    """`10.1/16` means 10.1.0.0, `10` is 10.0.0.0 (xtables_ipparse_any pads networks)."""
     parts = text.split(".")
-    if not 1 < len(parts) < 4 or not all(part.isdigit() and len(part) < 4 for part in parts):
+    if not 0 < len(parts) < 4 or not all(part.isdigit() and len(part) < 4 for part in parts):
         return None
     return address(".".join(parts + ["0"] * (4 - len(parts))), 4)
 

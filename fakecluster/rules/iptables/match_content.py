@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 import attrs
 
@@ -175,8 +176,11 @@ def _hex_pattern(text: str, _place: Place) -> bytes:
             position += 1
         elif in_hex:
             pair = raw[position : position + 2].decode("latin-1")
-            if not re.fullmatch("[0-9a-fA-F]{2}", pair):
-                raise RuleProblem(f"Invalid hex char '{pair[:1]}'", token=text)
+            if position + 2 >= len(raw):
+                raise RuleProblem("Invalid hex block", token=text)
+            for digit in pair:
+                if digit not in string.hexdigits:
+                    raise RuleProblem(f"Invalid hex char '{digit}'", token=text)
             pattern.append(int(pair, 16))
             position += 2
         else:
@@ -196,7 +200,7 @@ def _string(given: Given) -> StringMatch:
     if not given.has(name):
         raise RuleProblem("STRING match: You must specify `--string' or `--hex-string'")
     if not given.has("algo"):
-        raise RuleProblem("STRING match: You must specify `--algo'")
+        raise RuleProblem('string: option "--algo" must be specified\n')
     if given.value("algo", "") not in ("bm", "kmp", "fsm"):
         raise RuleProblem("RULE_APPEND failed (No such file or directory)", kind="commit")
     return StringMatch(

@@ -161,7 +161,7 @@ def _ttl_options(prefix: str) -> tuple[Option, ...]:
     return tuple(
         Option(
             name, integer(0, 255), invertible=name.endswith("eq"),
-            excludes=tuple(other for other in names if other != name),
+            excludes=tuple(other for other in names if other != name), aliases=(prefix,) if name.endswith("eq") else (),
         )
         for name in names
     )  # fmt: skip

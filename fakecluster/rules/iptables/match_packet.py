@@ -22,7 +22,7 @@ from fakecluster.rules.iptables.option import (
     spelled,
     string,
 )
-from fakecluster.rules.iptables.problem import RuleProblem
+from fakecluster.rules.iptables.problem import INVALID, RuleProblem
 from fakecluster.rules.iptables.words import quote
 
 IFNAME_LIMIT = 15
@@ -134,6 +134,10 @@ def _owner(given: Given) -> OwnerMatch:
         raise RuleProblem("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required")
     if given.has("suppl-groups") and not given.has("gid-owner"):
         raise RuleProblem('owner: Bad value for "--suppl-groups" option: "you need to use --gid-owner first"')
+    for name in ("uid-owner", "gid-owner"):
+        low, high = given.value(name, (0, 0))
+        if low > high:
+            raise RuleProblem(f"RULE_APPEND failed ({INVALID})", kind="commit")
     exists = not given.inverted("socket-exists") if given.has("socket-exists") else None
     return OwnerMatch(
         given.value("uid-owner", None), given.value("gid-owner", None), exists, given.inverted("uid-owner"),

@@ -181,7 +181,15 @@ def _sctp_text(value: SctpMatch) -> str:
     return text
 
 
-def _port_list(text: str, _place: Place) -> tuple[Range, ...]:
+#: protocols that multiport knows
+_WITH_PORTS = (6, 17, 33, 132, 136)
+
+
+def _port_list(text: str, place: Place) -> tuple[Range, ...]:
+    if not place.protocol:
+        raise RuleProblem("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'", token=text)
+    if place.protocol not in _WITH_PORTS:
+        raise RuleProblem("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP", token=text)
     ranges: list[Range] = []
     room = MULTIPORT_LIMIT
     for part in text.split(","):

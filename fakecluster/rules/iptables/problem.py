@@ -17,6 +17,13 @@ NOT_EMPTY = "Directory not empty"
 IN_USE = "Device or resource busy"
 TOO_MANY_LINKS = "Too many links"
 INVALID = "Invalid argument"
+RANGE = "Numerical result out of range"
+#: what iptables adds where the kernel says EINVAL
+_DMESG = " Run `dmesg' for more information."
+#: errno words of iptables-nft -> those of iptables-legacy
+_LEGACY_WORDS = {
+    "No such file or directory": NO_CHAIN, TOO_MANY_LINKS: "Too many levels of symbolic links", IN_USE: TOO_MANY_LINKS,
+}  # fmt: skip
 
 
 class RuleProblem(RuleSyntaxError):
@@ -34,9 +41,16 @@ class RuleProblem(RuleSyntaxError):
         """The same refusal, with the line it is about (unless it already names one)."""
         return RuleProblem(self.reason, token=self.token, kind=self.kind, line=self.line or line)
 
-    @property
-    def status(self) -> int:
-        return {"parameter": 2, "argument": 2, "commit": 4, "table": 3}.get(self.kind, 1)
+    def status(self, backend: str) -> int:
+        """The exit status: what the kernel refuses is 4 of iptables-nft, 1 of iptables-legacy."""
+        if self.kind == "commit" and backend == "legacy":
+            return 1
+        return {"parameter": 2, "argument": 2, "hint": 2, "commit": 4, "table": 3}.get(self.kind, 1)
+
+    def _errno(self) -> str:
+        """iptables-legacy's words for what the kernel said (iptc_strerror)."""
+        said = self.reason.partition("(")[2].partition(")")[0]
+        return _LEGACY_WORDS.get(said, said)
 
     def words(self, program: str, backend: str) -> str:
         """What `program` ("iptables-restore", "iptables", ...) prints on its standard error."""
@@ -49,13 +63,19 @@ class RuleProblem(RuleSyntaxError):
                 return f"{version}: {self.reason}\n{where}{hint}"
             case "table":
                 return f"{version}: {self.reason}\n"
+            case "hint":
+                return f"{where}{hint}"
             case "argument":
                 return f"{self.reason}\n{where}{hint}"
+            case "commit" | "state" if restoring and backend == "legacy":
+                return f"{program}: line {self.line} failed\n"
+            case "commit" if backend == "legacy":
+                return f"{program}: {self._errno()}.{_DMESG if INVALID in self.reason else ''}\n"
             case "commit":
                 place = f"\nline {self.line}: " if restoring else " "
                 return f"{version}: {place}{self.reason}\n"
             case "state" if restoring:
                 return f"{program}: line {self.line} failed: {self.reason}.\n"
             case "state":
-                return f"{program}: {self.reason}.\n"
+                return f"{program}: {self.reason}.{_DMESG if self.reason == BAD_POLICY else ''}\n"
         return f"{program}: {self.reason}\n"

@@ -15,6 +15,7 @@ from fakecluster.rules.iptables.command import (
     INTERFACE_LIMIT,
     RULES_PER_LINE_LIMIT,
     Command,
+    OtherFamily,
     _counter,
     _long_name,
     _Open,
@@ -31,12 +32,13 @@ from fakecluster.rules.iptables.extensions import (
 )
 from fakecluster.rules.iptables.numbers import number, protocol
 from fakecluster.rules.iptables.option import Extension, Given, Option
-from fakecluster.rules.iptables.problem import RuleProblem
+from fakecluster.rules.iptables.problem import INVALID, RuleProblem
 from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol, RuleParts, Target
 
 #: commands that take a chain always, and those that may do without
 _WITH_CHAIN, _CHAIN_OPTIONAL = frozenset("ADCIREPN"), frozenset("LSFZX")
 _VALUELESS = frozenset("fnvx460")
+_TCP = 6
 
 
 def read(words: Sequence[str], family: int, *, restoring: bool = False) -> Command:
@@ -90,7 +92,7 @@ class _Reader:
 
     def _short(self, word: str) -> None:
         letter, rest = word[1], word[2:]
-        if letter in "ADCIRLSFZNXEP":
+        if letter in "ADCIRLSFZNXEPV":
             self._command(letter, rest)
         elif letter in _VALUELESS:
             self._core(letter, "")
@@ -193,7 +195,7 @@ class _Reader:
         if self.inverted:
             raise RuleProblem(f"unexpected ! flag before --{_long_name(letter)}", token=rest)
         if self.letter and not (letter in "LZ" and self.letter in "LZ"):
-            raise RuleProblem(f"Cannot use -{letter} with -{self.letter}\n", token=rest)
+            raise RuleProblem(f"Cannot use -{letter} with -{self.letter}", token=rest)
         self.letter = "L" if self.letter in ("L", "Z") and self.letter != letter and self.letter else letter
         if letter in _WITH_CHAIN:
             self.chain = rest or self._argument(f"-{letter}")
@@ -212,12 +214,12 @@ class _Reader:
             check_chain_name(self.chain)
 
     def _rule_number(self, letter: str) -> None:
-        if self.at < len(self.words) and self.words[self.at].isdigit():
-            position = number(self.words[self.at].lstrip("0") or "0", 1, 2**31)
+        word = self._optional()
+        if word:
+            position = number(word.lstrip("0") or "0", 1, 2**31) if word.isdigit() else None
             if position is None:
-                raise RuleProblem(f"Invalid rule number `{self.words[self.at]}'", token=self.words[self.at])
+                raise RuleProblem(f"Invalid rule number `{word}'", token=word)
             self.position = position
-            self.at += 1
         elif letter == "R":
             raise RuleProblem("-R requires a rule number", token=self.chain)
         elif letter == "I":
@@ -231,13 +233,17 @@ class _Reader:
             "j": self._jump, "g": self._goto, "m": self._match, "f": self._fragment, "c": self._set_counters,
             "t": self._table,
         }.get(letter, self._flag)  # fmt: skip
-        if letter in "sdpiojgft":
+        if letter in "sdpiojgftc":
             if letter in self.seen:
                 raise RuleProblem(f"multiple -{letter} flags not allowed", token=value)
             self.seen[letter] = self.inverted
         if self.inverted and letter not in "sdpiof":
             raise RuleProblem(f"cannot have ! before -{letter}", token=value)
-        if letter in "nvx46" or letter == "0":
+        if letter in "46" and int(letter) != self.family:
+            if self.restoring:
+                raise OtherFamily
+            raise RuleProblem("", token=f"-{letter}", kind="hint")
+        if letter in "nvx460":
             self.flags.add(letter)
             return
         handler(value)
@@ -293,9 +299,11 @@ class _Reader:
         self.fragment = "! -f" if self.inverted else "-f"
 
     def _set_counters(self, value: str) -> None:
-        second = self._argument("-c")
-        packets, octets = _counter(value, "packet"), _counter(second, "byte")
-        self.counters = packets, octets
+        packets, comma, octets = value.partition(",")
+        octets = octets if comma else self._optional()
+        if not octets:
+            raise RuleProblem("-c requires packet and byte counter", token=value)
+        self.counters = _counter(packets, "packet"), _counter(octets, "byte")
 
     # -- matches and targets -----------------------------------------------------------------------------------
 
@@ -334,6 +342,8 @@ class _Reader:
     def _finish(self) -> Command:
         if not self.letter:
             raise RuleProblem("no command specified")
+        if self.counters and self.letter not in "AIRP":
+            raise RuleProblem("Illegal option `-c' with this command", token="-c")
         try:
             matches, target = self._built()
         except RuleProblem as problem:
@@ -370,6 +380,8 @@ class _Reader:
             each.given.check(each.extension.options)
         matches = tuple(Match(each.extension.name, value) for each, value in zip(self.matches, built, strict=False))
         for each in self.matches:
+            if each.extension.name == "tcpmss" and proto != _TCP:
+                raise RuleProblem(f"RULE_APPEND failed ({INVALID})", token=each.name, kind="commit")
             needed = NEEDED_PROTOCOL.get(each.extension.name)
             if needed and proto not in needed[0]:
                 raise RuleProblem(needed[1], token=each.name)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fakecluster.errors import Unsupported
-from fakecluster.rules.iptables.command import Command, check_chain_name
+from fakecluster.rules.iptables.command import Command, OtherFamily, check_chain_name
 from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
 from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.ruleset import BUILT_IN
@@ -46,7 +46,12 @@ class _Restore:
                     taken = 1
                     self._read(number + 1, lines[number])
             except RuleProblem as problem:
-                raise problem.at(number + 1) from None
+                at = number
+                if problem.kind == "commit" and self.tables.backend == "legacy":
+                    problem = RuleProblem(problem.reason, token=problem.token, kind="commit")
+                    while at < len(lines) - 1 and lines[at] != "COMMIT":
+                        at += 1
+                raise problem.at(at + 1) from None
             except Unsupported as gap:
                 raise Unsupported(gap.what, line=number + 1, token=gap.token) from None
             number += taken
@@ -71,6 +76,8 @@ class _Restore:
             self._line(number, line)
         elif self.late is None and not self.skipping:
             self.late = self.change.append(number, found[0], found[1])
+            if self.late is not None and _early(self.late):
+                raise self.late
             chunks.note(line, found[0], found[1])
 
     def _try(self, number: int, action: Callable[[Change], None]) -> None:
@@ -79,7 +86,7 @@ class _Restore:
             try:
                 action(self.change)
             except RuleProblem as problem:
-                if problem.kind == "parameter" and _early(problem):
+                if _early(problem):
                     raise
                 self.late = problem if problem.kind == "parameter" else problem.at(number)
 
@@ -136,11 +143,14 @@ class _Restore:
             if held is None:
                 raise RuleProblem(f"Bad line {number}: need {':' if ':' not in line else ']'}", token=line[:20])
             line = line[held.end() :]
-        if held is not None and self.counters:
-            words = ["--set-counters", held[1], held[2], *split(line)]
-            command = read(words, self.tables.family, restoring=True)
-        else:
-            command = _read_line(line, self.tables.family)
+        try:
+            if held is not None and self.counters:
+                words = ["--set-counters", held[1], held[2], *split(line)]
+                command = read(words, self.tables.family, restoring=True)
+            else:
+                command = _read_line(line, self.tables.family)
+        except OtherFamily:
+            return
         self._try(number, lambda change: _run(change, command, number))
 
     def _commit(self, number: int) -> None:
@@ -160,7 +170,7 @@ def _read_line(line: str, family: int) -> Command:
 
 def _early(problem: RuleProblem) -> bool:
     """The refusal is about the line's words, not about the tables."""
-    return not problem.reason.startswith("Chain '")
+    return problem.kind == "parameter" and not problem.reason.startswith("Chain '")
 
 
 def _run(change: Change, command: Command, line: int) -> None:

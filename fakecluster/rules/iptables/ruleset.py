@@ -146,7 +146,8 @@ class Transaction:
 
     def _make_built_in(self) -> None:
         for name in BUILT_IN[self.name]:
-            self.chains.setdefault(name, Chain(name, "ACCEPT"))
+            known = self.table.chains.get(name) if self.table else None  # flushing leaves policies alone
+            self.chains.setdefault(name, Chain(name, known.policy if known else "ACCEPT"))
 
     def clear(self) -> None:
         """Forget the whole table (what a restore without --noflush starts with)."""

@@ -13,6 +13,7 @@ from fakecluster.rules.iptables.problem import (
     BAD_RULE,
     IN_USE,
     INDEX_TOO_BIG,
+    INVALID,
     NO_CHAIN,
     NOT_BUILT_IN,
     NOT_EMPTY,
@@ -73,6 +74,8 @@ class Tables:
         """What `iptables -S` prints."""
         table = self.tables.get(name) or Table(name)
         chains = [each for each in table.in_order() if not chain or each.name == chain]
+        if not chains and self.backend == "legacy":
+            raise RuleProblem(NO_CHAIN, token=chain, kind="state")
         if not chains:
             words = f"chain `{chain}' in table `{name}' is incompatible, use 'nft' tool."
             raise RuleProblem(words, kind="incompatible", token=chain)
@@ -136,12 +139,20 @@ class Change:
                 return RuleProblem(NO_CHAIN, token=chain, kind="state", line=line)
             rules = transaction.rules_of(chain)
         if target and transaction.chains.get(target) is None and not transaction.exists(target):
-            return RuleProblem(f"Chain '{target}' does not exist", token=target)
+            return self._no_such(target, goto=rule.parts.target is not None and rule.parts.target.goto)
         rules.append(rule)
         self.lines.append(line)
         self.places.append(chain)
         self.added.append(rule)
         return None
+
+    def _no_such(self, name: str, *, goto: bool) -> RuleProblem:
+        """The complaint about a target that is neither an extension nor a chain."""
+        if self.tables.backend == "nft":
+            return RuleProblem(f"Chain '{name}' does not exist", token=name)
+        if goto:
+            return RuleProblem(f"goto '{name}' is not a chain", token=name)
+        return RuleProblem(f"Couldn't load target `{name}':No such file or directory\n", token=name)
 
     def run(self, command: Command, line: int = 0) -> None:
         """Apply a command. Raises `RuleProblem`."""
@@ -163,8 +174,9 @@ class Change:
             return changed[name] if name in changed else old.get(name)
 
         for at, chain, rule in zip(self.lines, self.places, self.added, strict=True):
-            if not rule.text and refused(rule, self.name, self.tables.backend):
-                words = f"RULE_APPEND failed (Invalid argument): rule in chain {chain}"
+            errno = "" if rule.text else refused(rule, self.name, self.tables.backend)
+            if errno:
+                words = f"RULE_APPEND failed ({errno}): rule in chain {chain}"
                 raise RuleProblem(words, kind="commit", line=at)
         result = reach.after(changed, find, old.get)
         if isinstance(result, Fault):
@@ -195,7 +207,7 @@ class Change:
             if self.tables.check:
                 self.tables.check(parts)
             if target is not None and target.is_chain and not self.transaction.exists(target.name):
-                raise RuleProblem(f"Chain '{target.name}' does not exist", token=target.name)
+                raise self._no_such(target.name, goto=target.goto)
             yield rule_of(parts)
 
     def _append(self, command: Command, line: int) -> None:
@@ -239,11 +251,13 @@ class Change:
             self._note(line, command.chain, rule)
 
     def _delete(self, command: Command, _line: int) -> None:
+        if not command.position and not self.transaction.exists(command.chain):
+            raise RuleProblem(BAD_RULE, token=command.chain, kind="state")
         rules = self.transaction.rules_of(command.chain)
         if command.position:
             if command.position > len(rules):
-                restoring = NO_CHAIN if _line else "Index of deletion too big"
-                raise RuleProblem(restoring, token=str(command.position), kind="state")
+                words = NO_CHAIN if _line or self.tables.backend == "nft" else "Index of deletion too big"
+                raise RuleProblem(words, token=str(command.position), kind="state")
             self._remove(command.chain, rules, command.position - 1)
             return
         for parts in self._wanted(command):
@@ -264,6 +278,8 @@ class Change:
         raise RuleProblem(BAD_RULE, kind="state")
 
     def _check(self, command: Command, _line: int) -> None:
+        if not self.transaction.exists(command.chain):
+            raise RuleProblem(BAD_RULE, token=command.chain, kind="state")
         rules = self.transaction.rules_of(command.chain)
         for parts in self._wanted(command):
             self._position(rules, parts)
@@ -282,10 +298,12 @@ class Change:
         name = command.chain
         if not self.transaction.exists(name):
             raise RuleProblem(NO_CHAIN, token=name, kind="state")
-        if self.transaction.rules_of(name):
-            raise RuleProblem(NOT_EMPTY, token=name, kind="state")
+        if self.tables.backend == "legacy" and name in BUILT_IN[self.name]:
+            raise RuleProblem(f"CHAIN_DEL failed ({INVALID}): chain {name}", token=name, kind="commit")
         if self.transaction.is_jumped_to(name):
             raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
+        if self.transaction.rules_of(name):
+            raise RuleProblem(NOT_EMPTY, token=name, kind="state")
         self._drop(name)
 
     def _drop(self, name: str) -> None:
@@ -334,6 +352,8 @@ class Change:
             if self.transaction.find(name) is None:
                 raise RuleProblem(NO_CHAIN, token=name, kind="state")
             held = self.transaction.counters_of(name)
+            if self.tables.backend == "legacy" and command.position > len(self.transaction.rules_of(name)):
+                raise RuleProblem("Index of counter too big", token=str(command.position), kind="state")
             if command.position:
                 held.pop(command.position - 1, None)
             else:

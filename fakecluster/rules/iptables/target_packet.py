@@ -18,7 +18,6 @@ from fakecluster.rules.iptables.option import (
     Place,
     Read,
     integer,
-    string,
 )
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.target_mark import empty
@@ -130,7 +129,7 @@ def _prefix(longest: int) -> Read:
     def read(text: str, place: Place) -> str:
         if "\n" in text:
             raise RuleProblem("Newlines not allowed in --log-prefix", token=text[:40])
-        return str(string(longest)(text, place))
+        return text.encode(errors="surrogateescape")[:longest].decode(errors="surrogateescape")
 
     return read
 

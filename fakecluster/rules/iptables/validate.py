@@ -14,8 +14,9 @@ import attrs
 
 from fakecluster.rules.iptables.match_header import AddrtypeMatch
 from fakecluster.rules.iptables.match_rate import LimitMatch
+from fakecluster.rules.iptables.match_transport import TCP_FLAGS, TcpMatch
 from fakecluster.rules.iptables.numbers import U32
-from fakecluster.rules.iptables.problem import INVALID, TOO_MANY_LINKS, RuleProblem
+from fakecluster.rules.iptables.problem import INVALID, RANGE, TOO_MANY_LINKS, RuleProblem
 from fakecluster.rules.iptables.rule import Rule
 from fakecluster.rules.iptables.ruleset import Chain
 
@@ -78,16 +79,26 @@ def misplaced(names: frozenset[str], table: str, hooks: frozenset[str]) -> str:
     return ""
 
 
-def refused(rule: Rule, table: str, backend: str) -> bool:
-    """The kernel refuses the rule in this table whatever the chain."""
+def refused(rule: Rule, table: str, backend: str) -> str:
+    """The errno words with which the kernel refuses the rule in this table whatever the chain; "" when it does not."""
     if backend == "nft" and any(network and not network.mask for network in (rule.parts.src, rule.parts.dst)):
-        return True  # a comparison of no bits
+        return INVALID  # a comparison of no bits
     for match in rule.parts.matches:
         if backend == "legacy" and match.name == "limit" and _overflows(match.value):
-            return True
+            return RANGE
         if rule.family == 6 and match.name == "addrtype" and _types(match.value) & NOT_IN_IPV6:
-            return True
-    return bool(misplaced(rule.extensions() & PLACES.keys(), table, frozenset()))
+            return INVALID
+    target = rule.parts.target
+    if backend == "legacy" and target is not None and target.name == "TCPMSS" and not _asks_for_syn(rule):
+        return INVALID
+    return INVALID if misplaced(rule.extensions() & PLACES.keys(), table, frozenset()) else ""
+
+
+def _asks_for_syn(rule: Rule) -> bool:
+    """find_syn_match() of xt_TCPMSS.c."""
+    syn = TCP_FLAGS["SYN"]
+    flags = [match.value for match in rule.parts.matches if isinstance(match.value, TcpMatch)]
+    return any(value.flags[1] & syn and not value.not_flags for value in flags)
 
 
 #: addrtype_mt_checkentry_v1(): what IPv6 has no notion of
