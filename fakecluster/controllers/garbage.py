@@ -62,6 +62,7 @@ class GarbageCollector:
         self._api, self._clock = api, clock
         self._client = Client(api, user=USER, agent="kube-controller-manager")
         self._dependents: dict[str, dict[str, Item]] = {}  # owner's uid -> dependents by uid
+        self._owned: set[str] = set()  # of which no fork has the same dictionary
         self._queue: dict[Item, None] = {}
         self._watched: set[str] = set()
         self._inboxes: list[Inbox] = []
@@ -71,7 +72,8 @@ class GarbageCollector:
         copy = GarbageCollector.__new__(GarbageCollector)
         copy._api, copy._clock = api, clock
         copy._client = Client(api, user=USER, agent="kube-controller-manager")
-        copy._dependents = {uid: items.copy() for uid, items in self._dependents.items()}
+        copy._dependents, copy._owned = self._dependents.copy(), set()
+        self._owned.clear()  # both sides share every dictionary now
         copy._queue, copy._watched = self._queue.copy(), self._watched.copy()
         copy._inboxes = [api.inbox(inbox.target) for inbox in self._inboxes]
         for inbox in copy._inboxes:
@@ -118,11 +120,22 @@ class GarbageCollector:
         if "deletionTimestamp" in obj["metadata"]:
             self._note_going(item, obj)
 
+    def _dependents_of(self, uid: str) -> dict[str, Item]:
+        """An owner's dependents, to be changed."""
+        if uid not in self._owned:
+            self._dependents[uid] = self._dependents.get(uid, {}).copy()
+            self._owned.add(uid)
+        return self._dependents[uid]
+
+    def _let_go(self, uid: str, dependent: Item) -> None:
+        if dependent.uid in self._dependents.get(uid, {}):
+            del self._dependents_of(uid)[dependent.uid]
+
     def _relate(self, item: Item, old: list[Json], new: list[Json]) -> None:
         for reference in old:
-            self._dependents.get(reference["uid"], {}).pop(item.uid, None)
+            self._let_go(reference["uid"], item)
         for reference in new:
-            self._dependents.setdefault(reference["uid"], {})[item.uid] = item
+            self._dependents_of(reference["uid"])[item.uid] = item
         known = {reference["uid"]: reference for reference in old}
         for reference in new:
             if reference["uid"] not in known and not self._is_solid(item, reference):
@@ -140,13 +153,14 @@ class GarbageCollector:
 
     def _forget(self, item: Item, obj: Json) -> None:
         for reference in owners(obj):
-            self._dependents.get(reference["uid"], {}).pop(item.uid, None)
+            self._let_go(reference["uid"], item)
             owner = self._owner(item, reference)
             if owner is not None and waits(owner[1], FOREGROUND):
                 self._queue[owner[0]] = None
         self._queue |= dict.fromkeys(self._dependents.get(item.uid, {}).values())
         if not self._dependents.get(item.uid):
             self._dependents.pop(item.uid, None)
+            self._owned.discard(item.uid)
 
     def _owner(self, item: Item, reference: Json) -> tuple[Item, Json] | None:
         """The object that a reference names, if it is there and still the same."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import attrs
@@ -89,10 +90,28 @@ class Hooks:
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] | None = None
-        self.entries: dict[int, dict[Hook, list[HookEntry]]] = {
-            family: {hook: [] for hook in Hook} for family in (4, 6)
-        }
+        self._waiting: list[Callable[[], None]] = []
         self._sequence = 0
+
+    @cached_property
+    def entries(self) -> dict[int, dict[Hook, list[HookEntry]]]:
+        # in place before it is returned: what waits registers, and so asks for it
+        entries = self.__dict__["entries"] = {family: {hook: [] for hook in Hook} for family in (4, 6)}
+        on_change, self.on_change = self.on_change, None  # it was so all the time
+        for register in self._waiting:
+            register()
+        self._waiting, self.on_change = [], on_change
+        return entries
+
+    def later(self, register: Callable[[], None]) -> None:
+        """Have a fork's part register what its original had registered, when a hook is first looked at.
+
+        Most namespaces of most forks never see a packet.
+        """
+        if "entries" in self.__dict__:
+            register()
+        else:
+            self._waiting.append(register)
 
     def register(
         self, family: int, hook: Hook, priority: int, name: str, function: HookFunction, *, steady: bool = False

@@ -73,6 +73,7 @@ class Nat:
 
     def register_chain(self, family: int, hook: Hook, priority: int, name: str, function: HookFunction) -> None:
         """Ask `function` for the first packet of each flow on a hook (tracking is the caller's to `need`)."""
+        self.netns.hooks.entries  # noqa: B018  # a fork's first: the chains that it has from its original
         self._sequence -= 1
         entries = [entry for entry in self.chains.get((family, hook), []) if entry.name != name]
         self.chains[family, hook] = sorted(
@@ -89,6 +90,7 @@ class Nat:
             hooks.register(family, hook, priority, "nat", self.hook, steady=True)
 
     def unregister_chain(self, family: int, hook: Hook, name: str) -> None:
+        self.netns.hooks.entries  # noqa: B018  # as above
         entries = self.chains.get((family, hook), [])
         self.chains[family, hook] = [entry for entry in entries if entry.name != name]
         if not any(self.chains.get((family, each)) for each in Hook):

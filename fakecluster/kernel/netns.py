@@ -79,7 +79,7 @@ class Netns:
         self.hooks.on_change = self.sysctls.on_change = self.routes.on_change = self.flow_cache.changed
         for device in self.interfaces.values():
             device.on_change = self.flow_cache.changed
-        self._contexts = {(family, hook): HookContext(self, hook, family) for family in (4, 6) for hook in Hook}
+        self._contexts: dict[tuple[int, Hook], HookContext] = {}
 
     # --- the parts, made when first used, so that a Pod's namespace costs nothing
 
@@ -310,7 +310,9 @@ class Netns:
         entries = self.hooks.entries[skb.family][hook]
         if not entries:
             return True
-        ctx = self._contexts[skb.family, hook]
+        ctx = self._contexts.get((skb.family, hook))
+        if ctx is None:
+            ctx = self._contexts[skb.family, hook] = HookContext(self, hook, skb.family)
         if skb.tracer is not None:
             skb.tracer.hook = hook.name
         if skb.trail is not None and not all(entry.steady for entry in entries):

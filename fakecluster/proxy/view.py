@@ -314,6 +314,7 @@ class NodeView:
         self.udp_ports: dict[ServicePortName, None] = {}
         #: endpoints of all service ports together, usable or not
         self.total_endpoints = 0
+        self._is_shared = False  # with forks, until one side changes
 
     @property
     def zone(self) -> str:
@@ -321,6 +322,7 @@ class NodeView:
 
     def replace_service(self, name: ServiceName, ports: ServicePorts) -> None:
         """A Service is now this; without ports it is gone."""
+        self._own()
         for port in self.services_by_name.pop(name, ()):
             del self.services[port]
             self.udp_ports.pop(port, None)
@@ -338,6 +340,7 @@ class NodeView:
 
     def replace_endpoints(self, name: ServiceName, new: Endpoints) -> Endpoints:
         """A Service's endpoints are now these; returns what they were."""
+        self._own()
         old = self.endpoints_by_name.pop(name, {})
         for port, endpoints in old.items():
             self.total_endpoints -= len(endpoints) if port in self.services else 0
@@ -354,12 +357,16 @@ class NodeView:
         """The service ports of one Service, in its own order; none when it is unknown."""
         return tuple(self.services_by_name.get(service, ()))
 
+    def _own(self) -> None:
+        """Have dictionaries of its own, to be changed."""
+        if self._is_shared:
+            self.services, self.endpoints = self.services.copy(), self.endpoints.copy()
+            self.services_by_name, self.endpoints_by_name = self.services_by_name.copy(), self.endpoints_by_name.copy()
+            self.health_check_ports, self.udp_ports = self.health_check_ports.copy(), self.udp_ports.copy()
+            self._is_shared = False
+
     def fork(self) -> NodeView:
-        copy = NodeView(self.family, self.node_name)
-        copy.services_by_name, copy.endpoints_by_name = self.services_by_name.copy(), self.endpoints_by_name.copy()
-        copy.health_check_ports, copy.udp_ports = self.health_check_ports.copy(), self.udp_ports.copy()
-        copy.topology_labels, copy.service_cidrs = self.topology_labels, self.service_cidrs
-        copy.node_hints, copy.running_wins = self.node_hints, self.running_wins
-        copy.services, copy.endpoints = self.services.copy(), self.endpoints.copy()
-        copy.total_endpoints = self.total_endpoints
+        self._is_shared = True
+        copy = NodeView.__new__(NodeView)
+        copy.__dict__.update(self.__dict__)
         return copy

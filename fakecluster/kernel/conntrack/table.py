@@ -7,6 +7,7 @@ runs per flow; what has expired is gone the moment someone looks.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack import icmp, sctp, tcp
@@ -343,7 +344,7 @@ class Conntrack:
         copy.needed = {family: owners.copy() for family, owners in self.needed.items()}
         for family, owners in copy.needed.items():
             if owners:
-                copy._register(family)
+                netns.hooks.later(partial(copy._register, family))
         copy._next_id = self._next_id
         return copy
 

@@ -9,6 +9,7 @@ Errors are `IpvsError`s with the errno's name. The hooks are registered while a 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.errors import Unsupported
@@ -386,5 +387,5 @@ class Ipvs:
         copy.services_of = self.services_of.copy()
         for family, services in self.services_of.items():
             if services:
-                copy._register(family)
+                netns.hooks.later(partial(copy._register, family))
         return copy

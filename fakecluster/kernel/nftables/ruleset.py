@@ -10,6 +10,7 @@ one side writes to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookFunction
@@ -98,8 +99,9 @@ class Nftables:
         twin.flow_choices = self.flow_choices.copy()
         twin.next_table_handle, twin.tracked = self.next_table_handle, self.tracked.copy()
         self.owner = object()
-        for name, chain in self.installed:
-            twin.install(twin.tables[name], twin.tables[name].chains[chain])
+        twin.installed = self.installed.copy()
+        for (name, chain), base in self.installed.items():
+            netns.hooks.later(partial(twin._hang, name, chain, base))
         for family, count in self.tracked.items():
             if count:
                 netns.conntrack.need(family, OWNER)
@@ -112,8 +114,11 @@ class Nftables:
         base = chain.spec.base
         assert base is not None
         self.installed[table.name, chain.spec.name] = base
-        function, name = hook_function(table.name, chain.spec.name, base), hook_name(table.name, chain.spec.name)
-        for family in FAMILIES[table.name.family]:
+        self._hang(table.name, chain.spec.name, base)
+
+    def _hang(self, table: TableName, chain: str, base: BaseChain) -> None:
+        function, name = hook_function(table, chain, base), hook_name(table, chain)
+        for family in FAMILIES[table.family]:
             if base.kind == "nat":
                 self.netns.nat.register_chain(family, HOOKS[base.hook], base.priority, name, function)
             else:

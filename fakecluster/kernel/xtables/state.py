@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.hooks import ACCEPT, Hook, HookContext, Priority
@@ -135,6 +136,9 @@ class Xtables:
         if (family, backend, table, chain) in self._hooked:
             return
         self._hooked.add((family, backend, table, chain))
+        self._register(family, backend, table, chain)
+
+    def _register(self, family: int, backend: str, table: str, chain: str) -> None:
         hook, name = Hook[chain], f"{owner_name(backend)}/{table}/{chain}"
         tables, title = self.of(family, backend).tables, f"{FAMILY_WORDS[family]} {table}"
 
@@ -188,12 +192,14 @@ class Xtables:
         twin.renamed_sets = self.renamed_sets.copy()
         twin._tables = {key: twin._adopt(tables.fork()) for key, tables in self._tables.items()}
         twin._tracking = self._tracking.copy()
-        for family, backend, table, chain in sorted(self._hooked):
-            twin._hook(family, backend, table, chain)
-        for key, count in twin._tracking.items():
-            if count:
-                twin._need_tracking(key)
+        if self._hooked:
+            twin._hooked = self._hooked.copy()
+            netns.hooks.later(partial(twin._register_all, sorted(self._hooked)))
         return twin
+
+    def _register_all(self, hooked: list[tuple[int, str, str, str]]) -> None:
+        for each in hooked:
+            self._register(*each)
 
 
 def owner_name(backend: str) -> str:

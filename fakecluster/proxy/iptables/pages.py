@@ -75,6 +75,7 @@ class Pages:
         self._pages: dict[int, Page] = {}
         self._page_of: dict[ServicePortName, int] = {}
         self._next = 0
+        self._is_shared = False  # with forks, until one side changes
         names = list(rules or ())
         for start in range(0, len(names), PAGE_SIZE):
             some = names[start : start + PAGE_SIZE]
@@ -88,6 +89,7 @@ class Pages:
 
     def put(self, name: ServicePortName, rules: ServiceRules) -> None:
         """In its old place, else at the end."""
+        self._own()
         number = self._page_of.get(name)
         if number is None:
             number = self._last_with_room()
@@ -102,6 +104,7 @@ class Pages:
         return last
 
     def drop(self, name: ServicePortName) -> None:
+        self._own()
         number = self._page_of.pop(name)
         rest = {other: rules for other, rules in self._pages[number].rules.items() if other != name}
         if rest:
@@ -123,7 +126,13 @@ class Pages:
     def totals(self) -> Totals:
         return sum((page.totals for page in self._pages.values()), Totals())
 
+    def _own(self) -> None:
+        """Have dictionaries of its own, to be changed."""
+        if self._is_shared:
+            self._pages, self._page_of, self._is_shared = self._pages.copy(), self._page_of.copy(), False
+
     def fork(self) -> Pages:
+        self._is_shared = True
         copy = Pages()
-        copy._pages, copy._page_of, copy._next = self._pages.copy(), self._page_of.copy(), self._next
+        copy._pages, copy._page_of, copy._next, copy._is_shared = self._pages, self._page_of, self._next, True
         return copy

@@ -42,6 +42,7 @@ class Chunks:
         self._known: dict[str, Chunk] = {}
         self._lines: list[str] = []
         self._taken: list[tuple[str, Rule]] = []
+        self._is_shared = False  # with forks, until one side learns more
 
     def at(self, lines: list[str], place: int) -> Chunk | None:
         """The chunk whose lines stand here."""
@@ -67,12 +68,14 @@ class Chunks:
         if len(lines) < SHORTEST or len(chains) > CHAINS:
             return
         if len(self._known) >= KEPT:
-            self._known.clear()
+            self._known, self._is_shared = {}, False
+        elif self._is_shared:
+            self._known, self._is_shared = self._known.copy(), False
         rules = tuple((chain, [rule for place, rule in taken if place == chain]) for chain in chains)
         jumps = frozenset(rule.target for _, rule in taken if rule.target)
         self._known[lines[0]] = Chunk(lines, tuple(taken), rules, jumps)
 
     def fork(self) -> Chunks:
         copy = Chunks()
-        copy._known = self._known.copy()
+        copy._known, copy._is_shared, self._is_shared = self._known, True, True
         return copy

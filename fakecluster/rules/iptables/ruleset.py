@@ -79,15 +79,20 @@ class Table:
     counters: dict[str, Counters] = attrs.field(factory=dict)
     #: chain name -> how many chains lead to it
     jumped: dict[str, int] = attrs.field(factory=dict)
+    #: whether a fork may have the same chains
+    _is_shared: bool = False
 
     def fork(self) -> Table:
         counters = {
             name: {at: pair.copy() for at, pair in held.items()} for name, held in self.counters.items() if held
         }
-        return Table(self.name, self.chains.copy(), counters, self.jumped.copy())
+        self._is_shared = True
+        return Table(self.name, self.chains, counters, self.jumped, True)
 
     def replace(self, name: str, chain: Chain | None) -> None:
         """Put a chain in place of the one of its name, or take that away."""
+        if self._is_shared:
+            self.chains, self.jumped, self._is_shared = self.chains.copy(), self.jumped.copy(), False
         old = self.chains.pop(name, None) if chain is None else self.chains.get(name)
         if chain is not None:
             self.chains[name] = chain
@@ -98,6 +103,9 @@ class Table:
                 del self.jumped[target]
         for target in come - gone:
             self.jumped[target] = self.jumped.get(target, 0) + 1
+
+    def clear(self) -> None:
+        self.chains, self.counters, self.jumped, self._is_shared = {}, {}, {}, False
 
     def counter(self, chain: str, at: int) -> tuple[int, int]:
         """(packets, bytes) of a rule or, with POLICY, of a base chain's policy."""
@@ -244,7 +252,7 @@ class Transaction:
         """Put the change in place; the table is the old one, changed, or a new one."""
         table = self.table if self.table is not None else Table(self.name)
         if self.fresh:
-            table.chains, table.counters, table.jumped = {}, {}, {}
+            table.clear()
         for name, chain in changed.items():
             table.replace(name, chain)
             if chain is None:
