@@ -148,6 +148,29 @@ def test_a_fork_goes_its_own_way() -> None:
     assert "DROP" not in netns.run("iptables-save")
 
 
+DROPS = {
+    "iptables": ("iptables -A FORWARD -j DROP", "iptables -F FORWARD"),
+    "nft": (
+        "nft add table ip t; add chain ip t c { type filter hook forward priority 0; policy drop; }",
+        "nft flush ruleset",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", DROPS)
+@pytest.mark.parametrize("who_changes", ["original", "fork"])
+def test_rules_that_one_side_of_a_fork_removes_hold_on_the_other(language: str, who_changes: str) -> None:
+    put, remove = DROPS[language]
+    netns = router()
+    netns.run(put.split(maxsplit=1) if language == "nft" else put)
+    twin = netns.fork(Clock(), Seeded(2))
+    changed, other = (netns, twin) if who_changes == "original" else (twin, netns)
+    changed.run(remove)
+    packet = wire("10.244.0.2", "10.244.0.3", UDP(sport=1, dport=2))
+    assert [iface for iface, _ in sent(changed.receive(packet, "podA"))] == ["podB"]
+    assert sent(other.receive(packet, "podA")) == []
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

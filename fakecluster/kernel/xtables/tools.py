@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fakecluster.errors import CommandError, Unsupported
 from fakecluster.rules.iptables import BUILT_IN, RuleProblem, Tables, read, restore
+from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.problem import VERSION
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
+#: Command lines whose reading is remembered: every kube-proxy of a mode gives the same ones at its start.
+COMMANDS_KEPT = 1024
 #: restore's flags: long name -> letter
 _RESTORE_OPTIONS = {
     "--counters": "c", "--noflush": "n", "--test": "t", "--table": "T", "--wait": "w", "--wait-interval": "W",
@@ -81,8 +85,11 @@ def _save(tables: Tables, options: Sequence[str]) -> str:
     return tables.save(counters=counters, table=table)
 
 
-def _command(tables: Tables, words: Sequence[str]) -> str:
-    command = read(words, tables.family)
+_read = lru_cache(maxsize=COMMANDS_KEPT)(read)
+
+
+def _command(tables: Tables, words: tuple[str, ...]) -> str:
+    command: Command = _read(words, tables.family)
     if command.letter == "V":
         program = "iptables" if tables.family == 4 else "ip6tables"
         return f"{program} v{VERSION} ({'nf_tables' if tables.backend == 'nft' else 'legacy'})\n"
