@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakecluster.api import kinds_network, resources
 from fakecluster.api.faults import Failing
 from fakecluster.api.resources import Registry
-from fakecluster.api.rest import dispatch
-from fakecluster.api.rest.response import Response
 from fakecluster.api.rest.users import ADMIN, User
 from fakecluster.api.store import Inbox, Store
 from fakecluster.sim import Choices, Clock
+
+if TYPE_CHECKING:
+    from fakecluster.api.rest.response import Response
 
 #: The namespaces that a server makes for itself.
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
@@ -64,6 +65,8 @@ class ApiServer:
         user: str = "admin",
     ) -> Response:
         """Answer one HTTP request; `user` is who asks when no bearer token says otherwise."""
+        from fakecluster.api.rest import dispatch  # clusters that nobody asks over HTTP need none of it
+
         return dispatch.answer(self, method, path, query, headers or {}, body, user)
 
     def watch(self, target: str, resources: Iterable[str], *, priority: int = 0, node: str = "") -> Inbox:

@@ -7,22 +7,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.manifests import read
-from fakecluster.apps.load import Load, LoadRun
+from fakecluster.cluster import due_faults
 from fakecluster.cluster.applying import Applied, apply
-from fakecluster.cluster.capturing import Recording
 from fakecluster.cluster.components import Components, template
 from fakecluster.cluster.dns import ClusterDns
 from fakecluster.cluster.events import said
-from fakecluster.cluster.faults import Faults, schedule
 from fakecluster.cluster.hosts import host_of
 from fakecluster.cluster.loading import load
-from fakecluster.cluster.reachability import Reachability, reachability
 from fakecluster.cluster.scripts import script
 from fakecluster.cluster.served import ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
@@ -35,6 +32,12 @@ from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod,
 from fakecluster.handles.history import History, Manifests, kept
 from fakecluster.sim import Choices, Clock, Seeded
 from fakecluster.trace import Event, Hop
+
+if TYPE_CHECKING:
+    from fakecluster.apps.load import Load, LoadRun
+    from fakecluster.cluster.capturing import Recording
+    from fakecluster.cluster.faults import Faults
+    from fakecluster.cluster.reachability import Reachability
 
 JsonObject = dict[str, Any]
 
@@ -80,7 +83,7 @@ class Cluster:
         #: what it was made of; `spec` says what it is made of now
         self.origin = spec
         self.parts: Components = template(spec).fork(choices if choices is not None else Seeded(seed))
-        schedule.bind(self)
+        due_faults.bind(self)
         self.traces: list[PacketTrace] = []
         #: what was applied, in order, as it was given
         self.applied: list[JsonObject] = []
@@ -259,6 +262,8 @@ class Cluster:
     @property
     def faults(self) -> Faults:
         """Break it: links, partitions, nodes, tables: `cluster.faults.partition("a", "b")`."""
+        from fakecluster.cluster.faults import Faults
+
         return Faults(self)
 
     # --- load
@@ -340,16 +345,16 @@ class Cluster:
     def capture(self, *places: str, path: str | Path | None = None) -> Recording:
         """Record what passes: `with cluster.capture("a:eth0", "pod/web-1", "b:FORWARD") as pcap:`, then `pcap.packets`.
 
-        A place is an interface, a hook, or a link (`node-network`).
-
-        With `path`, written as pcapng at the end. Raises LookupError for what does not exist.
+        A place is an interface, a hook, or a link (`node-network`). With `path`, written as pcapng at the end.
+        Raises LookupError for what does not exist.
         """
+        from fakecluster.cluster.capturing import Recording
+
         return Recording(self, places, path=path)
 
     def replay(self, source: Any, *, at: str, **options: Any) -> Any:
         """Replay a capture at an interface (`at="a:eth0"`); see `fakecluster.replay.replay` for options and result."""
-        # by name: what replays stands above the cluster
-        return importlib.import_module("fakecluster.replay").replay(self, source, at=at, **options)
+        return importlib.import_module("fakecluster.replay").replay(self, source, at=at, **options)  # by name: it stands above
 
     def explain(self, packet: str, *, at: str = "") -> Any:
         """Explain a packet in words, from host to host: its walk, the rules that nearly matched, what would change its end.
@@ -357,11 +362,12 @@ class Cluster:
         `tcp 10.244.0.5:40000 > 10.96.0.10:53 in eth0` begins at the host `at` (`a`, `pod/web-1`), which sends it itself
         without `in`; `tcp pod/client > web:80` begins in that Pod, and asks its DNS. `str()` says it all.
         """
-        # by name: what explains stands above the cluster
-        return importlib.import_module("fakecluster.explaining").explain_in(self, packet, at=at)
+        return importlib.import_module("fakecluster.explaining").explain_in(self, packet, at=at)  # by name: it stands above
 
     def reachability(self, protocol: str = "TCP", port: int = 80) -> Reachability:
         """Who may talk to whom by the network policies: a matrix of Pods and the outside."""
+        from fakecluster.cluster.reachability import reachability
+
         return reachability(self, protocol, port)
 
     # --- copies and outcomes
@@ -373,7 +379,7 @@ class Cluster:
             copy.parts = self.parts.fork(choices if choices is not None else self.choices.fork())
         copy.traces, copy.applied, copy.guard = [], self.applied.copy(), nullcontext()
         copy.origin, copy.history = self.origin, self.history.fork()
-        schedule.bind(copy)
+        due_faults.bind(copy)
         if proxy and proxy != self.spec.proxy:
             copy.history.add(f"cluster = cluster.fork(proxy={proxy!r})")
             copy.parts.set_proxy(proxy)

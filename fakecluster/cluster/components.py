@@ -11,7 +11,6 @@ import attrs
 
 from fakecluster.api.client import Client
 from fakecluster.api.server import ApiServer
-from fakecluster.apps.load import Load, LoadRun, Place
 from fakecluster.cluster import dns, dns_objects, node_local_dns, policies, proxies, system
 from fakecluster.cluster.announcer import Announcer
 from fakecluster.cluster.launching import Launcher
@@ -31,6 +30,7 @@ from fakecluster.proxy.view import ZONE_LABEL
 from fakecluster.sim import Choices, Clock, Seeded
 
 if TYPE_CHECKING:
+    from fakecluster.apps.load import Load, LoadRun
     from fakecluster.cluster.faults.plan import Fault
     from fakecluster.cluster.proxies import ProxyComponent
     from fakecluster.handles.places import Place as TargetPlace
@@ -171,6 +171,8 @@ class Components:
         """Begin a load of clients (namespace, what the target means there). Raises ValueError for other than TCP."""
         if wrong := [place for _, place in places if place.protocol != "tcp"]:
             raise ValueError(f"{wrong[0]}: a load is HTTP over TCP")
+        from fakecluster.apps.load import LoadRun, Place
+
         found = [Place(namespace, place.family, place.address, place.port) for namespace, place in places]
         number = len(self.loads) + 1
         self.loads.append(LoadRun(number, load, found, self.network.namespaces, self.clock, self.choices))

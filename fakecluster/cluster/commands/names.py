@@ -9,10 +9,10 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.opcode
-import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.reversename
+import dns.rrset
 
 from fakecluster.cluster.commands.options import BadOption, is_address
 from fakecluster.cluster.commands.place import Finished, Place, failed

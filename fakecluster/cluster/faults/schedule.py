@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fakecluster.api.faults import Failing
+from fakecluster.cluster.due_faults import TARGET
 from fakecluster.cluster.faults import names, nodes, processes
 from fakecluster.cluster.faults.plan import KINDS, Fault, FaultPlan
 from fakecluster.discovery.faults import SILENT, DnsFault
@@ -15,7 +16,6 @@ from fakecluster.discovery.faults import SILENT, DnsFault
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
 
-TARGET = "faults"
 #: At one moment, faults end before others begin, and both before everything else that is due.
 ENDS, BEGINS = -2, -1
 #: What a wrong answer says: an address of TEST-NET-1 that nobody has.
@@ -27,11 +27,6 @@ def run(cluster: Cluster, plan: FaultPlan) -> None:
     plan.check(cluster)
     for fault in plan.faults:
         cluster.clock.schedule(TARGET, ("begin", fault), delay_s=fault.at_s, priority=BEGINS)
-
-
-def bind(cluster: Cluster) -> None:
-    """Let the clock of a cluster begin and end its faults."""
-    cluster.clock.bind(TARGET, lambda payload: STEPS[payload[0]](cluster, *payload[1:]))
 
 
 def _begin(cluster: Cluster, fault: Fault) -> None:
