@@ -187,17 +187,11 @@ def _in_use(sets: IpSets, wanted: IpSet) -> int:
 def _destroy(sets: IpSets, command: SetCommand, _exist: bool) -> str:
     names = [command.name] if command.name else list(sets.sets)
     for name in names:
-        if (len(names) == 1 and command.name and _in_use(sets, sets.get(name))) or (
-            not command.name and _in_rules(sets, name)
-        ):
+        if _in_use(sets, sets.get(name)):
             raise SetProblem(IN_USE)
     for name in names:
         del sets.sets[name]
     return ""
-
-
-def _in_rules(sets: IpSets, name: str) -> bool:
-    return "xtables" in sets.netns.__dict__ and sets.netns.xtables.references().get(name, 0) > 0
 
 
 def _flush(sets: IpSets, command: SetCommand, _exist: bool) -> str:

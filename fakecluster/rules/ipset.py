@@ -172,7 +172,7 @@ def _options(kind: SetType, given: dict[str, str]) -> SetOptions:
     return SetOptions(
         kind, family, _power_of_two(_number(given, "hashsize") or DEFAULT_HASHSIZE),
         _number(given, "maxelem") or DEFAULT_MAXELEM, _number(given, "size") or DEFAULT_LIST_SIZE,
-        _range(kind, given), netmask, _number(given, "timeout", 4294967), "counters" in given, "comment" in given,
+        _range(kind, given), netmask, _number(given, "timeout", 2147483), "counters" in given, "comment" in given,
         _number(given, "bucketsize", 14) or 12,
     )  # fmt: skip
 
@@ -226,7 +226,7 @@ def _element_command(verb: str, words: list[str], exist: bool) -> SetCommand:
         else:
             raise SetSyntaxError(f"Unknown argument: `{word}'", token=word, usage=True)
     entry = Entry(
-        _number(values, "timeout", 4294967), "nomatch" in values, values.get("comment", ""),
+        _number(values, "timeout", 2147483), "nomatch" in values, values.get("comment", ""),
         _number(values, "packets", 2**64 - 1), _number(values, "bytes", 2**64 - 1),
     )  # fmt: skip
     return SetCommand(verb, _name(words[0]), element=words[1], entry=entry, exist=exist or "exist" in values)

@@ -8,7 +8,7 @@ from typing import Any
 from fakecluster.errors import Unsupported
 from fakecluster.kernel.hooks import ACCEPT, DROP
 from fakecluster.kernel.ipvs.match import ipvs
-from fakecluster.kernel.xtables import match_flow, match_packet, match_rate, match_transport, targets
+from fakecluster.kernel.xtables import match_addrtype, match_flow, match_packet, match_rate, match_transport, targets
 from fakecluster.kernel.xtables.code import CONTINUE, RETURN, Act, Building, Code, Test
 from fakecluster.kernel.xtables.headers import header_tests
 from fakecluster.kernel.xtables.steady import steady_part
@@ -16,7 +16,7 @@ from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
 from fakecluster.rules.iptables.rule import Rule, RuleParts, Target
 
 MATCHES: dict[str, Callable[[Any, Building], Test]] = {
-    "addrtype": match_packet.addrtype,
+    "addrtype": match_addrtype.addrtype,
     "comment": match_packet.comment,
     "connbytes": match_flow.connbytes,
     "connlimit": match_flow.connlimit,

@@ -1,7 +1,7 @@
-"""Matches on the packet and its surroundings: addrtype, iprange, ttl, hl, dscp, tos, u32, string, comment, owner,
+"""Matches on the packet and its surroundings: iprange, ttl, hl, dscp, tos, u32, string, comment, owner,
 mac, pkttype, physdev, rpfilter, set, socket, cpu.
 
-Sources: net/netfilter/xt_addrtype.c, xt_u32.c, xt_string.c, xt_owner.c, xt_mac.c, xt_physdev.c, ipt_rpfilter.c,
+Sources: net/netfilter/xt_u32.c, xt_string.c, xt_owner.c, xt_mac.c, xt_physdev.c, ipt_rpfilter.c,
 xt_set.c, xt_socket.c.
 """
 
@@ -13,9 +13,8 @@ from fakecluster.kernel.conntrack import ESTABLISHED_REPLY, RELATED_REPLY, SRC_N
 from fakecluster.kernel.hooks import Hook, HookContext
 from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
 from fakecluster.kernel.xtables.code import Building, Test
-from fakecluster.kernel.xtables.headers import in_name, out_name
 from fakecluster.rules.iptables.match_content import StringMatch, U32Match, U32Test
-from fakecluster.rules.iptables.match_header import AddrtypeMatch, DscpMatch, IprangeMatch, TosMatch, TtlMatch
+from fakecluster.rules.iptables.match_header import DscpMatch, IprangeMatch, TosMatch, TtlMatch
 from fakecluster.rules.iptables.match_packet import (
     CommentMatch,
     CpuMatch,
@@ -33,25 +32,6 @@ ETHER_HEADER_HOOKS = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.FORWARD))
 
 def comment(_value: CommentMatch, _building: Building) -> Test:
     return lambda _skb, _ctx: True
-
-
-def addrtype(value: AddrtypeMatch, _building: Building) -> Test:
-    def test(skb: Skb, ctx: HookContext) -> bool:
-        iface = ""
-        if value.limit:
-            iface = in_name(skb, ctx) if value.limit == "in" else out_name(skb, ctx)
-        routes = ctx.netns.routes
-        if value.src is not None:
-            kind = routes.address_type(skb.family, skb.src, iface=iface).upper()
-            if (kind in value.src) == value.not_src:
-                return False
-        if value.dst is not None:
-            kind = routes.address_type(skb.family, skb.dst, iface=iface).upper()
-            if (kind in value.dst) == value.not_dst:
-                return False
-        return True
-
-    return test
 
 
 def iprange(value: IprangeMatch, _building: Building) -> Test:
