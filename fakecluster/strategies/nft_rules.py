@@ -50,10 +50,10 @@ def _addresses(family: int) -> st.SearchStrategy[str]:
     many = st.tuples(_of("saddr", "daddr"), _of(*_OPERATORS), _some(ADDRESSES[family])).map(
         lambda parts: f"{WORD[family]} {parts[0]} {parts[1]}{{ {', '.join(parts[2])} }}"
     )
-    named = st.tuples(_of("saddr", "daddr"), _of("@hosts", "!= @hosts", "@nets", "!= @nets")).map(
+    named = st.tuples(_of("saddr", "daddr"), _of("@hosts", "!= @hosts", "@nets", "!= @nets", "@seen")).map(
         lambda parts: f"{WORD[family]} {parts[0]} {parts[1]}"
     )
-    joined = st.tuples(_of("tcp", "udp"), _of("@pairs", "!= @pairs")).map(
+    joined = st.tuples(_of("tcp", "udp"), _of("@pairs", "!= @pairs", "@areas", "!= @areas")).map(
         lambda parts: f"{WORD[family]} daddr . {parts[0]} dport {parts[1]}"
     )
     return st.one_of(one, many, named, joined)
@@ -124,7 +124,13 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
              "meta mark set ct mark", "limit rate 1/hour burst 2 packets accept", "limit rate over 1/day drop",
              "quota 100 bytes accept", "quota over 60 bytes drop", "counter name c1",
              "quota name q1 drop", "limit name l1 accept", f"update @seen {{ {word} saddr counter }}",
-             f"add @seen {{ {word} saddr }}", f"add @seen {{ {word} daddr limit rate 1/hour burst 1 packets }} accept",
+             f"add @seen {{ {word} saddr }}", f"delete @seen {{ {word} saddr }}",
+             f"update @seen {{ {word} daddr timeout 30s }}", f"add @talks {{ {word} saddr . tcp dport }}",
+             f"{word} saddr vmap @zones", f"{word} daddr . tcp dport vmap @ways",
+             f"{word} daddr . udp dport vmap {{ {pod} . 53 : accept, {VIPS[family][0]} . 0-1023 : drop }}",
+             "meta mark set numgen inc mod 3 map { 0 : 1, 1 : 2, 2 : 4 }",
+             "th dport vmap { 53 : accept, 1000-4000 : drop }", 'meta iifname vmap { "lo" : accept, "vethB" : drop }',
+             f"add @seen {{ {word} daddr limit rate 1/hour burst 1 packets }} accept",
              f"{word} daddr vmap @verdicts", f"{word} daddr vmap {{ {pod} : accept }}",
              "tcp dport vmap { 80 : drop, 443 : accept }", "ct state vmap { invalid : drop, established : accept }",
              f"meta mark set {word} daddr map @marks", "meta mark set tcp dport map { 80 : 1, 443 : 2 }",
@@ -187,6 +193,11 @@ def _declarations(family: int) -> list[str]:
         f"set pairs {{ type {kind} . inet_service; elements = {{ {one} . 80, {other} . 53 }}; }}",
         f"set seen {{ type {kind}; flags dynamic,timeout; timeout 1h; size 100; }}",
         f"map verdicts {{ type {kind} : verdict; elements = {{ {pod} : drop, {two} : accept, {one} : jump one }}; }}",
+        f"set areas {{ type {kind} . inet_service; flags interval; "
+        f"elements = {{ {net.split(',')[0]} . 80-443, {one} . 53 }}; }}",
+        f"set talks {{ type {kind} . inet_service; flags dynamic,timeout; size 8; timeout 1m; }}",
+        f"map zones {{ type {kind} : verdict; flags interval; elements = {{ {net.split(',')[0]} : jump one }}; }}",
+        f"map ways {{ type {kind} . inet_service : verdict; elements = {{ {pod} . 80 : accept, {two} . 443 : goto two }}; }}",
         f"map marks {{ type {kind} : mark; elements = {{ {pod} : 1, {one} : 2 }}; }}",
         f"map targets {{ type {kind} . inet_service : {kind} . inet_service",
         f"elements = {{ {one} . 80 : {other} . 8080 }}; }}",
@@ -199,13 +210,17 @@ def _body(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
     if kind != "none":
         return body
     nowhere = "{ 0.0.0.0 : accept }" if family == 4 else "{ :: : accept }"
-    return body.replace("jump one", "accept").replace("goto two", "accept").replace("@verdicts", nowhere)
+    plain = body.replace("jump one", "accept").replace("goto two", "accept").replace("@verdicts", nowhere)
+    return plain.replace("@zones", nowhere).replace(
+        "@ways", "{ %s . 1 : accept }" % ("0.0.0.0" if family == 4 else "::")
+    )
 
 
 @st.composite
 def files(draw: st.DrawFn, family: int) -> str:
-    """One table with sets, two chains to jump to and up to four base chains."""
-    lines = [f"table {WORD[family]} t {{", *_declarations(family)]
+    """One table, of the family or for both, with sets, two chains to jump to and up to four base chains."""
+    both = draw(st.integers(0, 2)) == 0
+    lines = [f"table {'inet' if both else WORD[family]} t {{", *_declarations(family)]
     lines += [f"chain {name} {{ {_body(draw, family, 'none', 'none')}\n}}" for name in ("two", "one")]
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(("filter", "filter", "nat", "nat", "route")))
@@ -217,4 +232,5 @@ def files(draw: st.DrawFn, family: int) -> str:
         policy = draw(_of("accept", "accept", "accept", "drop")) if kind == "filter" else "accept"
         body = _body(draw, family, kind, hook)
         lines.append(f"chain c{number} {{ type {kind} hook {hook} priority {priority}; policy {policy}\n{body}\n}}")
-    return "\n".join((*lines, "}", ""))
+    text = "\n".join((*lines, "}", ""))
+    return re.sub(r"([ds]nat) to", rf"\1 {WORD[family]} to", text) if both else text

@@ -10,6 +10,8 @@ import pytest
 from nft_files import by_table, loaded, real, sorted_by_the_model, table
 from real_node import why_not
 
+from fakecluster.errors import CommandError
+
 REASON = why_not()
 pytestmark = pytest.mark.skipif(bool(REASON), reason=f"needs a network namespace of the real kernel: {REASON}")
 
@@ -113,3 +115,20 @@ def test_what_nft_refuses_is_refused_in_its_words(family: str) -> None:
     assert {rule: words for rule, words in theirs.items() if rule not in other} == {
         rule: words for rule, words in refused.items() if rule not in other
     }
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["type ipv4_addr", "type ipv4_addr . inet_service", "type ipv4_addr; flags interval", "type ipv4_addr; timeout 5s",
+     'type ipv4_addr; comment "x"', "type ipv4_addr; size 5", "type ipv4_addr; elements = { 10.0.0.1 }"],
+)  # fmt: skip
+def test_a_sets_properties_end_where_nft_wants_an_end(block: str) -> None:
+    text = f"table ip t {{\n\tset s {{ {block} }}\n}}\n"
+    try:
+        loaded(text)
+        ours = ""
+    except CommandError as refused:
+        ours = refused.stderr
+    [theirs] = real([(text, ("-f", "-"))])
+    assert theirs.startswith(ours)  # nft goes on to what else does not fit then
+    assert bool(ours) == bool(theirs)

@@ -45,6 +45,12 @@ class SetReader:
     elements_at: int = -1
 
 
+#: Properties behind which nft wants no end of line.
+_END_BY_THEMSELVES = frozenset(("elements", "auto-merge"))
+#: What else could go on there.
+_OR_MORE = {"type": " or .", "typeof": " or .", "flags": " or comma"}
+
+
 def set_block(cursor: Cursor, scope: Scope, table: TableName, word: str) -> tuple[SetSpec, tuple[Element, ...]]:
     """``NAME { type ...; ... }`` after the word set or map, and the elements given in it."""
     first = cursor.at
@@ -52,13 +58,14 @@ def set_block(cursor: Cursor, scope: Scope, table: TableName, word: str) -> tupl
     cursor.expect("{")
     cursor.skip_separators()
     while not cursor.accept("}"):
-        property_of = _PROPERTIES.get(cursor.word)
+        property_name = cursor.word
+        property_of = _PROPERTIES.get(property_name)
         if property_of is None:
             cursor.unexpected()
         property_of(reader)
-        if cursor.word != "}":
+        if cursor.word != "}" or property_name not in _END_BY_THEMSELVES:
             if cursor.word not in ("\n", ";"):
-                cursor.unexpected(expecting="newline or semicolon")
+                cursor.unexpected(expecting="newline or semicolon" + _OR_MORE.get(property_name, ""))
             cursor.skip_separators()
     spec = _spec(reader, first)
     scope.declared[(table, spec.name)] = spec
