@@ -37,16 +37,23 @@ class Segment:
     reorder_s: float = 0.01
     corrupt: Fraction = Fraction(0)
     cut: frozenset[tuple[Port, Port]] = frozenset()
+    #: whether every packet arrives once, as it was sent
+    is_well: bool = attrs.field(init=False, eq=False, repr=False)
+
+    @is_well.default
+    def _arrives_once(self) -> bool:
+        return not (self.loss or self.duplicate or self.reorder or self.corrupt)
 
     def others(self, port: Port) -> list[Port]:
         """The ports that a frame from `port` can reach."""
-        others = [other for other in self.ports if other != port]
+        ports = self.ports
+        if len(ports) == 2 and not self.cut:
+            if port == ports[0]:
+                return [ports[1]]
+            if port == ports[1]:
+                return [ports[0]]
+        others = [other for other in ports if other != port]
         return [other for other in others if (port, other) not in self.cut] if self.cut else others
-
-    @property
-    def is_well(self) -> bool:
-        """Whether every packet arrives once, as it was sent."""
-        return not (self.loss or self.duplicate or self.reorder or self.corrupt)
 
 
 @attrs.frozen

@@ -180,6 +180,16 @@ class Network:
         """A packet arrives at a port, as if its segment had carried it."""
         self._enqueue(InFlight(port, packet, self._journey))
 
+    def inject_and_run(self, port: Port, packet: bytes) -> None:
+        """`inject` and `run` at once: nothing of it is left for the clock to do. Raises `SettleError` as `run` does."""
+        awake, self._awake = self._awake, True
+        try:
+            self._queue.append(InFlight(port, packet, self._journey))
+            self.run()
+        finally:
+            self._awake = awake
+            self._wake()
+
     def run(self) -> int:
         """Move packets until none is in flight now; returns how many were moved. Raises `SettleError` for a loop."""
         for count in range(RUN_LIMIT):
@@ -246,6 +256,10 @@ class Network:
         lost = f"{sent.iface} is not connected"
         if segment is not None:
             targets = self.receivers(segment, port, sent.family, sent.next_hop)
+            if targets and segment.is_well and not segment.delay_s:
+                for target in targets:
+                    self._enqueue(InFlight(target, sent.packet, self._journey))
+                return
             lost = "" if targets else "nobody answers for the next hop"
             copies = fate(segment, sent.packet, self.choices).copies if targets else ()
             if targets and not copies:

@@ -85,12 +85,13 @@ def hook_order(entry: HookEntry) -> tuple[int, int]:
 class Hooks:
     """All hook functions of a namespace: `entries[family][hook]` is the ordered list that packets run through.
 
-    `on_change` is told of every change.
+    `unsteady` are those (family, hook) on which some function keeps no trail. `on_change` is told of every change.
     """
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] | None = None
         self._waiting: list[Callable[[], None]] = []
+        self.unsteady: set[tuple[int, Hook]] = set()
         self._sequence = 0
 
     @cached_property
@@ -122,6 +123,13 @@ class Hooks:
         entries = self.entries[family][hook]
         entries.append(HookEntry(priority, self._sequence, name, function, steady))
         entries.sort(key=hook_order)
+        self._look_for_unsteady(family, hook)
+
+    def _look_for_unsteady(self, family: int, hook: Hook) -> None:
+        if all(entry.steady for entry in self.entries[family][hook]):
+            self.unsteady.discard((family, hook))
+        else:
+            self.unsteady.add((family, hook))
 
     def is_registered(self, family: int, hook: Hook, name: str) -> bool:
         return any(entry.name == name for entry in self.entries[family][hook])
@@ -130,5 +138,6 @@ class Hooks:
         """Remove the function called `name`; harmless when it is not there."""
         entries = self.entries[family][hook]
         entries[:] = [entry for entry in entries if entry.name != name]
+        self._look_for_unsteady(family, hook)
         if self.on_change is not None:
             self.on_change()

@@ -118,7 +118,7 @@ class Nat:
             return verdict
         if before is not None:
             _trace(skb, before, ctx.hook)
-        if ctx.hook == OUTPUT and (skb.dst, skb.dport) != (dst, dport) and (skb.dst != dst or skb.oif == "lo"):
+        if ctx.hook is OUTPUT and (skb.dst, skb.dport) != (dst, dport) and (skb.dst != dst or skb.oif == "lo"):
             return ACCEPT if self.netns.reroute(skb) else DROP
         return ACCEPT
 

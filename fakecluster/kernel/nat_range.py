@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fakecluster.kernel.conntrack.entry import (
     Tuple,
 )  # fmt: skip
-from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, Skb
+from fakecluster.kernel.packet import ICMP, ICMPV6, PORT_PROTOCOLS, TCP, UDP, Skb
 
 
 class NatRange(NamedTuple):
@@ -35,6 +35,13 @@ def gre_is_known(skb: Skb, *, source: bool) -> bool:
 
 def rewrite(skb: Skb, target: Tuple, *, source: bool) -> None:
     """Set one end of a packet to what the tuple says (nf_nat_manip_pkt)."""
+    proto = skb.proto
+    if skb.family == 4 and (proto == TCP or proto == UDP) and not skb.frag_offset and len(skb.data) >= skb.l4 + 4:
+        if source:
+            skb.set_end4(target.src, target.sport, source=True)
+        else:
+            skb.set_end4(target.dst, target.dport, source=False)
+        return
     if source:
         if skb.src != target.src:
             skb.set_src(target.src)

@@ -183,7 +183,10 @@ class Netns:
         try:
             device = self.interfaces[iface]
             try:
-                skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
+                if type(packet) is bytes:
+                    skb = Skb(packet)
+                else:
+                    skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
             except BadPacket as bad:
                 self.effects.append(Drop("ip_rcv", str(bad), as_bytes(packet)))
                 return self.leave()
@@ -315,7 +318,7 @@ class Netns:
             ctx = self._contexts[skb.family, hook] = HookContext(self, hook, skb.family)
         if skb.tracer is not None:
             skb.tracer.hook = hook.name
-        if skb.trail is not None and not all(entry.steady for entry in entries):
+        if skb.trail is not None and (skb.family, hook) in self.hooks.unsteady:
             skb.trail = None
         for entry in entries:
             verdict = entry.function(skb, ctx)

@@ -22,7 +22,8 @@ PORT_PROTOCOLS = frozenset((TCP, UDP, SCTP, UDPLITE, DCCP))
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
 _IPV4 = Struct("!BxHxxHxBxxII").unpack_from
-_PORTS = Struct("!HH")
+_PORTS_AT = Struct("!HH").unpack_from
+_PACK4 = Struct("!I").pack_into
 _U16 = Struct("!H")
 _EXTENSIONS = frozenset((0, 43, 60, 135))
 _FRAGMENT = 44
@@ -89,6 +90,13 @@ class Skb:
     def parse(self) -> None:
         """Read the headers again from `data` (after something rewrote it wholesale)."""
         data = self.data
+        size = len(data)
+        if size >= 24 and data[0] == 0x45:  # nearly every packet: IPv4 without options, whole, with ports
+            _, total, fragment, proto, self.src, self.dst = _IPV4(data)
+            if total == size and not fragment & 0x3FFF and proto in PORT_PROTOCOLS:
+                self.family, self.l4, self.proto, self.frag_offset, self.more_fragments = 4, 20, proto, 0, False
+                self.sport, self.dport = _PORTS_AT(data, 20)
+                return
         if not data:
             raise BadPacket("empty packet")
         version = data[0] >> 4
@@ -137,7 +145,7 @@ class Skb:
 
     def _parse_ports(self) -> None:
         if self.proto in PORT_PROTOCOLS and not self.frag_offset and len(self.data) >= self.l4 + 4:
-            self.sport, self.dport = _PORTS.unpack_from(self.data, self.l4)
+            self.sport, self.dport = _PORTS_AT(self.data, self.l4)
         else:
             self.sport = self.dport = 0
 
@@ -197,6 +205,24 @@ class Skb:
         old = _U16.unpack_from(self.data, 0)[0]
         self.data[1] = tos
         self.fix_checksum(10, checksum_change(old, _U16.unpack_from(self.data, 0)[0]))
+
+    def set_end4(self, address: int, port: int, *, source: bool) -> None:
+        """Change one end of an IPv4 packet with a TCP or UDP header, address and port, and each checksum once."""
+        data = self.data
+        if source:
+            change, ports = checksum_change(self.src, address), checksum_change(self.sport, port)
+            self.src, self.sport = address, port
+        else:
+            change, ports = checksum_change(self.dst, address), checksum_change(self.dport, port)
+            self.dst, self.dport = address, port
+        if change:
+            _PACK4(data, 12 if source else 16, address)
+            self.fix_checksum(10, change)
+        if ports:
+            _U16.pack_into(data, self.l4 if source else self.l4 + 2, port)
+            change = (change + ports) % 0xFFFF or 0xFFFF
+        if change:
+            self.fix_l4_checksum(change)
 
     def _set_address(self, address: int, at: int) -> None:
         size = 4 if self.family == 4 else 16

@@ -157,6 +157,7 @@ class Routes:
         self.on_change: Callable[[], None] | None = None
         self.custom_rules = {4: False, 6: False}
         self._cache: dict[tuple[int, int, int, int, str, str, int], Route | None] = {}
+        self._types: dict[int, str] = {}
 
     def table(self, family: int, number: int) -> RouteTable:
         tables = self.tables[family]
@@ -219,6 +220,7 @@ class Routes:
         """Forget remembered look-ups (routes, rules, addresses or interfaces have changed)."""
         self.generation += 1
         self._cache.clear()
+        self._types.clear()
         if self.on_change is not None:
             self.on_change()
 
@@ -263,14 +265,26 @@ class Routes:
                 return "multicast"
         elif address >> 120 == 0xFF:
             return "multicast"
-        table = self.tables[family].get(LOCAL_TABLE)
-        route = table.lookup(address) if table is not None else None
-        if route is not None and (not iface or route.oif == iface):
-            return route.kind
+        if not iface and family == 4:
+            known = self._types.get(address)
+            if known is None:
+                if len(self._types) > 65536:  # as in `lookup`
+                    self._types.clear()
+                known = self._types[address] = self._own_type(4, address, "") or "unicast"
+            return known
+        kind = self._own_type(family, address, iface)
+        if kind:
+            return kind
         if family == 6:
             main = self.lookup(6, address)
             return main.kind if main is not None and main.kind in ERROR_KINDS else "unicast"
         return "unicast"
+
+    def _own_type(self, family: int, address: int, iface: str) -> str:
+        """What the local table says of an address; "" when nothing."""
+        table = self.tables[family].get(LOCAL_TABLE)
+        route = table.lookup(address) if table is not None else None
+        return route.kind if route is not None and (not iface or route.oif == iface) else ""
 
     def fork(self, interfaces: dict[str, Interface]) -> Routes:
         copy = Routes.__new__(Routes)

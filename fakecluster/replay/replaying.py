@@ -225,8 +225,7 @@ class Replayer:
         )
 
     def _run(self, packet: bytes) -> None:
-        self.network.inject(self.port, packet)
-        self.network.run()
+        self.network.inject_and_run(self.port, packet)
 
     def _fit(self, flow: Flow, skb: Skb) -> None:
         """Acknowledge what the model sent: the first acknowledgment of a handshake tells what the real peer sent."""

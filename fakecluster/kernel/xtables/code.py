@@ -36,10 +36,10 @@ class Code:
     """One compiled rule. `verdict` is a verdict when nothing has to be done for it, else `act` gives one.
 
     `chain` is where it jumps or goes ("" when nowhere). The first `steady` of its tests (and, above their number, its
-    target) answer alike for every packet of a flow.
+    target) answer alike for every packet of a flow; `is_steady` when all do.
     """
 
-    __slots__ = ("act", "chain", "goto", "index", "rule", "steady", "tests", "verdict")
+    __slots__ = ("act", "chain", "goto", "index", "is_steady", "rule", "steady", "tests", "verdict")
 
     def __init__(
         self, index: int, rule: Rule, tests: tuple[Test, ...], act: Act | None, verdict: int, chain: str, *,
@@ -47,6 +47,7 @@ class Code:
     ) -> None:  # fmt: skip
         self.index, self.rule, self.tests, self.act, self.verdict = index, rule, tests, act, verdict
         self.chain, self.goto, self.steady = chain, goto, steady
+        self.is_steady = steady > len(tests)
 
     def matches_on_trail(self, skb: Skb, ctx: HookContext) -> bool:
         """Run the tests of a packet whose walk may be remembered: no longer, once one is asked that is not steady."""

@@ -27,7 +27,7 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
             while position < len(codes):
                 code = codes[position]
                 position += 1
-                if skb.trail is not None:
+                if not code.is_steady and skb.trail is not None:
                     if code.matches_on_trail(skb, ctx):
                         break
                     continue
@@ -55,10 +55,9 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
             held = counters[chain.name] = {}
         pair = held.get(code.index)
         if pair is None:
-            pair = held[code.index] = [1, len(skb.data)]
-        else:
-            pair[0] += 1
-            pair[1] += len(skb.data)
+            pair = held[code.index] = [0, 0]
+        pair[0] += 1
+        pair[1] += len(skb.data)
         if skb.trail is not None:
             skb.trail.counters.append(pair)
         if code.chain:
@@ -67,7 +66,9 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
                 _trace(tracer, title, chain, code, start, f"{word} {code.chain}", skb)
             if not code.goto:
                 stack.append((chain, codes, position, code.index + 1))
-            chain = compiled(chains[code.chain], backend)
+            target = chains[code.chain]
+            known = target.derived
+            chain = known if type(known) is Compiled else compiled(target, backend)
             codes, position, start = chain.candidates(skb), 0, 0
             continue
         verdict = code.verdict if code.act is None else code.act(skb, ctx)
