@@ -15,6 +15,7 @@ from fakecluster.kernel.packet import ICMPV6, Skb, checksum
 from fakecluster.kernel.routing import Route
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.flow_cache.cache import InputKey
     from fakecluster.kernel.netns import Netns
 
 ALL_HOSTS = {4: 0xE0000001, 6: 0xFF02 << 112 | 1}
@@ -35,13 +36,15 @@ def header_is_sound(skb: Skb) -> bool:
     """ip_rcv(): the IPv4 header checksum must be right."""
     if skb.family == 6 or skb.iif == "lo":
         return True
+    if skb.data[0] == 0x45:
+        return not int.from_bytes(skb.data[:20]) % 0xFFFF
     return checksum(skb.data[: (skb.data[0] & 15) * 4]) == 0
 
 
 def receive(netns: Netns, skb: Skb) -> None:
     """From the device on: a packet that came in by `skb.iif`."""
     device = netns.interfaces[skb.iif]
-    skb.pkttype = packet_type(skb, device.mac) if not device.is_loopback else "unicast"
+    skb.pkttype = packet_type(skb, device.mac) if skb.dst_mac and not device.is_loopback else "unicast"
     if skb.pkttype == "otherhost":
         netns.drop(skb, "device", "the frame is for another host")
     elif not header_is_sound(skb):
@@ -60,9 +63,27 @@ def _bad_address6(skb: Skb, loopback: bool) -> bool:
 
 
 def route_input(netns: Netns, skb: Skb) -> None:
-    """ip_route_input_slow(): local, forwarded, or neither."""
+    """ip_route_input_noref(): by what was decided before for such a packet, else by looking closely."""
     if skb.sock is not None and skb.iif != "lo" and _transparent(netns, skb):
         return
+    key = (skb.iif, skb.src, skb.dst, skb.mark, bytes(skb.data[:2]))
+    known = netns.flow_cache.input_routes.get(key) if skb.tracer is None else None
+    if known is None:
+        _route_slowly(netns, skb, key)
+        return
+    skb.route = known
+    if skb.family == 4 and skb.data[0] != 0x45 and not options_are_sound(netns, skb, known):
+        return
+    if known.kind == "local":
+        deliver(netns, skb)
+    elif skb.pkttype == "unicast":
+        forward(netns, skb, known)
+    else:
+        netns.drop(skb, "forwarding", "not addressed to us on the link")
+
+
+def _route_slowly(netns: Netns, skb: Skb, key: InputKey) -> None:
+    """ip_route_input_slow(): local, forwarded, or neither."""
     problem = martian(netns, skb) if skb.family == 4 and skb.iif != "lo" else ""
     if problem:
         netns.drop(skb, "routing", problem)
@@ -79,9 +100,9 @@ def route_input(netns: Netns, skb: Skb) -> None:
     if route is None or route.kind in ("unreachable", "prohibit", "blackhole"):
         _no_route(netns, skb, route)
     elif route.kind in ("local", "broadcast"):
-        _local(netns, skb, route)
+        _local(netns, skb, route, key)
     else:
-        _forward_if_allowed(netns, skb, route)
+        _forward_if_allowed(netns, skb, route, key)
 
 
 def _transparent(netns: Netns, skb: Skb) -> bool:
@@ -133,11 +154,14 @@ def source_problem(netns: Netns, skb: Skb) -> str:
     return ""
 
 
-def _local(netns: Netns, skb: Skb, route: Route) -> None:
+def _local(netns: Netns, skb: Skb, route: Route, key: InputKey) -> None:
     problem = source_problem(netns, skb) if skb.family == 4 else ""
     if problem:
         netns.drop(skb, "routing", problem)
-    elif options_are_sound(netns, skb, route):
+        return
+    if route.kind == "local":
+        netns.flow_cache.remember_route(key, route)
+    if options_are_sound(netns, skb, route):
         deliver(netns, skb)
 
 
@@ -188,7 +212,7 @@ def _no_route(netns: Netns, skb: Skb, route: Route | None) -> None:
     netns.drop(skb, "routing", kind)
 
 
-def _forward_if_allowed(netns: Netns, skb: Skb, route: Route) -> None:
+def _forward_if_allowed(netns: Netns, skb: Skb, route: Route, key: InputKey) -> None:
     if not forwarding(netns, skb.family):
         netns.drop(skb, "routing", "forwarding is off")
         return
@@ -196,6 +220,7 @@ def _forward_if_allowed(netns: Netns, skb: Skb, route: Route) -> None:
     if problem:
         netns.drop(skb, "routing", problem)
         return
+    netns.flow_cache.remember_route(key, route)
     if not options_are_sound(netns, skb, route):
         return
     if skb.pkttype != "unicast":
@@ -221,12 +246,13 @@ def is_bridged(netns: Netns, skb: Skb, route: Route) -> bool:
 
 def forward(netns: Netns, skb: Skb, route: Route) -> None:
     """ip_forward(), ip6_forward()."""
-    if is_bridged(netns, skb, route):
+    if skb.physin and is_bridged(netns, skb, route):
         skb.oif = route.oif
         if netns.run_hooks(FORWARD, skb):
             netns.output(skb)
         return
-    if skb.ttl <= 1:
+    before = skb.ttl
+    if before <= 1:
         if skb.family == 4:
             icmp.send_error(netns, skb, icmp.TIME_EXCEEDED, 0)
         else:
@@ -234,20 +260,20 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
         netns.drop(skb, "forwarding", "TTL exceeded")
         return
     mtu = netns.mtu_of(route)
-    if too_big(skb, mtu):
+    if (skb.frag_max_size or len(skb.data) > mtu) and too_big(skb, mtu):
         if skb.family == 4:
             icmp.send_error(netns, skb, icmp.DEST_UNREACH, icmp.FRAG_NEEDED, mtu)
         else:
             icmp.send_error(netns, skb, icmp.V6_TOO_BIG, 0, mtu)
         netns.drop(skb, "forwarding", f"larger than the MTU {mtu}, and must not be fragmented")
         return
-    before = skb.ttl
     skb.set_ttl(before - 1)
     skb.oif = route.oif
     if skb.tracer is not None:
         skb.tracer.rewrite("ttl", before, before - 1, "forwarding")
     if netns.run_hooks(FORWARD, skb):
-        ip_options.forward(netns, skb)
+        if skb.family == 4 and skb.data[0] != 0x45:
+            ip_options.forward(netns, skb)
         netns.output(skb)
 
 

@@ -125,13 +125,12 @@ def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
     if device.kind == "dummy":
         netns.drop(skb, "output", f"{skb.oif} is a dummy: it swallows what is sent")
         return
-    if not netns.has_neighbour(device, skb.family, next_hop):
+    if not device.noarp and not netns.has_neighbour(device, skb.family, next_hop):
         hop = netns.end_walk(skb, "dropped", skb.oif, "no neighbour answers", packet_out=packet)
         netns.effects.append(Arp(skb.oif, next_hop, skb.family, hop))
         return
-    hop = netns.end_walk(skb, "transmitted", skb.oif, packet_out=packet)
-    generated = skb.generated
-    netns.effects.append(Transmit(skb.oif, packet, next_hop, skb.family, skb.mark, generated, hop))
+    hop = netns.end_walk(skb, "transmitted", skb.oif, packet_out=packet) if skb.tracer is not None else None
+    netns.effects.append(Transmit(skb.oif, packet, next_hop, skb.family, skb.mark, skb.generated, hop))
 
 
 def loop_back(netns: Netns, skb: Skb) -> None:

@@ -137,9 +137,9 @@ class Nat:
                 else:
                     if self._null_binding(skb, ct, manip_source) == DROP:
                         return DROP
-            elif self._oif_changed(skb, ct, ctx):
+            elif ct.masq_oif and self._oif_changed(skb, ct, ctx):
                 return self._drop_flow(ct)
-        elif self._oif_changed(skb, ct, ctx):
+        elif ct.masq_oif and self._oif_changed(skb, ct, ctx):
             return self._drop_flow(ct)
         return self.translate(skb, ct, ctx.hook)
 

@@ -195,7 +195,8 @@ class Netns:
                 skb.iif, skb.physin = device.master, iface
             if learning:
                 skb.trail = self.flow_cache.begin(packet, iface)
-            self.begin_walk(skb)
+            if self._tracing:
+                self.begin_walk(skb)
             ip_input.receive(self, skb)
         except SendError:
             pass
@@ -293,7 +294,8 @@ class Netns:
             except SendError:
                 pass
         self._depth -= 1
-        return self.take_effects()
+        effects, self.effects = self.effects, []
+        return effects
 
     def begin_walk(self, skb: Skb) -> None:
         if self._tracing:
@@ -346,7 +348,7 @@ class Netns:
         packet = bytes(skb.data)
         sink = self.sockets.owner(skb)
         where = sink.name if sink is not None else "the host"
-        hop = self.end_walk(skb, "delivered", where, packet_out=packet)
+        hop = self.end_walk(skb, "delivered", where, packet_out=packet) if skb.tracer is not None else None
         self.effects.append(Deliver(packet, skb.iif, skb.mark, skb.generated, sink, hop))
         self.sockets.receive(skb, sink)
 

@@ -277,6 +277,10 @@ class Skb:
 
     def l4_checksum_ok(self) -> bool:
         """Whether the transport checksum is right (always, for protocols without one or a UDP checksum of zero)."""
+        data, l4 = self.data, self.l4
+        size = len(data) - l4
+        if self.proto == TCP and size >= 18 and not size & 1 and not (self.frag_offset or self.more_fragments):
+            return not (int.from_bytes(data[l4:]) + self.src + self.dst + TCP + size) % 0xFFFF
         offset = 2 if self.proto == ICMP else _CHECKSUM_OFFSET.get(self.proto)
         if offset is None or self.is_fragment:
             return True

@@ -31,10 +31,10 @@ class Signature(NamedTuple):
         return f"{self.key} {self.payload} bytes"
 
 
-def signature(packet: bytes) -> Signature | None:
+def signature(packet: bytes | Skb) -> Signature | None:
     """None for what is no IP packet."""
     try:
-        skb = Skb(packet)
+        skb = packet if isinstance(packet, Skb) else Skb(packet)
     except BadPacket:
         return None
     head = {TCP: (skb.data[skb.l4 + 12] >> 4) * 4 if len(skb.data) > skb.l4 + 12 else 0, UDP: 8}.get(skb.proto, 0)
@@ -68,10 +68,10 @@ class Balance:
         self.recorded += 1
         self._add(packet, number, 1)
 
-    def got(self, packet: bytes, number: int) -> None:
+    def got(self, packet: bytes | Skb, number: int) -> None:
         self._add(packet, number, -1)
 
-    def _add(self, packet: bytes, number: int, sign: int) -> None:
+    def _add(self, packet: bytes | Skb, number: int, sign: int) -> None:
         found = signature(packet)
         if found is None:
             return

@@ -9,6 +9,7 @@ sent its packets: answers to these addresses do not travel on.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Source addresses whose side is remembered.
 SIDES_KEPT = 65_536
+#: After how many objects garbage is looked for while a capture is replayed (some 10 MB).
+COLLECTED_AFTER = 50_000
 #: How often, in packets, what is over is looked for.
 SWEEP = 16_384
 UNREADABLE = Fate("unreadable", "")
@@ -278,7 +281,7 @@ class Replayer:
         if not self.isolate and not self._is_played(skb):
             return False
         self.report.sent += 1
-        self.balance.got(packet, self.report.packets)
+        self.balance.got(skb, self.report.packets)
         key = FlowKey.of(skb)
         flow = self.flows.live.get(key.answer())
         if flow is not None:
@@ -305,6 +308,17 @@ class Replayer:
         return self.report
 
 
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Nearly everything that a packet leaves behind is a live flow: do not look for garbage after every few of them."""
+    first, *others = gc.get_threshold()
+    gc.set_threshold(max(first, COLLECTED_AFTER), *others)
+    try:
+        yield
+    finally:
+        gc.set_threshold(first, *others)
+
+
 def run(
     packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None
 ) -> None:
@@ -312,6 +326,7 @@ def run(
     others = tuple(others)
     first.writer = writer
     with ExitStack() as stack:
+        stack.enter_context(_collecting_rarely())
         for one in (first, *others):
             stack.enter_context(one.attached())
         if not others:

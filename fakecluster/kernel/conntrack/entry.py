@@ -102,10 +102,10 @@ def state_name(skb: Skb) -> str:
     """The word for -m conntrack --ctstate / nft ct state."""
     if skb.ct is None:
         return "UNTRACKED" if skb.ctinfo == UNTRACKED else "INVALID"
-    return _STATE_NAMES[skb.ctinfo]
+    return STATE_NAMES[skb.ctinfo]
 
 
-_STATE_NAMES = {
+STATE_NAMES = {
     ESTABLISHED: "ESTABLISHED",
     ESTABLISHED_REPLY: "ESTABLISHED",
     RELATED: "RELATED",

@@ -36,7 +36,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     before,
     options_of,
 )
-from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
+from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide, tells_windows_only
 from fakecluster.kernel.packet import RST, Skb
 
 if TYPE_CHECKING:
@@ -127,9 +127,12 @@ def follow(
     """
     info: TcpInfo = ct.proto_info
     sender, receiver = info.seen[direction], info.seen[1 - direction]
-    if info.state != ESTAB or not sender.td_maxwin or judge(sender, receiver, seq, end, sack) != "accept":
+    if info.state != ESTAB or not sender.td_maxwin:
         return False
-    slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
+    if end != seq or ack != sack or not tells_windows_only(sender, receiver, ack, end, window << sender.td_scale):
+        if judge(sender, receiver, seq, end, sack) != "accept":
+            return False
+        slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
     count_repeats(info, direction, seq, ack, end, window)
     info.last_index, info.last_dir = Flags.ACK, direction
     timeout = timeouts.by_state[ESTAB]

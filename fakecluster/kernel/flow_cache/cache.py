@@ -17,7 +17,10 @@ from fakecluster.kernel.trail import Trail
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.packet import Skb
+    from fakecluster.kernel.routing import Route
 
+#: What the routing of a received packet depends on: its device, addresses, mark, first two bytes (family, TOS).
+InputKey = tuple[str, int, int, int, bytes]
 #: Flows that one namespace remembers; with more it starts anew rather than grow. An entry takes about 600 bytes.
 MAX_FLOWS = 65_536
 OPEN = ASSURED | SEEN_REPLY
@@ -29,6 +32,8 @@ class FlowCache:
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.flows: Flows = {}
+        #: routes of packets that came in and were let through by their addresses, local or forwarded
+        self.input_routes: dict[InputKey, Route] = {}
         self.enabled = True
         self.generation = 0
         #: told when everything was forgotten
@@ -54,8 +59,16 @@ class FlowCache:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
         self.flows.clear()
+        self.input_routes.clear()
         if self.on_change is not None:
             self.on_change()
+
+    def remember_route(self, key: InputKey, route: Route) -> None:
+        """Packets like this one go by that route."""
+        if self.enabled:
+            if len(self.input_routes) >= MAX_FLOWS:
+                self.input_routes.clear()
+            self.input_routes[key] = route
 
     def forget(self, ct: Conn) -> None:
         """A connection is over: its flows go with it."""

@@ -18,6 +18,7 @@ from fakecluster.kernel.conntrack import (
     packet_tuple,
     state_name,
 )
+from fakecluster.kernel.conntrack.entry import STATE_NAMES
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import Building, HotDrop, Test
@@ -82,9 +83,12 @@ def conntrack(value: ConntrackMatch, _building: Building) -> Test:
     inverted = state.inverted if state else False
 
     def state_test(skb: Skb, _ctx: HookContext) -> bool:
-        held = state_name(skb) in wanted
-        if not held and skb.ct is not None and (snat or dnat):
-            held = (snat and skb.ct.status & SRC_NAT) or (dnat and skb.ct.status & DST_NAT)
+        ct = skb.ct
+        if ct is None:
+            return (state_name(skb) in wanted) != inverted
+        held = STATE_NAMES[skb.ctinfo] in wanted
+        if not held and (snat or dnat):
+            held = (snat and ct.status & SRC_NAT) or (dnat and ct.status & DST_NAT)
         return bool(held) != inverted
 
     if not tests:
