@@ -36,7 +36,7 @@ def gre_is_known(skb: Skb, *, source: bool) -> bool:
 def rewrite(skb: Skb, target: Tuple, *, source: bool) -> None:
     """Set one end of a packet to what the tuple says (nf_nat_manip_pkt)."""
     proto = skb.proto
-    if skb.family == 4 and (proto == TCP or proto == UDP) and not skb.frag_offset and len(skb.data) >= skb.l4 + 4:
+    if skb.family == 4 and proto in (TCP, UDP) and not skb.frag_offset and len(skb.data) >= skb.l4 + 4:
         if source:
             skb.set_end4(target.src, target.sport, source=True)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from scapy.layers.inet import ICMP, IP
 
 from fakecluster.apps.echo import Echo
 from fakecluster.errors import SettleError
@@ -119,3 +120,13 @@ def _from_echo_port() -> bytes:
     from scapy.layers.inet import IP, UDP
 
     return bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=7, dport=7) / b"x")
+
+
+def test_what_is_injected_and_run_leaves_the_clock_nothing_to_do(lan: Network) -> None:
+    packet = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / ICMP())
+    arrived = []
+    lan.on_arrival = lambda arriving, _effects: arrived.append(str(arriving.port))
+    lan.inject_and_run(Port("h2", "eth0"), packet)
+    assert arrived == ["h2:eth0", "h1:eth0"]
+    assert lan.clock.next_ns is None
+    assert connect(lan) == "ESTABLISHED"

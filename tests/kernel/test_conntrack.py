@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kernel.kernel_node import router, sent, wire
 from scapy.layers.inet import GRE, ICMP, TCP, UDP
 
 from fakecluster.errors import CommandError
+from fakecluster.kernel.conntrack.tcp_segment import Side
+from fakecluster.kernel.conntrack.tcp_window import judge, slide, tells_windows_only
 from fakecluster.kernel.netns import Netns
 
 
@@ -162,3 +168,23 @@ def test_deleting_what_is_not_there_fails_as_the_tool_does() -> None:
         netns.run("conntrack -D -p udp --dport 54")
     netns.run("conntrack -D -p udp --dport 53")
     assert len(netns.conntrack) == 0
+
+
+SEQUENCES = st.one_of(st.integers(0, 3), st.integers(0xFFFFFFFD, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
+SIDES = st.builds(Side, SEQUENCES, SEQUENCES, st.integers(1, 1 << 20), SEQUENCES, st.integers(0, 14), st.integers(0, 63))
+
+
+@given(SIDES, SIDES, st.integers(0, 1 << 20), st.booleans())
+def test_an_acknowledgment_of_nothing_new_is_taken_in_as_any_other(
+    sender: Side, receiver: Side, window: int, fits: bool
+) -> None:
+    end, ack = sender.td_end, receiver.td_end
+    if fits:
+        sender.td_maxack, sender.td_maxend = ack, end + 10 & 0xFFFFFFFF
+    at_once, in_turn = (deepcopy(sender), deepcopy(receiver)), (sender, receiver)
+    if not tells_windows_only(*at_once, ack, end, window):
+        assert at_once == in_turn
+        return
+    assert judge(*in_turn, end, end, ack) == "accept"
+    slide(*in_turn, ack, ack, end, window, acks=True)
+    assert at_once == in_turn

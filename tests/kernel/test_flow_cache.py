@@ -337,3 +337,21 @@ def test_a_traced_packet_takes_the_long_way() -> None:
     assert isinstance(effect, Transmit)
     assert effect.hop is not None
     assert any("ESTABLISHED" in str(step) for step in effect.hop.steps)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("sysctl -w net.ipv4.ip_forward=0", "forwarding is off"),
+        ("ip route add blackhole 10.244.0.3", "blackhole"),
+        ("ip address add 10.244.0.2/32 dev lo", "martian source: one of our own addresses"),
+    ],
+)
+def test_a_remembered_route_is_forgotten_when_something_changes(command: str, reason: str) -> None:
+    netns = router()
+    packet = wire("10.244.0.2", "10.244.0.3", UDP(sport=1, dport=2))
+    assert [type(netns.receive(packet, "podA")[0]) for _ in range(2)] == [Transmit, Transmit]
+    assert len(netns.flow_cache.input_routes) == 1
+    netns.run(command)
+    assert netns.receive(packet, "podA")[0].reason == reason  # type: ignore[union-attr]
+    assert not netns.flow_cache.input_routes

@@ -63,3 +63,23 @@ def test_an_ipv6_packet_is_parsed_behind_its_extension_headers() -> None:
 
     skb = Skb(bytes(IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrDestOpt() / UDP(sport=7, dport=8)))
     assert (skb.proto, skb.sport, skb.dport) == (17, 7, 8)
+
+
+@given(st.data(), PAYLOADS, st.sampled_from((TCP, UDP)), st.sampled_from((None, 0, 0x1234)), st.booleans())
+def test_both_parts_of_an_end_change_as_one_after_the_other(
+    data: st.DataObject, payload: bytes, kind: type, check: int | None, source: bool
+) -> None:
+    packet = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / kind(sport=1, dport=2, chksum=check) / Raw(payload))
+    address, port = data.draw(st.integers(0, (1 << 32) - 1)), data.draw(PORTS)
+    at_once, in_turn = Skb(packet), Skb(packet)
+    at_once.set_end4(address, port, source=source)
+    if source:
+        in_turn.set_src(address)
+        in_turn.set_sport(port)
+    else:
+        in_turn.set_dst(address)
+        in_turn.set_dport(port)
+    assert at_once.data == in_turn.data
+    assert (at_once.src, at_once.sport, at_once.dst, at_once.dport) == (
+        in_turn.src, in_turn.sport, in_turn.dst, in_turn.dport,
+    )  # fmt: skip
