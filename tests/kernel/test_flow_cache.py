@@ -343,7 +343,7 @@ def test_a_traced_packet_takes_the_long_way() -> None:
     ("command", "reason"),
     [
         ("sysctl -w net.ipv4.ip_forward=0", "forwarding is off"),
-        ("ip route add blackhole 10.244.0.3", "blackhole"),
+        ("ip route replace blackhole 10.244.0.3", "blackhole"),
         ("ip address add 10.244.0.2/32 dev lo", "martian source: one of our own addresses"),
     ],
 )
