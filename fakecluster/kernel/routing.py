@@ -288,7 +288,7 @@ class Routes:
 
     def fork(self, interfaces: dict[str, Interface]) -> Routes:
         copy = Routes.__new__(Routes)
-        copy.interfaces, copy.on_change, copy._cache = interfaces, None, {}
+        copy.interfaces, copy.on_change, copy._cache, copy._types = interfaces, None, {}, {}
         copy.tables = {f: {n: table.fork() for n, table in tables.items()} for f, tables in self.tables.items()}
         copy.rules = {family: rules.copy() for family, rules in self.rules.items()}
         copy.custom_rules = self.custom_rules.copy()
