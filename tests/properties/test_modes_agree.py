@@ -20,8 +20,8 @@ def test_the_four_modes_lead_to_the_same_endpoints(cluster: Cluster) -> None:
     assert [str(one) for one in modes_agree(cluster, FOUR) if one.severity == ERROR] == []
 
 
-@pytest.mark.parametrize("mode", ["ipvs", "userspace"])
-def test_a_declared_difference_is_there_and_only_a_warning(mode: str) -> None:
+def _without_local_endpoints() -> Cluster:
+    """A Service whose traffic stays on a node, with its only Pod on the other."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -32,7 +32,20 @@ def test_a_declared_difference_is_there_and_only_a_warning(mode: str) -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}
     cluster = Cluster(nodes=2)
     cluster.apply([pod, service])
+    return cluster
+
+
+@pytest.mark.parametrize("mode", ["ipvs", "userspace"])
+def test_a_declared_difference_is_there_and_only_a_warning(mode: str) -> None:
+    cluster = _without_local_endpoints()
     (found,) = modes_agree(cluster, [mode])
     (declared,) = [one.words for one in KNOWN_DIFFERENCES if one.mode == mode]
     assert found.severity == WARNING
     assert found.problem == f"from a Pod on node b: no one in iptables mode, web in {mode} ({declared})"
+
+
+@pytest.mark.parametrize("mode", ["ipvs", "userspace"])
+def test_a_difference_that_nobody_declared_is_an_error(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = tuple(one for one in KNOWN_DIFFERENCES if one.mode != mode)
+    monkeypatch.setattr("fakecluster.checks.modes.KNOWN_DIFFERENCES", others)
+    assert [one.severity for one in modes_agree(_without_local_endpoints(), [mode])] == [ERROR]
