@@ -150,7 +150,10 @@ BUGS = {
     ),
     # kernel
     "nat: the destination port is not rewritten": Bug(
-        in_code("fakecluster.kernel.packet:Skb.set_dport", lambda real, skb, port: real(skb, skb.dport)),
+        in_code(
+            "fakecluster.kernel.packet:Skb.set_end4",
+            lambda real, skb, address, port, source: real(skb, address, port if source else skb.dport, source=source),
+        ),
         "reachable",
     ),
     "conntrack: replies are not found": Bug(
