@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     wanted = {int(text) for text in options.sizes.split(",") if text}
     sizes = [size for size in SIZES if not wanted or size.nodes in wanted] + [HOUR] * options.large
-    console = Console()
+    console = Console(width=140)
     columns = (
         "nodes", "Pods", "Services", "virtual s", "made, s", "filled, s", "run, s", "virtual s per s", "awake", "MB",
         "requests", "failed",
