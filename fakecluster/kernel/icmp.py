@@ -40,12 +40,9 @@ def _send_error4(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         return
     if skb.route is not None and skb.route.kind in ("broadcast", "multicast"):
         return
-    if not skb.iif or netns.addresses.is_local(4, skb.dst):
-        source = skb.dst if netns.addresses.is_local(4, skb.dst) else 0
-    else:
-        source = 0
-    if not source:
-        source = error_source(netns, skb)
+    # before routing nobody knows yet that the packet is for this host (nf_reject_fill_skb_dst gives it the way back)
+    to_host = skb.route is not None and netns.addresses.is_local(4, skb.dst)
+    source = skb.dst if to_host else error_source(netns, skb)
     if not source:
         return
     options = ip_options.echoed(netns, skb, source)

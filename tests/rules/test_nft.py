@@ -111,3 +111,20 @@ def test_nesting_without_end_is_refused() -> None:
 )
 def test_neighbouring_fields_are_compared_as_one(written: str, printed: str) -> None:
     assert listed(written) == printed
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("meta iiftype ether ip saddr 10.0.0.1", "ip saddr 10.0.0.1"),
+        ("meta iiftype ether counter ip saddr 10.0.0.1", "meta iiftype ether counter packets 0 bytes 0 ip saddr 10.0.0.1"),
+        ("meta iiftype ether tcp dport 80", "meta iiftype ether tcp dport 80"),
+    ],
+)
+def test_a_link_type_goes_without_saying_before_a_network_header(written: str, printed: str) -> None:
+    assert listed(written, family="inet") == printed
+
+
+def test_a_network_header_needs_a_link_that_nft_knows() -> None:
+    with pytest.raises(NftError, match=r"conflicting protocols specified: unknown vs\. ip"):
+        listed("meta iiftype ppp ip saddr 10.0.0.1", family="inet")

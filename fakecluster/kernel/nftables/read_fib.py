@@ -9,6 +9,9 @@ from fakecluster.kernel.packet import TCP, UDP
 from fakecluster.rules.nft.expressions import Fib, Rt, Socket
 from fakecluster.rules.nft.symbols import FIB_TYPE
 
+#: IP and TCP headers without options; the MSS where no MTU tells a better one, and the largest MTU that tells one.
+HEADERS, DEFAULT_MSS, MAX_MTU = {4: 40, 6: 60}, 536, 0xFFFF
+
 
 def fib(expression: Fib) -> Getter:
     """A function that answers ``fib FLAGS oif|oifname|type``."""
@@ -76,12 +79,14 @@ def rt(expression: Rt) -> Getter:
         return skb.route.next_hop(skb.dst)
 
     def segment(packet: Packet) -> Value:
-        skb = packet.skb
-        if skb.proto != TCP or skb.route is None:
+        """get_tcpmss(): of any protocol, by the smaller MTU of the way there and the way back."""
+        skb, netns = packet.skb, packet.ruleset.netns
+        if skb.route is None:
             return None
-        device = packet.ruleset.netns.interfaces.get(skb.route.oif)
-        mtu = skb.route.mtu or (device.mtu if device else 1500)
-        return mtu - (40 if skb.family == 4 else 60)
+        back = netns.routes.lookup(skb.family, skb.src)
+        mtus = [netns.mtu_of(route) for route in (skb.route, back) if route is not None and route.oif]
+        mtu, headers = min(mtus, default=0), HEADERS[skb.family]
+        return mtu - headers if headers < mtu <= MAX_MTU else DEFAULT_MSS
 
     return nexthop if expression.key == "nexthop" else segment
 

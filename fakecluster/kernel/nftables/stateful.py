@@ -53,7 +53,7 @@ def passes(statement: Stateful, state: State, length: int, now_ns: int) -> bool:
         return True
     if isinstance(statement, Quota):
         state[0] += length
-        return (state[0] >= statement.limit) == statement.over
+        return (state[0] > statement.limit) == statement.over  # what just depletes it is not over (since Linux 6.16)
     return _within(statement, state, length, now_ns) != statement.over
 
 

@@ -42,6 +42,7 @@ from fakecluster.rules.nft.parse_verdict import verdict
 from fakecluster.rules.nft.scope import RuleContext, Scope
 from fakecluster.rules.nft.selectors import META, fib
 from fakecluster.rules.nft.statements import Match, Statement, Vmap
+from fakecluster.rules.nft.symbols import INTERFACE_TYPES
 from fakecluster.rules.nft.tokens import SEPARATORS, Cursor
 
 _OPERATORS = {
@@ -249,7 +250,10 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
     name = _protocol_key(key)
     if name == "ethertype" and right == _own_ethertype(context):
         context.statements[index] = attrs.evolve(match, implicit=True)
-    if name == "nfproto" and isinstance(right, Const) and right.raw in (2, 10):
+    if name == "iiftype":
+        is_ethernet = isinstance(right, Const) and right.raw == INTERFACE_TYPES["ether"]
+        context.link, context.link_match = "ether" if is_ethernet else "unknown", index if is_ethernet else None
+    elif name == "nfproto" and isinstance(right, Const) and right.raw in (2, 10):
         context.network = "ip" if right.raw == 2 else "ip6"
         context.network_match = index
     elif name != "ethertype" and name and isinstance(right, Const) and isinstance(right.raw, int):
@@ -271,7 +275,7 @@ def _own_ethertype(context: RuleContext) -> Const | None:
 
 
 def _protocol_key(key: Expression) -> str:
-    if isinstance(key, Meta) and key.key in ("nfproto", "l4proto"):
+    if isinstance(key, Meta) and key.key in ("nfproto", "l4proto", "iiftype"):
         return key.key
     if isinstance(key, Meta) and key.key == "protocol":
         return "ethertype"

@@ -53,21 +53,23 @@ NETWORK_FAMILIES = {"ip": 2, "ip6": 10}
 class RuleContext:
     """One rule being parsed: its table, what is known of the packet's protocols, and the statements so far.
 
-    `network` is ip, ip6 or "" (not known yet); `transport` a protocol's name or "" ; `any_transport` after a match on
-    several protocols. Positions in `statements` of explicit protocol matches that a later field makes superfluous in
-    print are kept in `network_match` and `transport_match`. `network_words` and `transport_words` are where the text
-    said those protocols, `left_words` is the left side of the relation being read: for tildes under errors.
-    `members` are those of the last anonymous set as the text has them; `one_of` the transport protocols of such a set.
-    Source: nft's proto_ctx and payload dependencies.
+    `link` is ether or unknown after ``meta iiftype``; `network` is ip, ip6 or "" (not known yet); `transport` a
+    protocol's name or ""; `any_transport` after a match on several protocols. Positions in `statements` of explicit
+    protocol matches that a later field makes superfluous in print are kept in `link_match`, `network_match` and
+    `transport_match`. `network_words` and `transport_words` are where the text said those protocols, `left_words` is the
+    left side of the relation being read: for tildes under errors. `members` are those of the last anonymous set as the
+    text has them; `one_of` the transport protocols of such a set. Source: nft's proto_ctx and payload dependencies.
     """
 
     cursor: Cursor
     scope: Scope
     table: TableName
     statements: list[Statement] = attrs.field(factory=list)
+    link: str = ""
     network: str = ""
     transport: str = ""
     any_transport: bool = False
+    link_match: int | None = None
     network_match: int | None = None
     transport_match: int | None = None
     network_words: tuple[int, int] | None = None
@@ -93,8 +95,10 @@ class RuleContext:
             self._hide(self.network_match)
             self.network_match = None
             return
-        if self.network:
-            self.cursor.fail_at(f"conflicting protocols specified: {self.network} vs. {protocol}", first)
+        other = self.network or (self.link if self.link == "unknown" else "")
+        if other:
+            self.cursor.fail_at(f"conflicting protocols specified: {other} vs. {protocol}", first)
+        self._hide(self.link_match)
         self.network, self.network_words = protocol, (first, self.cursor.at - 1)
         self.statements.append(_protocol_match("nfproto", NETWORK_FAMILIES[protocol]))
 
@@ -113,7 +117,7 @@ class RuleContext:
 
     def action_follows(self) -> None:
         """A statement other than a match: what was matched before it stays visible."""
-        self.network_match = self.transport_match = None
+        self.link_match = self.network_match = self.transport_match = None
 
     def _hide(self, index: int | None) -> None:
         if index is None:

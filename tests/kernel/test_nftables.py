@@ -1,0 +1,47 @@
+"""nf_tables' evaluation where random rules showed that it was not the kernel's; the expected values are Linux 6.18's."""
+
+from __future__ import annotations
+
+from scapy.layers.inet import ICMP, IP, UDP
+from scenario import Inject
+from topology import arrive, model
+
+from fakecluster.kernel.effects import Transmit
+from fakecluster.kernel.netns import Netns
+from fakecluster.sim import Seeded
+
+
+def loaded(rules: str) -> Netns:
+    netns = model(Seeded(1))
+    netns.run("nft -f -", f"table ip t {{\n{rules}\n}}\n")
+    return netns
+
+
+def sent(netns: Netns, packet: IP) -> list[IP]:
+    return [IP(one.packet) for one in arrive(netns, Inject(bytes(packet), "vethA")) if isinstance(one, Transmit)]
+
+
+def test_a_packet_rejected_before_routing_is_answered_from_the_way_back() -> None:
+    """The host does not know yet that the destination is its own address."""
+    packet = IP(src="10.244.0.2", dst="192.168.1.10") / UDP(sport=4000, dport=80) / b"ping"
+    answers = {}
+    for hook in ("prerouting", "input"):
+        netns = loaded(f"chain c {{ type filter hook {hook} priority 0\nudp dport 80 reject\n}}")
+        [answer] = sent(netns, packet)
+        assert answer[ICMP].code == 3
+        answers[hook] = answer.src
+    assert answers == {"prerouting": "10.244.0.1", "input": "192.168.1.10"}
+
+
+def test_a_quota_is_over_when_more_than_all_of_it_is_used() -> None:
+    netns = loaded("chain c { type filter hook forward priority 0\nquota over 64 bytes drop\n}")
+    packet = IP(src="10.244.0.2", dst="10.244.0.3") / UDP(sport=4000, dport=80) / b"ping"
+    assert [len(sent(netns, packet)) for _ in range(3)] == [1, 1, 0]
+
+
+def test_rt_mtu_is_known_of_every_protocol_and_looks_both_ways() -> None:
+    netns = loaded("chain c { type filter hook forward priority 0\nrt mtu 1360 drop\n}")
+    packet = IP(src="10.244.0.2", dst="10.244.0.3") / UDP(sport=4000, dport=80) / b"ping"
+    assert len(sent(netns, packet)) == 1
+    netns.run("ip route replace 10.244.0.2 dev vethA mtu 1400")
+    assert sent(netns, packet) == []
