@@ -162,6 +162,12 @@ class Express:
         self.ways.clear()
         self.generation = self.network.generation
 
+    def drop(self, over: Callable[[Way], bool]) -> None:
+        """Forget the ways that nothing goes any more."""
+        self.settle()
+        for key in [key for key, way in self.ways.items() if over(way)]:
+            del self.ways[key]
+
     # --- learning
 
     def learn(self, packet: bytes) -> Way | None:

@@ -212,7 +212,7 @@ class Replayer:
         self._since_sweep += 1
         if self._since_sweep >= SWEEP:
             self._since_sweep = 0
-            self.express.forget()  # ways of flows that are over go with them
+            self.express.drop(lambda way: way.context.flow.is_over(now_ns))
             self.flows.sweep(now_ns)
             self._played = {key: last for key, last in self._played.items() if now_ns - last <= IDLE_NS}
         return fate

@@ -19,7 +19,7 @@ from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import Replay
+from fakecluster.replay import Replay, replaying
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.writing import AnnotatedWriter
@@ -140,3 +140,24 @@ def test_ways_are_used_and_end_with_what_they_rest_on(template: Cluster) -> None
         (again,) = replayer.express.ways.values()
         assert (again is way, way.packets) == (False, 0)
     assert replayer.finish().injected == 30
+
+
+def test_a_sweep_leaves_the_ways_of_live_flows(template: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    if template.spec.proxy == "ipvs":
+        pytest.skip("IPVS sends on by itself: there are no ways")
+    monkeypatch.setattr(replaying, "SWEEP", 4)
+    cluster = template.fork()
+    port = port_of(cluster.network, "a:eth0")
+    replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, {}))
+
+    def packets(start_ns: int, flow: int, flags: int) -> list[Captured]:
+        data = packet(template, flow, {"flags": flags, "ack": flags & ACK})
+        return [Captured(start_ns + n, data, len(data)) for n in range(5)]
+
+    with replayer.attached():
+        replayer.take_all(packets(10 * NS, 0, SYN)[:1] + packets(10 * NS + 1, 0, ACK))
+        (way,) = replayer.express.ways.values()
+        replayer.take_all(packets(11 * NS, 1, SYN))
+        assert list(replayer.express.ways.values()) == [way]
+        replayer.take_all(packets(140 * NS, 1, SYN))
+        assert not replayer.express.ways
