@@ -30,7 +30,7 @@ from fakecluster.errors import ManifestError
 from fakecluster.fabric.network import Network
 from fakecluster.handles import Host, Node, Outcomes, Outside, PacketTrace, Pod, Service
 from fakecluster.handles.history import History, Manifests, kept
-from fakecluster.sim import Choices, Clock, Seeded
+from fakecluster.sim import Choices, Clock, source_of
 from fakecluster.trace import Event, Hop
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Cluster:
         )
         #: what it was made of; `spec` says what it is made of now
         self.origin = spec
-        self.parts: Components = template(spec).fork(choices if choices is not None else Seeded(seed))
+        self.parts: Components = template(spec).fork(source_of(seed, choices))
         due_faults.bind(self)
         self.traces: list[PacketTrace] = []
         #: what was applied, in order, as it was given

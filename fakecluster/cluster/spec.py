@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from fakecluster.api.names import dns_subdomain
 from fakecluster.cni.addressing import FAMILIES
 from fakecluster.errors import Unsupported
 from fakecluster.proxy.config import MODES
@@ -20,6 +21,20 @@ MAX_NODES = 4096
 SLEEPING_FROM = 64
 #: What a CNI plugin can enforce network policies with.
 CNIS = ("iptables", "nftables")
+#: argument -> the values that it can have
+VALUES: dict[str, tuple[object, ...]] = {
+    "proxy": MODES,
+    "cni": CNIS,
+    "ip_family": tuple(FAMILIES),
+    "dns": (True, False),
+    "node_local_dns": (True, False),
+    "sleeping_nodes": (True, False, None),
+}
+
+
+def _check_name(node: NodeSpec, attribute: attrs.Attribute[str], name: str) -> None:
+    if complaints := dns_subdomain(name):
+        raise ValueError(f"node name {name!r}: {complaints[0]}")
 
 
 @attrs.frozen
@@ -29,7 +44,7 @@ class NodeSpec:
     `proxy_config` is JSON: fields of a KubeProxyConfiguration for this node, over the cluster's.
     """
 
-    name: str
+    name: str = attrs.field(validator=_check_name)
     labels: tuple[tuple[str, str], ...] = ()
     taints: tuple[tuple[tuple[str, str], ...], ...] = ()
     pods: int = 110
@@ -42,6 +57,8 @@ class NodeSpec:
             return spec
         if isinstance(spec, str):
             return cls(spec)
+        if not isinstance(spec, Mapping):
+            raise ValueError(f"node {spec!r}: expected a name or a mapping, as in {{'name': 'a', 'zone': 'x'}}")
         unknown = set(spec) - {"name", "labels", "taints", "zone", "pods", "proxy_config"}
         if unknown or not isinstance(spec.get("name"), str):
             problem = f"unknown keys {', '.join(sorted(unknown))}" if unknown else "a name is needed"
@@ -80,12 +97,12 @@ class ClusterSpec:
         names = [node.name for node in spec.nodes]
         if len(set(names)) != len(names):
             raise ValueError(f"node names must differ: {', '.join(names)}")
-        if spec.proxy not in MODES:
-            raise ValueError(f"proxy={spec.proxy!r}: expected one of {', '.join(MODES)}")
-        if spec.cni not in CNIS:
-            raise ValueError(f"cni={spec.cni!r}: expected one of {', '.join(CNIS)}")
-        if spec.ip_family not in FAMILIES:
-            raise ValueError(f"ip_family={spec.ip_family!r}: expected one of {', '.join(FAMILIES)}")
+        for argument, known in VALUES.items():
+            if getattr(spec, argument) not in known:
+                words = f"expected one of {', '.join(map(str, known))}"
+                raise ValueError(f"{argument}={getattr(spec, argument)!r}: {words}")
+        if not isinstance(spec.kubernetes, str):
+            raise ValueError(f"kubernetes={spec.kubernetes!r}: expected text, as in kubernetes='1.36'")
         if spec.node_local_dns and not spec.dns:
             raise ValueError("node_local_dns=True needs dns=True: it is a cache in front of it")
         if spec.node_local_dns and 4 not in spec.families:
@@ -104,7 +121,7 @@ class ClusterSpec:
 def node_names(nodes: int | Iterable[Any]) -> list[Any]:
     """A number of nodes gives the names a, b, c... (then n27, n28...)."""
     if not isinstance(nodes, int):
-        if isinstance(nodes, str | Mapping):
+        if isinstance(nodes, str | Mapping) or not isinstance(nodes, Iterable):
             raise ValueError(f"nodes={nodes!r}: expected a number or a list")
         return list(nodes)
     if isinstance(nodes, bool) or not 0 <= nodes <= MAX_NODES:

@@ -120,6 +120,19 @@ class Scripted:
         return f"Scripted({list(self.script)})"
 
 
+def source_of(seed: int, choices: Choices | None) -> Choices:
+    """The given source of choices, or else one of this seed. Raises ValueError for what is neither, and for both."""
+    if not isinstance(seed, int):
+        raise ValueError(f"seed={seed!r}: expected a whole number")
+    if choices is None:
+        return Seeded(seed)
+    if not hasattr(choices, "pick"):
+        raise ValueError(f"choices={choices!r}: expected a source of choices, as Scripted([0, 1]); a number is a seed")
+    if seed:
+        raise ValueError(f"seed={seed} and choices={choices!r}: only one of them can decide")
+    return choices
+
+
 def spread(number: int, below: int) -> int:
     """The number-th of a fixed sequence of integers in [0, below) that do not repeat soon (wide enough for UIDs)."""
     return (number * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 0x7F4A7C15) % below
