@@ -46,6 +46,11 @@ class Host:
         """How this host is named as a target (`pod/default/web-1`); "" when it cannot be."""
         return ""
 
+    @property
+    def node_name(self) -> str:
+        """The node that this host is or runs on; "" outside the cluster."""
+        return ""
+
     def __init__(self, world: World, namespace: str) -> None:
         self.world, self.namespace = world, namespace
 
@@ -139,7 +144,14 @@ class Host:
         options: dict[str, Any] = {"port": port, "protocol": protocol, "timeout_s": timeout_s}
         line = called(self.expression, "connect", target, **{key: value for key, value in options.items() if value})
         with history.call(f"{name} = {line}"):
-            opened = open_connection(self, self.locate(target, port, protocol=protocol), timeout_s=timeout_s)
+            place = self.locate(target, port, protocol=protocol)
+            try:
+                opened = open_connection(self, place, timeout_s=timeout_s)
+            except ConnectFailed as failed:
+                from fakecluster.handles.hints import hint
+
+                failed.hint = hint(self, place)
+                raise
         opened.expression = name
         return opened
 
@@ -155,7 +167,7 @@ class Host:
                 connection.request(b"reach", timeout_s=timeout_s)
         except ConnectFailed as failed:
             cause = cause_of(failed.trace.trace) if failed.trace is not None else ""
-            return Reach(False, words, failed.outcome, str(failed.trace or ""), cause)
+            return Reach(False, words, failed.outcome, str(failed.trace or ""), cause, failed.hint)
         except ResolveFailed as failed:
             return Reach(False, words, str(failed))
         connection.close()

@@ -29,6 +29,10 @@ class Node(Host):
         return f"cluster.node({self.name!r})"
 
     @property
+    def node_name(self) -> str:
+        return self.name
+
+    @property
     def object(self) -> JsonObject:
         """The API object as it is now. Raises `ApiError` (404) when it does not exist."""
         return self.world.api.get("nodes", self.name)

@@ -65,6 +65,10 @@ class Pod(Host):
         return Node(self.world, self.object["spec"].get("nodeName") or "")
 
     @property
+    def node_name(self) -> str:
+        return self.node.name
+
+    @property
     def ready(self) -> bool:
         conditions = self.object.get("status", {}).get("conditions") or ()
         return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
@@ -113,8 +117,14 @@ class Pod(Host):
 
     @kept
     def set_ready(self, ready: bool) -> None:
-        """Let the Pod's exec probes answer so from now on; probes of other kinds need `stop_listening` and `serve`."""
+        """Let the Pod's exec probes answer so from now on; probes of other kinds need `stop_listening` and `serve`.
+
+        Raises ValueError for a Pod whose readiness no exec probe asks for: it would stay as it is.
+        """
         pod = self.object
+        if not can_flip(pod):
+            words = 'readinessProbe: {"exec": {"command": ["ready"]}}'
+            raise ValueError(f"{self.target} has no readiness probe that runs a command: give its container a {words}")
         for container in pod["spec"]["containers"]:
             self.world.runtime.exec_results[pod["metadata"]["uid"], container["name"]] = ready
 
@@ -127,3 +137,8 @@ class Pod(Host):
         # its sockets end with it, or the next start would find the port in use
         self.world.runtime.stop_container(node, pod, name)
         self.world.clock.schedule(f"kubelet@{node}", ("exited", pod["metadata"]["uid"], name, code))
+
+
+def can_flip(pod: JsonObject) -> bool:
+    """Whether a Pod's readiness is what its exec probes say (`set_ready`)."""
+    return any("exec" in (container.get("readinessProbe") or {}) for container in pod["spec"]["containers"])

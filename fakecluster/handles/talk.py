@@ -33,11 +33,18 @@ OUTCOMES = {
 
 
 class ConnectFailed(FakeclusterError, ConnectionError):
-    """A connection did not open: `error` is the errno's name ("": nothing came back yet), `trace` the packets' way."""
+    """A connection did not open: `error` is the errno's name ("": nothing came back yet), `trace` the packets' way, `hint`
+    what was probably meant.
+    """
 
     def __init__(self, target: str, error: str, trace: PacketTrace | None) -> None:
         self.target, self.error, self.trace = target, error, trace
-        super().__init__(f"{target}: {self.outcome}" + (f"\n{trace}" if trace is not None else ""))
+        self.hint = ""
+        super().__init__(target, error, trace)
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.target}: {self.outcome}{hint}" + (f"\n{self.trace}" if self.trace is not None else "")
 
     @property
     def outcome(self) -> str:
@@ -202,12 +209,16 @@ class Reach:
     explanation: str = ""
     #: the place and the rule that decided, in one line
     cause: str = ""
+    #: what the place lacks by the API's objects: the port that was meant, endpoints
+    hint: str = ""
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __repr__(self) -> str:
-        return f"<{self.target}: {self.outcome}{': ' + self.cause if self.cause else ''}>"
+        why = "; ".join(filter(None, (self.hint, self.cause)))
+        return f"<{self.target}: {self.outcome}{': ' + why if why else ''}>"
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.outcome}" + (f"\n{self.explanation}" if self.explanation else "")
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.target}: {self.outcome}{hint}" + (f"\n{self.explanation}" if self.explanation else "")

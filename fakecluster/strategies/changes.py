@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from fakecluster.handles.history import called, named
+from fakecluster.handles.pod import can_flip
 from fakecluster.strategies.policies import network_policies
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ HELD = ("kube-proxy@", "endpointslice-controller", "coredns", "kubelet@", "netwo
 
 
 def _readiness(cluster: Cluster) -> Iterator[Change]:
-    for pod in cluster.pods:
+    for pod in filter(lambda one: can_flip(one.object), cluster.pods):
         on = ("pod", *named(pod.name, pod.kubernetes_namespace))
         yield Change("readiness", "set_ready", (not pod.ready,), on=on)
 

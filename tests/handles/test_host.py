@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -11,7 +12,7 @@ from scapy.layers.l2 import Ether
 from fakecluster import Cluster
 from fakecluster.handles import ConnectFailed, ResolveFailed, TargetError
 
-POD = {
+POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "client"},
@@ -45,6 +46,73 @@ def test_a_name_that_does_not_exist_is_nxdomain(cluster: Cluster) -> None:
 def test_targets_that_lead_nowhere_say_why(cluster: Cluster, target: str, words: str) -> None:
     with pytest.raises(TargetError, match=words.replace("(", r"\(")):
         cluster.pod("client").connect(target)
+
+
+def shop_object(kind: str, name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+WEB = {"nodeName": "b", "containers": [{"name": "main", "image": "example.com/x:1", "ports": [{"containerPort": 80}]}]}
+SHOP = [
+    shop_object("Pod", "web-1", WEB, app="web"),
+    shop_object(
+        "Service",
+        "web",
+        {
+            "selector": {"app": "web"},
+            "ports": [{"port": 80, "name": "http"}, {"port": 53, "protocol": "UDP", "name": "dns"}],
+        },
+    ),
+    shop_object("Service", "typo", {"selector": {"app": "wbe"}, "ports": [{"port": 80}]}),
+    shop_object("Service", "named", {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}),
+    shop_object("Service", "bare", {"ports": [{"port": 80}]}),
+    shop_object(
+        "Service", "local", {"selector": {"app": "web"}, "ports": [{"port": 80}], "internalTrafficPolicy": "Local"}
+    ),
+]
+
+
+@pytest.mark.parametrize("proxy", ["iptables", "nftables", "ipvs"])
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("svc/web:81", "Service default/web has no port 81/TCP, only 80/TCP, 53/UDP"),
+        ("web:53", "Service default/web has no port 53/TCP, only 80/TCP, 53/UDP"),
+        ("typo:80", "Service default/typo has no ready endpoint: no Pod matches its selector app=wbe"),
+        (
+            "named:80",
+            "Service default/named has no ready endpoint: 1 Pod matches its selector app=web, none is ready for this port",
+        ),
+        ("bare:80", "Service default/bare has no ready endpoint: it has no selector, and its EndpointSlices list none"),
+        ("local:80", "Service default/local has internalTrafficPolicy Local and no ready endpoint on node a"),
+        ("pod/web-1:81", "Pod default/web-1 declares no port 81/TCP, only 80/TCP"),
+        ("pod/client:80", "Pod default/client declares no port 80/TCP and no other"),
+        ("10.96.9.9:80", "no Service has this address"),
+        ("192.0.2.1:80", ""),
+    ],
+)
+def test_what_fails_says_what_the_target_lacks(proxy: str, target: str, hint: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
+    cluster.apply([{**POD, "spec": {**POD["spec"], "nodeName": "a"}}, *SHOP])
+    reach = cluster.pod("client").can_reach(target)
+    assert not reach
+    assert reach.hint == hint
+    assert hint in repr(reach) and hint in str(reach)
+    with pytest.raises(ConnectFailed) as failed:
+        cluster.pod("client").connect(target)
+    assert (failed.value.hint, f"({hint})" in str(failed.value)) == (hint, bool(hint))
+
+
+def test_what_is_there_but_shut_off_needs_no_hint(cluster: Cluster) -> None:
+    cluster.apply(SHOP)
+    cluster.pod("web-1").run("iptables -A INPUT -p tcp -j DROP")
+    reach = cluster.pod("client").can_reach("web:80")
+    assert (reach.hint, reach.cause.partition(" at ")[0]) == ("", "dropped in pod/web-1")
+
+
+def test_readiness_that_no_probe_asks_for_cannot_be_set(cluster: Cluster) -> None:
+    with pytest.raises(ValueError, match="pod/default/client has no readiness probe that runs a command: give its"):
+        cluster.pod("client").set_ready(False)
 
 
 def test_what_nobody_answers_is_no_answer_now_and_times_out_later(cluster: Cluster) -> None:
