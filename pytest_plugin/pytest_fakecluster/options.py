@@ -10,6 +10,7 @@ import pytest
 #: The proxy modes that `proxy_mode` runs a test in, unless told otherwise.
 PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
 TRACE_LEVELS = ("none", "last", "all")
+KUBERNETES = ("1.31", "1.32", "1.33", "1.34", "1.35", "1.36")
 #: flag and ini option -> (default, help)
 OPTIONS = {
     "seed": ("0", "the seed of clusters that do not set one themselves"),
@@ -45,14 +46,31 @@ def value(config: pytest.Config, name: str) -> str:
 
 def check(config: pytest.Config) -> None:
     """Refuse values that mean nothing, before any test runs. Raises UsageError."""
-    if not value(config, "seed").lstrip("-").isdigit():
-        raise pytest.UsageError(f"--fakecluster-seed={value(config, 'seed')!r}: expected a whole number")
+    seed(config)
+    given = value(config, "proxy")
     if unknown := [mode for mode in proxy_modes(config) if mode not in PROXY_MODES]:
         words = f"--fakecluster-proxy: unknown mode {', '.join(unknown)}; there are {', '.join(PROXY_MODES)}"
         raise pytest.UsageError(words)
+    if not proxy_modes(config):
+        raise pytest.UsageError(f"--fakecluster-proxy={given!r}: name one or more of {', '.join(PROXY_MODES)}")
+    for name, known in (("trace", TRACE_LEVELS), ("kubernetes", KUBERNETES)):
+        if value(config, name) not in known:
+            raise pytest.UsageError(f"--fakecluster-{name}={value(config, name)!r}: one of {', '.join(known)}")
     live(config)
-    if value(config, "trace") not in TRACE_LEVELS:
-        raise pytest.UsageError(f"--fakecluster-trace={value(config, 'trace')!r}: one of {', '.join(TRACE_LEVELS)}")
+    folder, page = artifacts(config), html(config)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise pytest.UsageError(f"--fakecluster-artifacts={folder}: this is a file; expected a folder")
+    if page is not None and page.is_dir():
+        raise pytest.UsageError(f"--fakecluster-html={page}: this is a folder; expected a file, as in traces.html")
+
+
+def seed(config: pytest.Config) -> int:
+    """The seed of clusters that set none. Raises UsageError for what is no number."""
+    given = value(config, "seed")
+    try:
+        return int(given)
+    except ValueError:
+        raise pytest.UsageError(f"--fakecluster-seed={given!r}: expected a whole number") from None
 
 
 def live(config: pytest.Config) -> Path | None:
@@ -77,3 +95,9 @@ def artifacts(config: pytest.Config) -> Path | None:
     """The folder for artifacts, None when none was asked for."""
     folder = value(config, "artifacts")
     return Path(folder) if folder else None
+
+
+def html(config: pytest.Config) -> Path | None:
+    """The page of traces, None when none was asked for."""
+    page = value(config, "html")
+    return Path(page) if page else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -37,8 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER_HELP)
     config.stash[_CLUSTERS] = []
     options.check(config)
-    path = options.value(config, "html")
-    if path and not hasattr(config, "workerinput"):
+    path = options.html(config)
+    if path is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(HtmlReport(path), "fakecluster-html")
 
 
@@ -56,21 +57,23 @@ def fakecluster_factory(pytestconfig: pytest.Config) -> Generator[Factory, None,
         yield from live_factory(kubeconfig)
         return
 
-    from fakecluster import Cluster
-
     def make(**arguments: Any) -> Cluster:
-        check_names("fakecluster_factory", arguments)
-        defaults: dict[str, Any] = {
-            "seed": int(options.value(pytestconfig, "seed")),
-            "kubernetes": options.value(pytestconfig, "kubernetes"),
-        }
-        if "choices" in arguments:
-            del defaults["seed"]
-        cluster = Cluster(**(defaults | arguments))
+        cluster = new_cluster(pytestconfig, "fakecluster_factory", arguments)
         remember(pytestconfig, cluster)
         return cluster
 
     yield make
+
+
+def new_cluster(config: pytest.Config, place: str, arguments: dict[str, Any]) -> Cluster:
+    """A cluster of these arguments, the options of the command line being the defaults. Raises TypeError, ValueError."""
+    from fakecluster import Cluster
+
+    check_names(place, arguments)
+    defaults: dict[str, Any] = {"kubernetes": options.value(config, "kubernetes")}
+    if arguments.get("choices") is None:
+        defaults["seed"] = options.seed(config)
+    return Cluster(**(defaults | arguments))
 
 
 def live_factory(kubeconfig: Path) -> Generator[Factory, None, None]:
@@ -126,10 +129,9 @@ def fakecluster_shared(pytestconfig: pytest.Config, fakecluster_factory: Factory
             for source in manifests:
                 fresh.apply(source)
             return fresh
-        check_names("fakecluster_shared", arguments)
         key = repr((manifests, sorted(arguments.items())))
         if key not in prepared:
-            prepared[key] = fakecluster_factory(**arguments)
+            prepared[key] = new_cluster(pytestconfig, "fakecluster_shared", arguments)
             for source in manifests:
                 prepared[key].apply(source)
         copy = prepared[key].fork()
@@ -145,12 +147,21 @@ def cluster_arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
     for marker in reversed(list(request.node.iter_markers(MARKER))):
         if marker.args:
             given = ", ".join(map(repr, marker.args))
-            words = f"@pytest.mark.fakecluster({given}) takes keyword arguments only, as in fakecluster(nodes=2)"
-            raise pytest.UsageError(f"{request.node.nodeid}: {words}")
+            refuse(request, f"({given}) takes keyword arguments only, as in fakecluster(nodes=2)")
         arguments |= marker.kwargs
-    if "proxy_mode" in request.fixturenames and "proxy" not in arguments:
+    if "proxy_mode" in request.fixturenames:
+        if "proxy" in arguments:
+            refuse(
+                request,
+                f"(proxy={arguments['proxy']!r}): the test takes proxy_mode, which says it; leave one of them out",
+            )
         arguments["proxy"] = request.getfixturevalue("proxy_mode")
     return arguments
+
+
+def refuse(request: pytest.FixtureRequest, words: str) -> NoReturn:
+    """End a test whose marker is wrong, with one line."""
+    pytest.fail(f"{request.node.nodeid}: @pytest.mark.fakecluster{words}", pytrace=False)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -168,15 +179,17 @@ def fakecluster(request: pytest.FixtureRequest, fakecluster_factory: Factory) ->
 
 
 def _built(request: pytest.FixtureRequest, fakecluster_factory: Factory) -> Cluster:
+    from fakecluster.errors import Unsupported
+
     arguments = cluster_arguments(request)
-    place = f"{request.node.nodeid}: @pytest.mark.fakecluster"
     try:
-        check_names(place, arguments)
-        return fakecluster_factory(**arguments)
+        check_names("", arguments)
     except TypeError as wrong:
-        raise pytest.UsageError(str(wrong)) from None
-    except ValueError as wrong:
-        raise pytest.UsageError(f"{place}: {wrong}") from None
+        refuse(request, str(wrong))
+    try:
+        return fakecluster_factory(**arguments)
+    except (ValueError, Unsupported) as wrong:
+        refuse(request, f": {wrong}")
 
 
 @pytest.fixture
@@ -198,7 +211,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_parametrized(metafunc: pytest.Metafunc, name: str) -> bool:
-    return any(name in str(marker.args[:1]) for marker in metafunc.definition.iter_markers("parametrize"))
+    for marker in metafunc.definition.iter_markers("parametrize"):
+        given = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
+        names = given.split(",") if isinstance(given, str) else given
+        if name in (one.strip() for one in names):
+            return True
+    return False
 
 
 @pytest.fixture
@@ -218,21 +236,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    report = yield
-    drawn = getattr(call.excinfo.value, DRAWN, ()) if call.excinfo is not None else ()
+    error = call.excinfo.value if call.excinfo is not None else None
+    drawn = getattr(error, DRAWN, ())
     clusters = list({id(cluster): cluster for cluster in (*item.config.stash[_CLUSTERS], *drawn)}.values())
-    if clusters and call.when == "call" and report.failed:
-        from pytest_fakecluster import report as reports
+    if error is None or "fakecluster" not in sys.modules:
+        return (yield)
+    from pytest_fakecluster import report as reports
 
+    if not item.config.getoption("fulltrace", False):
+        reports.leave_insides_out(error)
+    report = yield
+    if report.failed and clusters:
         level = options.value(item.config, "trace")
         for cluster in clusters:
             is_told = any(cluster is one for one in drawn)  # by Hypothesis, in the error itself
-            report.sections.extend(reports.sections(cluster, level, is_told=is_told))
+            report.sections.extend(reports.sections(cluster, level, is_told=is_told, told=str(error)))
         folder = options.artifacts(item.config)
         if folder is not None:
-            written = reports.write_artifacts(folder, item.nodeid, clusters)
-            report.sections.append(("fakecluster artifacts", "\n".join(str(path) for path in written)))
-        if options.value(item.config, "html"):
+            report.sections.append(("fakecluster artifacts", reports.leave_artifacts(folder, item.nodeid, clusters)))
+        if options.html(item.config) is not None:
             setattr(report, HTML, reports.html_section(item.nodeid, clusters))
     return report
 
@@ -240,7 +262,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 class HtmlReport:
     """Collects what failing tests leave for the page, also those of xdist's workers, and writes it at the end."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.sections: list[str] = []
 

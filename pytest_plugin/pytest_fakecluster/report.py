@@ -6,7 +6,9 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 if TYPE_CHECKING:
     from fakecluster import Cluster
@@ -16,10 +18,30 @@ if TYPE_CHECKING:
 TRACES_SHOWN = 3
 #: Lines of a script (manifests and what was done) that are printed; the artifacts hold all of them.
 SCRIPT_LINES = 150
+#: Characters of a folder's name; with what is added to them they are still fewer than file systems allow.
+LONGEST_NAME = 150
 
 
-def sections(cluster: Cluster, level: str = "last", *, is_told: bool = False) -> list[tuple[str, str]]:
-    """(title, text) pairs to append to a pytest report; `is_told`: the script stands elsewhere in it."""
+def leave_insides_out(error: BaseException) -> None:
+    """End the traceback of what the package refuses on purpose in the caller's line; bugs of ours keep all of theirs."""
+    from fakecluster.errors import FakeclusterError
+
+    last, entry = None, error.__traceback__
+    while entry is not None:
+        last = entry if not _is_inside(entry) else last
+        entry = entry.tb_next
+    if last is not None and isinstance(error, FakeclusterError):
+        last.tb_next = None
+
+
+def _is_inside(entry: TracebackType) -> bool:
+    module = str(entry.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in ("fakecluster", "pytest_fakecluster")
+
+
+def sections(cluster: Cluster, level: str = "last", *, is_told: bool = False, told: str = "") -> list[tuple[str, str]]:
+    """(title, text) pairs to append to a pytest report; `is_told`: the script stands elsewhere in it; `told`: the error's
+    own words, which hold the trace of a connection that failed."""
     found = [("fakecluster seed and choices", f"{cluster!r}\n{cluster.choices!r}\n{choices_text(cluster)}")]
     if not is_told:
         lines = cluster.script().splitlines()
@@ -28,7 +50,7 @@ def sections(cluster: Cluster, level: str = "last", *, is_told: bool = False) ->
         found.append(("fakecluster manifests and script", "\n".join(lines[:SCRIPT_LINES] + cut)))
     shown = {"none": 0, "last": TRACES_SHOWN, "all": len(cluster.traces)}[level]
     traces = cluster.traces[-shown:] if shown else []
-    found += [("fakecluster trace", str(trace)) for trace in traces]
+    found += [("fakecluster trace", text) for text in map(str, traces) if text not in told]
     rules = list(dict.fromkeys(rule for trace in traces for rule in rules_that_mattered(trace.hops)))
     if rules:
         found.append(("fakecluster rules that mattered", "\n".join(rules)))
@@ -54,11 +76,26 @@ def rules_that_mattered(hops: tuple[Hop, ...]) -> Iterator[str]:
                 yield f"{hop.namespace}: {step.table}: -A {step.chain} {step.text}  => {step.verdict}"
 
 
+def leave_artifacts(folder: Path, nodeid: str, clusters: list[Cluster]) -> str:
+    """Write a failing test's artifacts; returns what the report says of it: the files, or why there are none."""
+    try:
+        return "\n".join(map(str, write_artifacts(folder, nodeid, clusters)))
+    except OSError as problem:
+        return f"could not be written: {problem}"
+
+
+def folder_name(nodeid: str) -> str:
+    """A name for a test's folder that no other test has, short enough for file systems."""
+    plain = nodeid.replace("::", ".").replace("/", ".")
+    name = re.sub(r"[^\w.,=\[\]-]+", "_", plain)[:LONGEST_NAME]
+    return name if name == plain else f"{name}-{crc32(nodeid.encode()):08x}"
+
+
 def write_artifacts(folder: Path, nodeid: str, clusters: list[Cluster]) -> list[Path]:
     """Write manifest, traces and a capture of each cluster below `folder`; returns the files."""
     from fakecluster.fabric.pcap import write_pcap
 
-    name = re.sub(r"[^\w.-]+", "_", nodeid)
+    name = folder_name(nodeid)
     written: list[Path] = []
     for number, cluster in enumerate(clusters, 1):
         place = folder / (name if len(clusters) == 1 else f"{name}-{number}")
@@ -70,7 +107,7 @@ def write_artifacts(folder: Path, nodeid: str, clusters: list[Cluster]) -> list[
             "choices.txt": f"{cluster!r}\n{cluster.choices!r}\n{choices_text(cluster)}\n",
         }
         for file, text in texts.items():
-            (place / file).write_text(text)
+            (place / file).write_text(text, encoding="utf-8")
             written.append(place / file)
         capture = place / "packets.pcap"
         hops = [hop for trace in cluster.traces for hop in trace.hops]
@@ -104,8 +141,7 @@ def html_section(nodeid: str, clusters: list[Cluster]) -> str:
     return "\n".join(parts)
 
 
-def write_html(path: str, sections: list[str]) -> None:
+def write_html(page: Path, sections: list[str]) -> None:
     """Write the page."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_PAGE.format(body="\n".join(sections) or "<p>No test with a cluster failed.</p>"))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(_PAGE.format(body="\n".join(sections) or "<p>No test with a cluster failed.</p>"), encoding="utf-8")

@@ -52,7 +52,7 @@ def test_both_fixture_names_give_the_same_cluster_built_by_the_marker(pytester: 
                 assert len(cluster.nodes) == 3
         """
     )
-    pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=3)
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly").assert_outcomes(passed=3)
 
 
 def test_wrong_marker_arguments_say_what_is_allowed(pytester: pytest.Pytester) -> None:
@@ -72,24 +72,30 @@ def test_wrong_marker_arguments_say_what_is_allowed(pytester: pytest.Pytester) -
         @pytest.mark.fakecluster(kubernetes="1.2")
         def test_version(cluster): ...
 
+        @pytest.mark.fakecluster(nodes=["A b"])
+        def test_node(cluster): ...
+
+        @pytest.mark.fakecluster(proxy="nftables")
+        def test_twice(cluster, proxy_mode): ...
+
         def test_shared(fakecluster_shared):
             fakecluster_shared(proxi="nftables")
         """
     )
-    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
-    result.assert_outcomes(errors=4, failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "*fakecluster_shared: no argument 'proxi'; did you mean proxy?*",
-        ]
-    )
-    result.stdout.fnmatch_lines(
-        [
-            "*proxy='ebpf': expected one of iptables, ipvs, nftables, userspace*",
-            "*no argument 'nodez'; did you mean nodes? There are nodes, proxy, *",
-            "*takes keyword arguments only*",
-        ]
-    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--fakecluster-proxy=iptables")
+    result.assert_outcomes(errors=6, failed=1)
+    marker = "test_wrong_marker_arguments_say_what_is_allowed.py::test_{}: @pytest.mark.fakecluster{}"
+    for test, words in (
+        ("mode", ": proxy='ebpf': expected one of iptables, ipvs, nftables, userspace"),
+        ("name", ": no argument 'nodez'; did you mean nodes? There are nodes, proxy, *"),
+        ("position", "(3) takes keyword arguments only, as in fakecluster(nodes=2)"),
+        ("version", ": not modelled: kube-proxy of Kubernetes 1.2; known: 1.31, *"),
+        ("node", ": node name 'A b': a lowercase RFC 1123 subdomain must consist of *"),
+        ("twice?iptables?", "(proxy='nftables'): the test takes proxy_mode, which says it; leave one of them out"),
+    ):
+        result.stdout.fnmatch_lines_random([marker.format(test, words)])
+    result.stdout.fnmatch_lines(["E*fakecluster_shared: no argument 'proxi'; did you mean proxy?*"])
+    result.stdout.no_fnmatch_line("*plugin.py*raise*")
 
 
 def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytester) -> None:
@@ -104,11 +110,121 @@ def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytes
             assert False
         """
     )
-    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*fakecluster seed and choices*", "Seeded(7)", "*fakecluster trace*", "*node/a*", "*pod/web*"]
     )
+
+
+def test_a_failure_while_a_fixture_is_made_is_reported_like_one_of_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.fixture
+        def shop(cluster):
+            cluster.apply({POD!r})
+            cluster.node("a").connect(cluster.pod("web"), 81)
+
+        def test_setup(shop): ...
+
+        @pytest.fixture
+        def closing(cluster):
+            yield
+            cluster.node("a").can_reach("10.96.0.1:443")
+            raise AssertionError("at the end")
+
+        def test_teardown(closing): ...
+        """
+    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--fakecluster-artifacts=out")
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at setup of test_setup*", "*connection1 = cluster.node('a').connect(cluster.pod('web'), port=81)*",
+         "*fakecluster artifacts*", "*ERROR at teardown of test_teardown*", "cluster.node('a').can_reach('10.96.0.1:443')"]
+    )  # fmt: skip
+    assert len(list((pytester.path / "out").iterdir())) == 2
+
+
+def test_what_the_package_refuses_is_told_at_the_tests_own_line_and_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_connects(cluster):
+            cluster.node("a").connect("10.96.9.9:80")
+        """
+    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
+    result.stdout.fnmatch_lines(
+        [
+            ">       cluster.node(?a?).connect(?10.96.9.9:80?)",
+            "E   *ConnectFailed: 10.96.9.9:80: network unreachable (no Service has this address)",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*in connect*")
+    assert result.stdout.str().count(": dropped in outside at routing (no route)") == 1
+    full = pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--full-trace")
+    full.stdout.fnmatch_lines(["*def open_connection(*"])
+
+
+def test_a_fork_of_a_shared_cluster_is_reported_without_what_it_was_forked_from(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_fails(fakecluster_shared):
+            assert not fakecluster_shared({POD!r}, nodes=2)
+        """
+    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
+    assert result.stdout.str().count("fakecluster manifests and script") == 1
+
+
+def test_folders_of_artifacts_have_names_of_their_own_that_fit(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("text", ["a/b", "a b", "x" * 400, "x" * 401, "ok"])
+        def test_fails(cluster, text):
+            assert False
+        """
+    )
+    flags = ("--fakecluster-artifacts=out", "--fakecluster-html=page.html")
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(failed=5)
+    names = [folder.name for folder in (pytester.path / "out").iterdir()]
+    assert len(names) == 5 and max(map(len, names)) <= 170
+    assert f"{pytester.path.name.removesuffix('0')}.py.test_fails[ok]" in names
+
+
+def test_artifacts_that_cannot_be_written_do_not_hide_the_failure(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_fails(cluster):
+            Path("out").write_text("in the way")
+            assert False, "the reason"
+        """
+    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--fakecluster-artifacts=out")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*the reason*", "*fakecluster artifacts*", "could not be written: *Not a directory*"])
+
+
+def test_proxy_mode_is_not_mistaken_for_an_argument_with_a_longer_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("proxy_mode_name", ["x"])
+        def test_longer(proxy_mode_name, proxy_mode): ...
+
+        @pytest.mark.parametrize(argnames="number, proxy_mode", argvalues=[(1, "ipvs")])
+        def test_own(cluster, number, proxy_mode):
+            assert cluster.spec.proxy == "ipvs"
+        """
+    )
+    flags = ("--fakecluster-proxy=iptables,nftables",)
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(passed=3)
 
 
 def test_proxy_mode_runs_a_test_once_per_mode(pytester: pytest.Pytester) -> None:
@@ -118,13 +234,13 @@ def test_proxy_mode_runs_a_test_once_per_mode(pytester: pytest.Pytester) -> None
             assert cluster.spec.proxy == proxy_mode
         """
     )
-    result = pytester.runpytest_subprocess("-v", "-p", "no:randomly")
+    result = pytester.runpytest_inprocess("-v", "-p", "no:randomly")
     result.stdout.fnmatch_lines(["*test_modes?iptables?*", "*test_modes?ipvs?*", "*test_modes?nftables?*"])
 
 
 def test_the_plugin_can_be_switched_off(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_wants(cluster): ...")
-    result = pytester.runpytest_subprocess("-q", "-p", "no:fakecluster")
+    result = pytester.runpytest_inprocess("-q", "-p", "no:fakecluster")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'cluster' not found*"])
 
@@ -145,7 +261,7 @@ def test_the_factory_makes_several_clusters_also_inside_given(pytester: pytest.P
             assert len(fakecluster_factory(nodes=count).nodes) == count
         """
     )
-    pytester.runpytest_subprocess("-q", "-p", "no:randomly", "--fakecluster-seed=11").assert_outcomes(passed=2)
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--fakecluster-seed=11").assert_outcomes(passed=2)
 
 
 def test_shared_bases_are_prepared_once_and_forked(pytester: pytest.Pytester) -> None:
@@ -163,30 +279,45 @@ def test_shared_bases_are_prepared_once_and_forked(pytester: pytest.Pytester) ->
             assert [pod.name for pod in fakecluster_shared(POD, nodes=1).pods] == ["web"]
         """
     )
-    pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=2)
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly").assert_outcomes(passed=2)
 
 
 def test_modes_come_from_the_command_line_and_the_ini_file(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_modes(proxy_mode): ...")
-    result = pytester.runpytest_subprocess("-v", "-p", "no:randomly", "--fakecluster-proxy=nftables,ipvs")
+    result = pytester.runpytest_inprocess("-v", "-p", "no:randomly", "--fakecluster-proxy=nftables,ipvs")
     result.assert_outcomes(passed=2)
     pytester.makeini("[pytest]\nfakecluster_proxy = nftables\n")
-    pytester.runpytest_subprocess("-v", "-p", "no:randomly").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-v", "-p", "no:randomly").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
         ("--fakecluster-proxy=ebpf", "unknown mode ebpf; there are iptables, ipvs, nftables, userspace"),
+        ("--fakecluster-proxy=", "--fakecluster-proxy='': name one or more of iptables, ipvs, nftables, userspace"),
         ("--fakecluster-seed=x", "expected a whole number"),
+        ("--fakecluster-seed=--5", "expected a whole number"),
+        ("--fakecluster-kubernetes=1.2", "--fakecluster-kubernetes='1.2': one of 1.31, 1.32, 1.33, 1.34, 1.35, 1.36"),
+        ("--fakecluster-artifacts=a_file", "--fakecluster-artifacts=a_file: this is a file; expected a folder"),
+        ("--fakecluster-html=.", "--fakecluster-html=.: this is a folder; expected a file"),
         ("--fakecluster-trace=some", "one of none, last, all"),
     ],
 )
 def test_wrong_flags_stop_the_run_with_one_line(pytester: pytest.Pytester, flag: str, words: str) -> None:
     pytester.makepyfile("def test_nothing(): ...")
-    result = pytester.runpytest_subprocess("-q", flag)
+    pytester.path.joinpath("a_file").touch()
+    result = pytester.runpytest_inprocess("-q", flag)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{words}*"])
+
+
+def test_the_options_know_the_modes_and_versions_that_the_package_knows() -> None:
+    from pytest_fakecluster import options
+
+    from fakecluster.proxy.config import MODES
+    from fakecluster.proxy.versions import VERSIONS
+
+    assert (sorted(options.PROXY_MODES), options.KUBERNETES) == (sorted(MODES), VERSIONS)
 
 
 def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester) -> None:
@@ -199,7 +330,7 @@ def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester
         """
     )
     flags = ("--fakecluster-artifacts=out", "--fakecluster-html=report/traces.html")
-    pytester.runpytest_subprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(failed=1)
+    pytester.runpytest_inprocess("-q", "-p", "no:randomly", *flags).assert_outcomes(failed=1)
     (folder,) = (pytester.path / "out").iterdir()
     assert sorted(file.name for file in folder.iterdir()) == [
         "choices.txt", "manifest.yaml", "packets.pcap", "script.py", "traces.txt",
@@ -222,9 +353,14 @@ def test_a_reach_that_fails_says_why_in_the_assertion(pytester: pytest.Pytester)
             assert cluster.node("a").can_reach("svc/web:80")
         """
     )
-    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E*<tcp://services/web:80: refused: dropped in node/a*has no endpoints*"])
+    result.stdout.fnmatch_lines(
+        [
+            "E*<tcp://services/web:80: refused: Service default/web has no ready endpoint: no Pod matches its selector"
+            " app=none; drop*has no endpoints*"
+        ]
+    )
 
 
 def test_a_failing_example_is_a_script_that_can_be_pasted_and_its_traces(pytester: pytest.Pytester) -> None:
@@ -242,7 +378,7 @@ def test_a_failing_example_is_a_script_that_can_be_pasted_and_its_traces(pyteste
                     assert not cluster.pod("client").can_reach(service, port["port"])
         """
     )
-    result = pytester.runpytest_subprocess("-q", "-p", "no:randomly")
+    result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
     result.assert_outcomes(failed=1)
     text = result.stdout.str().partition("short test summary")[0]  # where CI is set, pytest says it all again there
     assert text.count("from fakecluster import Cluster") == 1 and "fakecluster trace" in text
