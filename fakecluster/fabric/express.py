@@ -22,8 +22,7 @@ from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.kernel.conntrack import tcp
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.conntrack.tcp_window import judge
-from fakecluster.kernel.flow_cache.following import NOT_PSH, TIMESTAMP_ONLY
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, REWRITES
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.packet import ACK, TCP, Skb
 from fakecluster.kernel.tcp_socket import TcpConnection

@@ -5,14 +5,16 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 from kernel.kernel_node import router, sent, wire
 from scapy.layers.inet import GRE, ICMP, TCP, UDP
 
 from fakecluster.errors import CommandError
-from fakecluster.kernel.conntrack.tcp_segment import Side
-from fakecluster.kernel.conntrack.tcp_window import judge, slide, tells_windows_only
+from fakecluster.kernel.conntrack.entry import Conn, Tuple
+from fakecluster.kernel.conntrack.tcp import TcpTimeouts, follow
+from fakecluster.kernel.conntrack.tcp_segment import ESTAB, MAXACK_SET, UNACKNOWLEDGED, Flags, Side, TcpInfo
+from fakecluster.kernel.conntrack.tcp_window import count_repeats, judge, slide
 from fakecluster.kernel.netns import Netns
 
 
@@ -170,21 +172,48 @@ def test_deleting_what_is_not_there_fails_as_the_tool_does() -> None:
     assert len(netns.conntrack) == 0
 
 
-SEQUENCES = st.one_of(st.integers(0, 3), st.integers(0xFFFFFFFD, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
-SIDES = st.builds(Side, SEQUENCES, SEQUENCES, st.integers(1, 1 << 20), SEQUENCES, st.integers(0, 14), st.integers(0, 63))
+#: What is odd about a segment or its connection: a number's name, and how far it is from where it should be.
+_ODD = st.tuples(
+    st.sampled_from(("end", "maxend", "maxack", "other end", "other maxend", "seq", "ack", "ack", "sack")),
+    st.sampled_from(
+        (-1, 1, -100, 100, 8000, -8000, 8001, -8001, -66_000, -66_001, 1 << 29, 1 << 30, 1 << 31, -1 << 30)
+    ),
+)
+_WIDTHS = st.sampled_from((8000, 8000, 8000, 8000, 0, 1, 70_000, 1 << 29, 1 << 31, 1 << 32))
+_FLAGS = st.one_of(st.just(MAXACK_SET), st.integers(0, 63))
+_STARTS = st.sampled_from((0, 5000, 0x7FFFFFF0, 0xFFFFFFF0, 0xFFFFFFFF))
 
 
-@given(SIDES, SIDES, st.integers(0, 1 << 20), st.booleans())
-def test_an_acknowledgment_of_nothing_new_is_taken_in_as_any_other(
-    sender: Side, receiver: Side, window: int, fits: bool
+@given(st.data(), _STARTS, _STARTS, st.integers(0, 1), st.sampled_from((0, 1, 100)), st.sampled_from((0, 1, 8000)))
+def test_a_segment_of_an_open_connection_is_taken_in_at_once_as_in_turn(
+    data: st.DataObject, sent: int, acknowledged: int, way: int, load: int, window: int
 ) -> None:
-    end, ack = sender.td_end, receiver.td_end
-    if fits:
-        sender.td_maxack, sender.td_maxend = ack, end + 10 & 0xFFFFFFFF
-    at_once, in_turn = (deepcopy(sender), deepcopy(receiver)), (sender, receiver)
-    if not tells_windows_only(*at_once, ack, end, window):
-        assert at_once == in_turn
-        return
-    assert judge(*in_turn, end, end, ack) == "accept"
-    slide(*in_turn, ack, ack, end, window, acks=True)
-    assert at_once == in_turn
+    odd: dict[str, int] = dict(data.draw(st.lists(_ODD, max_size=3)))
+
+    def at(name: str, number: int) -> int:
+        return number + odd.get(name, 0) & 0xFFFFFFFF
+
+    scale = data.draw(st.sampled_from((0, 0, 7, 14)))
+    sender = Side(at("end", sent), at("maxend", sent + 8000), data.draw(_WIDTHS), at("maxack", acknowledged), scale)
+    receiver = Side(at("other end", acknowledged), at("other maxend", acknowledged + window), data.draw(_WIDTHS))
+    sender.flags, receiver.flags = data.draw(_FLAGS), data.draw(_FLAGS)
+    seq, ack, pair = at("seq", sent), at("ack", acknowledged), (sender, receiver)
+    end, sack = seq + load & 0xFFFFFFFF, at("sack", ack)
+    info = TcpInfo(pair if way == 0 else pair[::-1], ESTAB, retrans=data.draw(st.integers(0, 3)))
+    if data.draw(st.booleans()):
+        info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = way, seq, ack, end, window
+    flow = Tuple(4, 6, 1, 2, 3, 4)
+    ct = Conn(flow, flow)
+    ct.proto_info = deepcopy(info)
+    timeouts = TcpTimeouts(tuple(range(100, 110)), retransmitted=50, unacknowledged=70, max_retrans=3)
+    taken = bool(sender.td_maxwin) and judge(sender, receiver, seq, end, sack) == "accept"
+    assert follow(timeouts, ct, way, seq, ack, sack, end, window, 1000) == taken
+    if taken:
+        slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
+        count_repeats(info, way, seq, ack, end, window)
+        info.last_index = Flags.ACK
+    assert ct.proto_info == info
+    event(f"taken: {taken}")
+    unacknowledged = (sender.flags | receiver.flags) & UNACKNOWLEDGED
+    lifetime = 50 if info.retrans >= 3 else 70 if unacknowledged else 103 if window else 50
+    assert ct.expires_ns == (1000 + lifetime if taken else 0)

@@ -21,6 +21,8 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     LAST_ACK,
     MASK,
     MAXACK_SET,
+    MAXACKWINCONST,
+    NEAR,
     NONE,
     SACK_PERM,
     SYN_RECV,
@@ -36,7 +38,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     before,
     options_of,
 )
-from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide, tells_windows_only
+from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
 from fakecluster.kernel.packet import RST, Skb
 
 if TYPE_CHECKING:
@@ -123,18 +125,51 @@ def follow(
 ) -> bool:
     """Take in an acknowledgment (with or without data) of an open connection that is assured.
 
-    Most segments are one. False, and nothing changed, when `track` has to look closer.
+    Most segments are one, and most of those lie where their connection is: for these `judge`, `slide` and
+    `count_repeats` stand here at once, in plain differences (half the time of a packet of a known flow went into the
+    calls and the arithmetic modulo 2^32). False, and nothing changed, when `track` has to look closer.
     """
     info: TcpInfo = ct.proto_info
-    sender, receiver = info.seen[direction], info.seen[1 - direction]
-    if info.state != ESTAB or not sender.td_maxwin:
+    seen = info.seen
+    sender, receiver = seen[direction], seen[1 - direction]
+    widest, reach = sender.td_maxwin, receiver.td_maxwin
+    if info.state != ESTAB or not widest:
         return False
-    if end != seq or ack != sack or not tells_windows_only(sender, receiver, ack, end, window << sender.td_scale):
+    scaled = window << sender.td_scale
+    fresh, acked, behind = end - sender.td_end, ack - sender.td_maxack, receiver.td_end - sack
+    room, opened = sender.td_maxend - end, sack + scaled - receiver.td_maxend
+    if (
+        0 <= behind <= MAXACKWINCONST
+        and -NEAR < acked < NEAR
+        and -NEAR < opened < NEAR
+        and 0 <= room < NEAR
+        and -reach <= fresh < NEAR
+        and reach < NEAR
+        and widest < NEAR
+        and sack == ack
+        and sender.flags & MAXACK_SET
+    ):
+        if scaled > widest:
+            sender.td_maxwin = scaled
+        if fresh > 0:
+            sender.td_end = end
+            sender.flags |= UNACKNOWLEDGED
+        if acked > 0:
+            sender.td_maxack = ack
+        if opened >= 0:
+            receiver.td_maxend = sack + (scaled or 1) & MASK
+        if not behind:
+            receiver.flags &= ~UNACKNOWLEDGED
+    else:
         if judge(sender, receiver, seq, end, sack) != "accept":
             return False
-        slide(sender, receiver, ack, sack, end, window << sender.td_scale, acks=True)
-    count_repeats(info, direction, seq, ack, end, window)
-    info.last_index, info.last_dir = Flags.ACK, direction
+        slide(sender, receiver, ack, sack, end, scaled, acks=True)
+    if info.last_ack == ack and info.last_seq == seq and info.last_win == window:
+        count_repeats(info, direction, seq, ack, end, window)
+    else:
+        info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = direction, seq, ack, end, window
+        info.retrans = 0
+    info.last_index = Flags.ACK
     timeout = timeouts.by_state[ESTAB]
     if info.retrans >= timeouts.max_retrans or not window or (sender.flags | receiver.flags) & UNACKNOWLEDGED:
         timeout = _lifetime(timeouts, info, ESTAB, reset=False)

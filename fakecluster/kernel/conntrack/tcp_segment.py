@@ -32,6 +32,9 @@ MAXACKWINCONST = 66000
 MASK = 0xFFFFFFFF
 #: Set in a difference of sequence numbers that is negative.
 HALF = 0x80000000
+#: Numbers that are less apart than this are compared as they are: nothing has wrapped around, and sums of three are not
+#: half of all either.
+NEAR = 0x20000000
 
 
 def before(a: int, b: int) -> bool:

@@ -139,23 +139,6 @@ def slide(sender: Side, receiver: Side, ack: int, sack: int, end: int, window: i
         receiver.flags &= ~UNACKNOWLEDGED
 
 
-def tells_windows_only(sender: Side, receiver: Side, ack: int, end: int, window: int) -> bool:
-    """`judge` and `slide` at once for a segment without data that acknowledges nothing new, as most do; else False.
-
-    It stands where both sides are, so that all bounds hold; only the windows may have become wider.
-    """
-    if end != sender.td_end or ack != receiver.td_end or ack != sender.td_maxack or not sender.flags & MAXACK_SET:
-        return False
-    if not (end - sender.td_maxend - 1) & HALF:
-        return False
-    if window > sender.td_maxwin:
-        sender.td_maxwin = window
-    if (receiver.td_maxend - 1 - ack - window) & HALF:
-        receiver.td_maxend = (ack + window + (window == 0)) & MASK
-    receiver.flags &= ~UNACKNOWLEDGED
-    return True
-
-
 def count_repeats(info: TcpInfo, direction: int, seq: int, ack: int, end: int, window: int) -> None:
     """Notice an acknowledgment that is sent again; `window` is the header's."""
     if (

@@ -9,8 +9,7 @@ from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPL
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
-from fakecluster.kernel.flow_cache.following import NOT_PSH
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES4, LANES6, REWRITES, Flows, Key
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES, NOT_PSH, REWRITES, Flows, Key
 from fakecluster.kernel.packet import ACK, TCP, UDP
 from fakecluster.kernel.trail import Trail
 
@@ -27,33 +26,38 @@ OPEN = ASSURED | SEEN_REPLY
 
 
 class FlowCache:
-    """The flows that a namespace remembers. `enabled` may be switched off and on at any time."""
+    """The flows that a namespace remembers."""
 
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.flows: Flows = {}
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
-        self.enabled = True
+        self._enabled = True
         self.generation = 0
         #: told when everything was forgotten
         self.on_change: Callable[[], None] | None = None
 
     def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
         """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
-        if len(packet) < 28 or not self.enabled:
+        if len(packet) < 28:
             return None
-        if packet[0] == 0x45:
-            lane = LANES4.get(packet[9])
-        elif packet[0] >> 4 == 6:
-            lane = LANES6.get(packet[6])
-        else:
-            return None
+        lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
         return lane(self.netns, self.flows, packet, iface, dst_mac) if lane is not None else None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether flows are remembered; may be switched off and on at any time."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        self._enabled = on
+        self.changed()
 
     def known(self, packet: bytes, iface: str) -> Flow | None:
         """The entry of a packet's flow, whatever the packet itself is like."""
-        return self.flows.get(_key(packet, iface)) if len(packet) >= 28 and self.enabled else None
+        return self.flows.get(_key(packet, iface)) if len(packet) >= 28 else None
 
     def changed(self) -> None:
         """Something that packets' ways depend on is different now: forget everything."""
