@@ -1,99 +1,97 @@
 """Segments of open connections from where they arrive to the socket that takes them, without going from host to host.
 
     port ─► node (flow cache's entry) ─► node ... ─► Pod: socket        one look-up, one check, one account
+    port ◄─ node ◄─────────────────────────── node ... ◄─ its answers
 
 A way is put together from what the flow caches of the namespaces know (`kernel.flow_cache`) and from the links between
-them, after a packet went it step by step and nothing else came of it. It is for bare acknowledgments that tell an open
-connection nothing new: no data, nothing outstanding. Everything else goes step by step.
+them, after a packet went it step by step. It is for acknowledgments and data in the middle of an open connection.
+Everything else goes step by step.
 
-It must not be noticed (tests compare with the long way): conntrack takes each segment in at every node, rules count it.
-`Network.generation` counts changes of what ways rest on (rules, routes, addresses, sysctls, hooks, links) and ends them
-all; the connection's state, entries' status and time are looked at each time; while there is a tap no way is used.
+It must not be noticed (tests compare with the long way): conntrack takes each segment in at every node, rules count it,
+the socket and its program do with it what they do. `Network.generation` counts changes of what ways rest on (rules,
+routes, addresses, sysctls, hooks, links) and ends them all; the connection's state, entries' status and time are looked
+at each time; while there is a tap no way is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.namespaces import CopiedNamespaces
-from fakecluster.kernel.conntrack import tcp
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB
-from fakecluster.kernel.conntrack.tcp_window import judge
+from fakecluster.fabric.ways import Back, Step, Way, count, followed
+from fakecluster.kernel import icmp
+from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
 from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, TCP, Skb
-from fakecluster.kernel.tcp_socket import TcpConnection
+from fakecluster.kernel.tcp_socket import MAX_WINDOW, TcpConnection
 
 if TYPE_CHECKING:
     from fakecluster.fabric.network import Network
-    from fakecluster.kernel.conntrack.entry import Conn
-    from fakecluster.kernel.flow_cache.flow import Flow
     from fakecluster.kernel.netns import Netns
 
 #: Hosts that a way may lead through.
 MAX_STEPS = 16
 #: Ways that are remembered; with more it starts anew rather than grow.
 MAX_WAYS = 65_536
+MASK = 0xFFFFFFFF
+#: What protocol and length of a TCP header without options add to its checksum.
+TCP_AND_HEADER = TCP + 20
+#: The first 16 bits (version, traffic class) of what sockets send, by family.
+FIRST = {4: 0x4500, 6: 0x6000}
+PORTS = Struct("!HH").pack
 
-# first 16 bits, length, fragment bits, TTL, sequence, acknowledgment, offset and flags, window
-_READ4 = Struct("!HHxxHB15xLLHH").unpack_from
-# first 16 bits, length, hop limit, sequence, acknowledgment, offset and flags, window
-_READ6 = Struct("!HxxHxB36xLLHH").unpack_from
+# first 16 bits, length, id, fragment bits, TTL and protocol, checksum, sequence, acknowledgment, offset and flags, window,
+# checksum and urgent pointer
+_READ4 = Struct("!HHHHHH12xLLHHL").unpack_from
+# first 16 bits, length, next header, hop limit, sequence, acknowledgment, offset and flags, window, checksum and urgent pointer
+_READ6 = Struct("!HxxHBB36xLLHHL").unpack_from
 _number = int.from_bytes
 
 
-class Step:
-    """A host on a way that forwards what comes in at `port`, by an entry of its flow cache whose connection is `ct`."""
+class Watcher(Protocol):
+    """Who is told of what goes known ways."""
 
-    __slots__ = ("ct", "flow", "netns", "port")
+    def passed(self, way: Way, packet: bytes) -> None:
+        """A packet goes the way; nothing has come of it yet. (Only told with `Express.shows`.)"""
+        ...
 
-    def __init__(self, netns: Netns, flow: Flow, ct: Conn, port: Port) -> None:
-        self.netns, self.flow, self.ct, self.port = netns, flow, ct, port
+    def delivering(self, way: Way) -> None:
+        """The socket at its end is about to get something new."""
+        ...
 
+    def delivered(self, way: Way) -> None:
+        """The socket, and everything that came of it, is done."""
+        ...
 
-class Way:
-    """From `port` through `steps` to `connection` in the namespace at `end`.
+    def answered(self, way: Way, flags: int, size: int, packets: list[bytes]) -> None:
+        """A TCP segment with `size` bytes of data came back to the port and is taken off there.
 
-    `packets` and `octets` have gone it and are not yet counted by rules (see `Express.settle`). `context` is the user's.
-    """
+        With `Express.shows`, `packets` are its bytes at every port on its way and in the end.
+        """
+        ...
 
-    __slots__ = ("connection", "context", "end", "first", "mtu", "octets", "packets", "steps", "ttl_least")
-
-    def __init__(self, first: int, steps: tuple[Step, ...], end: Port, connection: TcpConnection) -> None:
-        self.first, self.steps, self.end, self.connection = first, steps, end, connection
-        self.mtu = min(step.flow.mtu for step in steps)
-        passed = 0
-        self.ttl_least = 0
-        for step in steps:
-            self.ttl_least = max(self.ttl_least, step.flow.ttl_least + passed)
-            passed += step.flow.ttl_step
-        self.packets = self.octets = 0
-        self.context: Any = None
+    def settled(self, way: Way, packets: int, octets: int) -> None:
+        """So much went the way since this was last said."""
+        ...
 
 
 class Express:
-    """The ways that are known from one port. `ways` are by addresses and ports as they arrive."""
+    """The ways that are known from one port. `ways` are by addresses and ports as they arrive.
 
-    def __init__(self, network: Network, port: Port) -> None:
-        self.network, self.port = network, port
+    Answers of sockets to what goes a way are taken off at the port. With `shows` the watcher gets packets to show.
+    """
+
+    def __init__(self, network: Network, port: Port, watcher: Watcher) -> None:
+        self.network, self.port, self.watcher, self.clock = network, port, watcher, network.clock
         self.ways: dict[bytes, Way] = {}
+        self.shows = False
         self.generation = network.generation
         self._used: set[Way] = set()
-        #: told of a way, and how many packets and octets went it since it was last told
-        self.on_settled: Callable[[Way, int, int], None] | None = None
-
-    def find(self, packet: bytes) -> Way | None:
-        """The way of a packet's flow, if one is known."""
-        if len(packet) < 40:
-            return None
-        way = self.ways.get(packet[12:24] if packet[0] >> 4 == 4 else packet[8:44])
-        if way is not None and (self.generation != self.network.generation or self.network.taps):
-            self.forget()
-            return None
-        return way
+        self._taking: Way
 
     def take(self, way: Way, packet: bytes, ack_shift: int = 0) -> bool:
         """Let a packet go its way; False, and nothing changed, when it must go step by step.
@@ -102,58 +100,100 @@ class Express:
         """
         size = len(packet)
         if packet[0] == 0x45:
-            first, total, fragment, ttl, seq, ack, bits, window = _READ4(packet)
-            if total != size or fragment & FRAGMENT or _number(packet[:20]) % 0xFFFF:
+            first, total, ident, fragment, life, check, seq, ack, bits, window, rest = _READ4(packet)
+            if total != size or fragment & FRAGMENT or life & 0xFF != TCP:
                 return False
-            l4 = 20
+            if (first + total + ident + fragment + life + check + way.addresses) % 0xFFFF:
+                return False
+            ttl, begin = life >> 8, 40
         else:
             if size < 60:
                 return False
-            first, total, ttl, seq, ack, bits, window = _READ6(packet)
+            first, total, proto, ttl, seq, ack, bits, window, rest = _READ6(packet)
             first &= 0xFFF0
-            if total + 40 != size:
+            if total + 40 != size or proto != TCP:
                 return False
-            l4 = 40
-        header, connection = bits >> 10 & 0x3C, way.connection
-        if connection.unacknowledged or connection.state != "ESTABLISHED":
+            begin = 60
+        room, header, connection = size - begin, bits >> 10 & 0x3C, way.connection
+        if first != way.first or bits & NOT_PSH != ACK or ttl < way.ttl_least or size > way.mtu:
             return False
-        if first != way.first or bits & NOT_PSH != ACK or header != size - l4 or header < 20:
+        if connection.state != "ESTABLISHED":
             return False
-        if header > 20 and (header != 32 or packet[l4 + 20 : l4 + 24] != TIMESTAMP_ONLY):
+        total = way.ends + seq + ack + bits + window + rest + room + TCP_AND_HEADER
+        if room:
+            if header != 20 and (header != 32 or packet[begin : begin + 4] != TIMESTAMP_ONLY or room < 12):
+                return False
+            total += _number(packet[begin:]) << 8 if room & 1 else _number(packet[begin:])
+        elif header != 20:
             return False
-        if ttl < way.ttl_least or size > way.mtu:
+        if total % 0xFFFF:
             return False
-        if (_number(packet[12 if l4 == 20 else 8 :]) + size - l4 + TCP) % 0xFFFF:
-            return False
-        if not _followed(way.steps, seq, ack + ack_shift & 0xFFFFFFFF, window, size):
+        ack = ack + ack_shift & MASK
+        payload = room + 20 - header
+        if not followed(way.steps, seq, ack, seq + payload & MASK, window, size, self.clock.now_ns):
             return False
         if not way.packets:
             self._used.add(way)
         way.packets += 1
         way.octets += size
+        if self.shows:
+            self.watcher.passed(way, packet)
+        if payload or connection.unacknowledged:
+            self._deliver(way, bits & 0xFF, seq, ack, packet[size - payload :] if payload else b"")
+        return True
+
+    def _deliver(self, way: Way, flags: int, seq: int, ack: int, payload: bytes) -> None:
+        """The connection gets what it has not seen yet; its answers go back at once where that is known."""
+        connection = way.connection
+        netns = connection.netns
+        self._taking, connection.outlet = way, self._answer
+        self.watcher.delivering(way)
+        netns.enter(trace=False)
+        try:
+            connection.take(flags, seq, ack, payload)
+        finally:
+            connection.outlet = None
+            effects = netns.leave()
+        if effects:
+            self.network.record_and_run(netns, effects)
+        self.watcher.delivered(way)
+
+    def _answer(self, flags: int, sequence: int, data: bytes) -> bool:
+        """The connection sends a segment: let it go back; False, and nothing changed, when it must go step by step."""
+        way = self._taking
+        connection, network = way.connection, self.network
+        netns = connection.netns
+        if flags & NOT_PSH != ACK or netns.effects or network.is_moving or self.generation != network.generation:
+            return False  # nothing is overtaken
+        back = way.back
+        if back is None:
+            back = way.back = self._learn_back(way)
+        size = len(data) + (40 if connection.family == 4 else 60)
+        if back is None or size > back.mtu:
+            return False
+        end = sequence + len(data) & MASK
+        if not followed(back.steps, sequence, connection.rcv_nxt, end, MAX_WINDOW, size, self.clock.now_ns):
+            return False
+        packets: list[bytes] = []
+        if self.shows:
+            packets = rewritten(back.steps, connection.packet(flags, sequence, data))
+        else:
+            connection.draw_ident()
+        if not back.packets:
+            self._used.add(way)
+        back.packets += 1
+        back.octets += size
+        self.watcher.answered(way, flags, len(data), packets)
         return True
 
     def settle(self) -> None:
         """Let rules, and `on_settled`, count what has gone their way."""
         for way in self._used:
-            packets, octets = way.packets, way.octets
-            way.packets = way.octets = 0
-            if self.on_settled is not None:
-                self.on_settled(way, packets, octets)
-            for step in way.steps:
-                for pair in step.flow.counters:
-                    pair[0] += packets
-                    pair[1] += octets
+            self.watcher.settled(way, way.packets, way.octets)
+            count(way)
+            if way.back is not None:
+                count(way.back)
         self._used.clear()
-
-    def arrivals(self, way: Way, packet: bytes) -> list[bytes]:
-        """What arrives at every port on a way."""
-        found = [packet]
-        rewrite = REWRITES[packet[0] >> 4, TCP]
-        for step in way.steps:
-            packet = rewrite(step.flow, packet)
-            found.append(packet)
-        return found
 
     def forget(self) -> None:
         """Forget every way."""
@@ -214,33 +254,47 @@ class Express:
         if not isinstance(connection, TcpConnection) or not netns.addresses.is_local(skb.family, skb.dst):
             return None
         first = packet[0] << 8 | packet[1]
-        way = Way(first if skb.family == 4 else first & 0xFFF0, steps, at, connection)
-        self.ways[packet[12:24] if skb.family == 4 else packet[8:44]] = way
+        ends = packet[12:24] if skb.family == 4 else packet[8:44]
+        way = self.ways[ends] = Way(first if skb.family == 4 else first & 0xFFF0, ends, steps, at, connection)
         return way
 
+    def _learn_back(self, way: Way) -> Back | None:
+        """The way of the connection's answers to the port, when every host on it knows their flow."""
+        connection, network = way.connection, self.network
+        netns, family = connection.netns, connection.family
+        hooks, (dst, dport) = netns.hooks.entries[family], connection.remote
+        if hooks[Hook.OUTPUT] or hooks[Hook.POSTROUTING] or connection.mark:
+            return None
+        try:
+            route = route_output(netns, family, dst, src=connection.address)
+        except SendError:
+            return None
+        device = netns.interfaces[route.oif]
+        if route.kind != "unicast" or not (device.up and device.noarp) or device.kind == "dummy":
+            return None
+        after = self._next(Port(netns.name, route.oif), family, route.next_hop(dst))
+        octets = 4 if family == 4 else 16
+        ends = connection.address.to_bytes(octets) + dst.to_bytes(octets) + PORTS(connection.port, dport)
+        ttl = icmp.ttl_of(netns, family)
+        steps: list[Step] = []
+        while after is not None and len(steps) < MAX_STEPS:
+            host = network.namespaces[after.namespace]
+            flow = host.flow_cache.flows.get((after.interface, TCP, FIRST[family], ends))
+            if flow is None or flow.arrival is not None or flow.ct is None or ttl < flow.ttl_least:
+                return None
+            steps.append(Step(host, flow, flow.ct, after))
+            out = Port(after.namespace, flow.oif)
+            if out == self.port:
+                return Back(tuple(steps), netns.mtu_of(route))
+            ends, ttl, after = flow.ends, ttl - flow.ttl_step, self._next(out, family, flow.next_hop)
+        return None
 
-def _followed(steps: tuple[Step, ...], seq: int, ack: int, window: int, size: int) -> bool:
-    """Let conntrack of every host take the segment in; False, and nothing changed, when one would not."""
-    if len(steps) > 1 and not all(_would_follow(step, seq, ack) for step in steps):
-        return False
+
+def rewritten(steps: tuple[Step, ...], packet: bytes) -> list[bytes]:
+    """A packet as it comes to every port on a way, and as it comes out."""
+    found = [packet]
+    rewrite = REWRITES[packet[0] >> 4, TCP]
     for step in steps:
-        flow, netns, ct = step.flow, step.netns, step.ct
-        if ct.status != flow.status or ct.mark != flow.ct_mark or ct.expires_ns <= netns.clock.now_ns:
-            return False
-        if flow.neighbour is not None and flow.neighbour not in netns.neighbours:
-            return False
-    for step in steps:
-        flow, ct = step.flow, step.ct
-        if not tcp.follow(flow.timeouts, ct, flow.way, seq, ack, ack, seq, window, step.netns.clock.now_ns):
-            return False  # it is the only one, else it would have been asked before
-        if flow.accounted:
-            ct.packets[flow.way] += 1
-            ct.octets[flow.way] += size
-    return True
-
-
-def _would_follow(step: Step, seq: int, ack: int) -> bool:
-    """Whether `tcp.follow` takes in an acknowledgment without data."""
-    info, way = step.ct.proto_info, step.flow.way
-    sender, receiver = info.seen[way], info.seen[1 - way]
-    return info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, seq, ack) == "accept"
+        packet = rewrite(step.flow, packet)
+        found.append(packet)
+    return found

@@ -9,7 +9,7 @@ when it is settled or stepped instead, moves one packet an event.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -182,13 +182,23 @@ class Network:
 
     def inject_and_run(self, port: Port, packet: bytes) -> None:
         """`inject` and `run` at once: nothing of it is left for the clock to do. Raises `SettleError` as `run` does."""
+        self._queue.append(InFlight(port, packet, self._journey))
+        self._run_at_once()
+
+    def _run_at_once(self, netns: Netns | None = None, effects: Sequence[Effect] = ()) -> None:
         awake, self._awake = self._awake, True
         try:
-            self._queue.append(InFlight(port, packet, self._journey))
+            if netns is not None:
+                self._take(netns, effects)
             self.run()
         finally:
             self._awake = awake
             self._wake()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether packets wait to be moved now."""
+        return bool(self._queue)
 
     def run(self) -> int:
         """Move packets until none is in flight now; returns how many were moved. Raises `SettleError` for a loop."""
@@ -235,7 +245,7 @@ class Network:
         finally:
             self._journey = outer
 
-    def _take(self, netns: Netns, effects: list[Effect]) -> None:
+    def _take(self, netns: Netns, effects: Sequence[Effect]) -> None:
         """What a namespace did: keep the record, carry on what was transmitted."""
         hops = self.journeys.get(self._journey)
         if hops is not None:
@@ -330,6 +340,10 @@ class Network:
     def record(self, netns: Netns, effects: list[Effect]) -> None:
         """Take the effects of a packet that the caller gave to a namespace himself."""
         self._take(netns, effects)
+
+    def record_and_run(self, netns: Netns, effects: list[Effect]) -> None:
+        """`record` and `run` at once, as `inject_and_run`."""
+        self._run_at_once(netns, effects)
 
     def trace(self, journey: int) -> Trace:
         """What has happened so far on a journey."""

@@ -15,10 +15,12 @@ import attrs
 from fakecluster.kernel import icmp
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output
-from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
+from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb, checksum
 from fakecluster.kernel.sockets import Program, Socket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.sockets import Sockets
 
@@ -64,6 +66,8 @@ class TcpConnection(Socket):
         self.attempts = 0
         self.generation = 0
         self.closing = False
+        #: asked to send a segment (flags, sequence, data) in its own way; False: it did not
+        self.outlet: Callable[[int, int, bytes], bool] | None = None
 
     @property
     def key(self) -> tuple[int, int, int, int, int]:
@@ -129,22 +133,31 @@ class TcpConnection(Socket):
             return  # the retransmission timer runs
 
     def _transmit(self, flags: int, sequence: int, data: bytes) -> None:
+        if self.outlet is not None and self.outlet(flags, sequence, data):
+            return
+        skb = Skb(self.packet(flags, sequence, data), mark=self.mark)
+        skb.sock, skb.uid = self, self.uid
+        self.netns.send_segment(skb)
+
+    def packet(self, flags: int, sequence: int, data: bytes) -> bytes:
+        """A segment as it is sent."""
         options = b""
         if flags & SYN:
             options = b"\x02\x04" + min(self.mss, 65535).to_bytes(2) + b"\x01\x01\x04\x02"
         acknowledged = self.rcv_nxt if flags & ACK else 0
         bits = 20 + len(options) << 10 | flags
-        body = _HEADER(self.port, self.remote[1], sequence, acknowledged, bits, MAX_WINDOW, 0, 0) + options + data
-        ttl = icmp.ttl_of(self.netns, self.family)
+        src, (dst, dport) = self.address, self.remote
+        body = _HEADER(self.port, dport, sequence, acknowledged, bits, MAX_WINDOW, 0, 0) + options + data
+        check = checksum(body, src + dst + TCP + len(body))
+        body = body[:16] + check.to_bytes(2) + body[18:]
+        ttl, ident = icmp.ttl_of(self.netns, self.family), self.draw_ident()
         if self.family == 4:
-            ident = self.netns.choices.draw(65536, "IP identification")
-            header = icmp.ipv4_header(self.address, self.remote[0], TCP, len(body), ttl=ttl, ident=ident, df=True)
-        else:
-            header = icmp.ipv6_header(self.address, self.remote[0], TCP, len(body), hop_limit=ttl)
-        skb = Skb(header + body, mark=self.mark)
-        skb.refresh_l4_checksum()
-        skb.sock, skb.uid = self, self.uid
-        self.netns.send_segment(skb)
+            return bytes(icmp.ipv4_header(src, dst, TCP, len(body), ttl=ttl, ident=ident, df=True) + body)
+        return bytes(icmp.ipv6_header(src, dst, TCP, len(body), hop_limit=ttl) + body)
+
+    def draw_ident(self) -> int:
+        """The IP identification of the next segment (IPv6 has none)."""
+        return self.netns.choices.draw(65536, "IP identification") if self.family == 4 else 0
 
     def _acknowledge(self) -> None:
         try:
@@ -199,7 +212,11 @@ class TcpConnection(Socket):
         if flags & SYN:
             self._acknowledge()
             return
-        if flags & ACK:
+        self.take(flags, sequence, acknowledged, payload)
+
+    def take(self, flags: int, sequence: int, acknowledged: int, payload: bytes) -> None:
+        """A segment that neither opens nor resets."""
+        if flags & ACK and self.unacknowledged:
             self._acknowledged(acknowledged)
         if self.state != "CLOSED" and (payload or flags & FIN):
             self._data(sequence, payload, flags)

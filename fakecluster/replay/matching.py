@@ -64,21 +64,25 @@ class Balance:
         self._open: dict[Signature, list[int]] = {}
         self.recorded = 0
 
-    def expect(self, packet: bytes, number: int) -> None:
+    def expect(self, one: Signature | None, number: int) -> None:
+        """The capture shows a packet (None: something that is not compared)."""
         self.recorded += 1
-        self._add(packet, number, 1)
+        self._add(one, number, 1)
 
-    def got(self, packet: bytes | Skb, number: int) -> None:
-        self._add(packet, number, -1)
+    def got(self, one: Signature | None, number: int) -> None:
+        """The model sent a packet."""
+        self._add(one, number, -1)
 
-    def _add(self, packet: bytes | Skb, number: int, sign: int) -> None:
-        found = signature(packet)
-        if found is None:
+    def _add(self, one: Signature | None, number: int, sign: int) -> None:
+        if one is None:
             return
-        entry = self._open.setdefault(found, [0, number])
+        entry = self._open.get(one)
+        if entry is None:
+            self._open[one] = [sign, number]
+            return
         entry[0] += sign
         if not entry[0]:
-            del self._open[found]
+            del self._open[one]
 
     def differences(self, missing: str = "a packet that was not sent", extra: str = "extra") -> list[Difference]:
         """What did not cancel out, in order of first appearance."""

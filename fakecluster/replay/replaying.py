@@ -12,20 +12,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import Captured
-from fakecluster.fabric.express import Express, Way
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import InFlight
-from fakecluster.fabric.pcapng import Stamp
 from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.packet import ACK, PSH, SYN, TCP, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
 from fakecluster.replay.flows import IDLE_NS, Flow, FlowKey, FlowTable
-from fakecluster.replay.matching import Balance, Difference
+from fakecluster.replay.lanes import FIRST_IPV6, Lanes, Played
+from fakecluster.replay.matching import Balance, Difference, signature
 from fakecluster.replay.parts import WHOLE, Part
-from fakecluster.replay.preparing import AddressMap, is_whole_tcp, restored, shift_ack, with_ack_shifted
+from fakecluster.replay.preparing import AddressMap, is_whole_tcp, restored, shift_ack
 from fakecluster.replay.report import Replay
 from fakecluster.replay.timeline import Timeline
 from fakecluster.replay.writing import AnnotatedWriter
@@ -41,16 +40,6 @@ COLLECTED_AFTER = 50_000
 #: How often, in packets, what is over is looked for.
 SWEEP = 16_384
 UNREADABLE = Fate("unreadable", "")
-FIRST_IPV6 = b"\x60"
-
-
-class Lane(NamedTuple):
-    """What a replay knows of a flow whose way is known."""
-
-    flow: Flow
-    fate: Fate
-    played: tuple[int, int]
-    stamps: tuple[Stamp, ...]
 
 
 class Replayer:
@@ -73,11 +62,10 @@ class Replayer:
         self.flows = FlowTable(self.report.finish_flow)
         self.balance = Balance()
         self.follower = Follower()
-        self.express = Express(self.network, port)
-        self.express.on_settled = self._settled
+        self.lanes = Lanes(self)
         self.writer: AnnotatedWriter | None = None
-        #: addresses that the capture speaks for, and when it last did
-        self._played: dict[tuple[int, int], int] = {}
+        #: addresses that the capture speaks for
+        self._played: dict[tuple[int, int], Played] = {}
         self._since_sweep = 0
         self._sides: dict[tuple[int, int], bool] = {}
 
@@ -93,7 +81,7 @@ class Replayer:
             with network.choosing(self.choices) if isinstance(self.cluster.choices, Seeded) else nullcontext():
                 yield self
         finally:
-            self.express.settle()
+            self.lanes.express.settle()
             network.on_arrival = None
             del network.diverted[self.port]
 
@@ -101,43 +89,31 @@ class Replayer:
 
     def take_all(self, packets: Iterable[Captured]) -> None:
         """Replay packets in order; those of flows whose way is known do not go step by step."""
-        report, timeline, network, express = self.report, self.timeline, self.network, self.express
-        go_to, ways, take_express, take = timeline.go_to, express.ways, self._take_express, self._take
+        report, timeline, network, clock = self.report, self.timeline, self.network, self.clock
+        express, expects, go_to = self.lanes.express, self.lanes.expects, timeline.go_to
+        ways, take_express = express.ways, express.take
         for captured in packets:
             report.packets += 1
             packet = captured[1]
-            way = ways.get(packet[12:24] if packet[:1] < FIRST_IPV6 else packet[8:44])
+            ends = packet[12:24] if packet[:1] < FIRST_IPV6 else packet[8:44]
+            way = ways.get(ends)
             if way is None or captured[4] == "out" or captured[2] > len(packet):
                 timeline.read(captured[0])
-                take(captured)
+                if not expects(captured, ends):
+                    self._take(captured)
                 continue
             go_to(captured[0])
+            flow, _, _, played, _, _ = way.context
             if express.generation != network.generation or network.taps:
                 express.forget()
-            elif take_express(way, packet):
+            elif (
+                not flow.closing
+                and clock.now_ns - flow.last_ns <= IDLE_NS
+                and take_express(way, packet, flow.ack_shift or 0)
+            ):
+                flow.last_ns = played.last_ns = clock.now_ns
                 continue
-            take(captured)
-
-    def _take_express(self, way: Way, packet: bytes) -> bool:
-        """Let a packet go a known way; False, and nothing changed, when it must go step by step."""
-        lane: Lane = way.context
-        flow, now_ns = lane.flow, self.clock.now_ns
-        if flow.closing or now_ns - flow.last_ns > IDLE_NS or not self.express.take(way, packet, flow.ack_shift or 0):
-            return False
-        flow.last_ns = self._played[lane.played] = now_ns
-        if self.writer is not None:
-            shown = with_ack_shifted(packet, flow.ack_shift) if flow.ack_shift else packet
-            self.writer.passed(lane.stamps, self.express.arrivals(way, shown))
-        return True
-
-    def _settled(self, way: Way, packets: int, octets: int) -> None:
-        """So much went a known way."""
-        flow, fate = way.context.flow, way.context.fate
-        flow.packets += packets
-        flow.octets += octets
-        flow.fates[fate] += packets
-        self.report.fates[fate] += packets
-        self.report.injected += packets
+            self._take(captured)
 
     # --- one packet
 
@@ -167,7 +143,8 @@ class Replayer:
                 skb.refresh_l4_checksum()
         if leaving:
             report.recorded += 1
-            self.balance.expect(bytes(skb.data), report.packets)
+            self.balance.expect(signature(skb), report.packets)
+            self.lanes.add_recorded(captured, skb)
             return None
         self.timeline.catch_up()
         return self._inject(skb)
@@ -183,7 +160,10 @@ class Replayer:
     def _inject(self, skb: Skb) -> Fate:
         report, key, now_ns = self.report, FlowKey.of(skb), self.clock.now_ns
         flow = self.flows.of(key, report.packets, now_ns)
-        self._played[key.family, key.src] = now_ns
+        played = self._played.get((key.family, key.src))
+        if played is None:
+            played = self._played[key.family, key.src] = Played(now_ns)
+        played.last_ns = now_ns
         if is_whole_tcp(skb):
             self._fit(flow, skb)
             flow.close_by(skb.tcp_flags)
@@ -192,29 +172,26 @@ class Replayer:
         flow.packets += 1
         flow.octets += len(packet)
         self.follower.follow(packet)
-        self.choices.turn_to(str(flow.first), flow.asked)
+        self.choices.turn_to(flow.first, flow.asked)
         if self.writer is not None and (flow.packets == 1 or skb.tcp_flags & SYN):
             with self.network.recorded():
                 self._run(packet)
         else:
             self._run(packet)
         flow.asked = self.choices.asked
-        self.choices.turn_to("")
+        self.choices.turn_to()
         fate = self.follower.fate
         flow.fates[fate] += 1
         report.fates[fate] += 1
         report.injected += 1
         if self._is_express(fate, skb):
-            way = self.express.learn(packet)
-            if way is not None:
-                stamps = self.writer.stamps(way) if self.writer is not None else ()
-                way.context = Lane(flow, fate, (key.family, key.src), stamps)
+            self.lanes.add(packet, flow, fate, played)
         self._since_sweep += 1
         if self._since_sweep >= SWEEP:
             self._since_sweep = 0
-            self.express.drop(lambda way: way.context.flow.is_over(now_ns))
+            self.lanes.express.drop(lambda way: way.context.flow.is_over(now_ns))
             self.flows.sweep(now_ns)
-            self._played = {key: last for key, last in self._played.items() if now_ns - last <= IDLE_NS}
+            self._played = {key: one for key, one in self._played.items() if now_ns - one.last_ns <= IDLE_NS}
         return fate
 
     def _is_express(self, fate: Fate, skb: Skb) -> bool:
@@ -281,7 +258,7 @@ class Replayer:
         if not self.isolate and not self._is_played(skb):
             return False
         self.report.sent += 1
-        self.balance.got(skb, self.report.packets)
+        self.balance.got(signature(skb), self.report.packets)
         key = FlowKey.of(skb)
         flow = self.flows.live.get(key.answer())
         if flow is not None:
@@ -293,8 +270,8 @@ class Replayer:
         return True
 
     def _is_played(self, skb: Skb) -> bool:
-        last_ns = self._played.get((skb.family, skb.dst))
-        return last_ns is not None and self.clock.now_ns - last_ns <= IDLE_NS
+        played = self._played.get((skb.family, skb.dst))
+        return played is not None and self.clock.now_ns - played.last_ns <= IDLE_NS
 
     # --- the end
 
@@ -325,6 +302,7 @@ def run(
     """Replay packets into one cluster, and the same into others, whose ends are compared with the first's."""
     others = tuple(others)
     first.writer = writer
+    first.lanes.show(writer)
     with ExitStack() as stack:
         stack.enter_context(_collecting_rarely())
         for one in (first, *others):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from fakecluster.fabric.express import Way
 from fakecluster.fabric.network import InFlight
 from fakecluster.fabric.pcapng import PcapngWriter, Stamp
+from fakecluster.fabric.ways import Back, Way
 from fakecluster.kernel.effects import Effect
 from fakecluster.replay.fates import Fate, end_of
 from fakecluster.sim.clock import NS_PER_S
@@ -57,7 +57,12 @@ class AnnotatedWriter:
         steps = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in way.steps]
         return (*steps, self._stamp(way.end, Fate("delivered", way.end.namespace, way.connection.name)))
 
-    def passed(self, stamps: tuple[Stamp, ...], packets: Iterable[bytes]) -> None:
+    def back_stamps(self, back: Back) -> list[Stamp]:
+        """What `passed` writes answers with: at every port, and as they leave."""
+        steps = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in back.steps]
+        return [*steps, self._sent]
+
+    def passed(self, stamps: Sequence[Stamp], packets: Iterable[bytes]) -> None:
         """A packet went a known way (see `fabric.express`): as `arrived` at every port on it."""
         time_ns, write = self._base_ns + self.clock.now_ns, self.writer.write
         for stamp, packet in zip(stamps, packets, strict=True):

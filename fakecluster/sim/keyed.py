@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from fakecluster.sim.choices import Choice, index_at
 
 #: Decisions that are remembered.
 TAKEN_KEPT = 1024
+#: The key when nobody's turn it is.
+NOBODY = -1
+#: Answers are drawn from numbers of this many bits, so that the bias of a remainder is far below 2^-64.
+BITS = 128
+MASK = (1 << BITS) - 1
+# odd, with bits all over: SplitMix64's constants, side by side and swapped
+_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC835
+_FIRST, _SECOND = 0xBF58476D1CE4E5B994D049BB133111EB, 0x94D049BB133111EBBF58476D1CE4E5B9
 
 
 class Keyed:
@@ -22,13 +29,14 @@ class Keyed:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._taken: deque[Choice] = deque(maxlen=TAKEN_KEPT)
-        self._key, self._asked = "", 0
+        self._seed = mixed(seed)
+        self._key, self._asked = NOBODY, 0
 
     @property
     def taken(self) -> Sequence[Choice]:
         return self._taken
 
-    def turn_to(self, key: str, asked: int = 0) -> None:
+    def turn_to(self, key: int = NOBODY, asked: int = 0) -> None:
         """The next answers are for `key`, of which `asked` were given before."""
         self._key, self._asked = key, asked
 
@@ -47,8 +55,7 @@ class Keyed:
 
     def _number(self, below: int) -> int:
         self._asked += 1
-        digest = blake2b(f"{self.seed}|{self._key}|{self._asked}".encode(), digest_size=16).digest()
-        return int.from_bytes(digest) % below  # 128 bits: the bias is far below 2^-64
+        return mixed(self._seed ^ (self._key << 64 | self._asked)) % below
 
     def fork(self) -> Keyed:
         copy = Keyed(self.seed)
@@ -58,3 +65,11 @@ class Keyed:
 
     def __repr__(self) -> str:
         return f"Keyed({self.seed})"
+
+
+def mixed(number: int) -> int:
+    """A number of `BITS` bits of which each depends on all of the given one's (as SplitMix64 does, with twice the width)."""
+    number = (number + _STEP) * _FIRST & MASK
+    number = (number ^ number >> 63) * _SECOND & MASK
+    number = (number ^ number >> 59) * _FIRST & MASK
+    return number ^ number >> 65

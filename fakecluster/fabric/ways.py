@@ -1,0 +1,111 @@
+"""Ways through several hosts, put together from their flow caches, and how conntrack takes in a segment on all of them.
+
+    Way: port ─► step ─► step ─► socket          Back: socket ─► step ─► step ─► port
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fakecluster.kernel.conntrack import tcp
+from fakecluster.kernel.conntrack.tcp_segment import ESTAB
+from fakecluster.kernel.conntrack.tcp_window import judge
+
+if TYPE_CHECKING:
+    from fakecluster.fabric.links import Port
+    from fakecluster.kernel.conntrack.entry import Conn
+    from fakecluster.kernel.conntrack.tcp_segment import TcpInfo
+    from fakecluster.kernel.flow_cache.flow import Flow
+    from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.tcp_socket import TcpConnection
+
+
+class Step:
+    """A host on a way that forwards what comes in at `port`, by an entry of its flow cache whose connection is `ct`.
+
+    The other fields are what is asked of these for every segment.
+    """
+
+    __slots__ = (
+        "accounted", "ct", "direction", "flow", "info", "mark", "neighbour", "netns", "port", "status", "timeouts",
+    )  # fmt: skip
+
+    def __init__(self, netns: Netns, flow: Flow, ct: Conn, port: Port) -> None:
+        self.netns, self.flow, self.ct, self.port = netns, flow, ct, port
+        self.status, self.mark, self.neighbour, self.direction = flow.status, flow.ct_mark, flow.neighbour, flow.way
+        self.accounted = flow.accounted
+        self.info: TcpInfo = ct.proto_info
+        self.timeouts: tcp.TcpTimeouts = flow.timeouts
+
+
+class Back:
+    """From a connection's socket through `steps` to where its answers are taken off. `mtu` is the least on the way."""
+
+    __slots__ = ("mtu", "octets", "packets", "steps")
+
+    def __init__(self, steps: tuple[Step, ...], mtu: int) -> None:
+        self.steps = steps
+        self.mtu = min(mtu, *(step.flow.mtu for step in steps))
+        self.packets = self.octets = 0
+
+
+class Way:
+    """From a port through `steps` to `connection` in the namespace at `end`, and `back` when it is known.
+
+    `packets` and `octets` have gone it and are not yet counted by rules (see `Express.settle`). `context` is the user's.
+    `addresses`, and `ends` with the ports, are what those add to checksums.
+    """
+
+    __slots__ = (
+        "addresses", "back", "connection", "context", "end", "ends", "first", "mtu", "octets", "packets", "steps",
+        "ttl_least",
+    )  # fmt: skip
+
+    def __init__(self, first: int, ends: bytes, steps: tuple[Step, ...], end: Port, connection: TcpConnection) -> None:
+        self.first, self.steps, self.end, self.connection = first, steps, end, connection
+        self.addresses, self.ends = int.from_bytes(ends[:-4]) % 0xFFFF, int.from_bytes(ends) % 0xFFFF
+        self.mtu = min(step.flow.mtu for step in steps)
+        passed = 0
+        self.ttl_least = 0
+        for step in steps:
+            self.ttl_least = max(self.ttl_least, step.flow.ttl_least + passed)
+            passed += step.flow.ttl_step
+        self.packets = self.octets = 0
+        self.back: Back | None = None
+        self.context: Any = None
+
+
+def count(way: Way | Back) -> None:
+    """Let rules count what has gone a way since they last did."""
+    packets, octets = way.packets, way.octets
+    way.packets = way.octets = 0
+    for step in way.steps:
+        for pair in step.flow.counters:
+            pair[0] += packets
+            pair[1] += octets
+
+
+def followed(steps: tuple[Step, ...], seq: int, ack: int, end: int, window: int, size: int, now_ns: int) -> bool:
+    """Let conntrack of every host take the segment in; False, and nothing changed, when one would not."""
+    for step in steps:
+        ct = step.ct
+        if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= now_ns:
+            return False
+        if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
+            return False
+    if len(steps) > 1 and not all(_would_follow(step, seq, ack, end) for step in steps):
+        return False
+    for step in steps:
+        if not tcp.follow(step.timeouts, step.ct, step.direction, seq, ack, ack, end, window, now_ns):
+            return False  # it is the only one, else it would have been asked before
+        if step.accounted:
+            step.ct.packets[step.direction] += 1
+            step.ct.octets[step.direction] += size
+    return True
+
+
+def _would_follow(step: Step, seq: int, ack: int, end: int) -> bool:
+    """Whether `tcp.follow` takes in a segment."""
+    seen = step.info.seen
+    sender, receiver = seen[step.direction], seen[1 - step.direction]
+    return step.info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"

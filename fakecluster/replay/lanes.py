@@ -1,0 +1,155 @@
+"""Flows of a replay whose ways are known: what is to be counted, shown and compared when packets go them.
+
+A lane is added by the packet that went step by step; the packets after it are only looked up by their addresses and
+ports. What the capture shows leaving has lanes too: nothing is to be done with it but to expect it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fakecluster.fabric.captures import Captured
+from fakecluster.fabric.express import Express, rewritten
+from fakecluster.fabric.pcapng import Stamp
+from fakecluster.fabric.ways import Way
+from fakecluster.kernel.packet import TCP
+from fakecluster.replay.fates import Fate
+from fakecluster.replay.flows import Flow, FlowKey
+from fakecluster.replay.matching import Signature
+from fakecluster.replay.preparing import with_ack_shifted
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.packet import Skb
+    from fakecluster.replay.replaying import Replayer
+    from fakecluster.replay.writing import AnnotatedWriter
+
+#: Flows of recorded packets that are remembered; with more it starts anew rather than grow.
+RECORDED_KEPT = 65_536
+
+
+class Played:
+    """A source address that the capture speaks for, and when it last did."""
+
+    __slots__ = ("last_ns",)
+
+    def __init__(self, last_ns: int) -> None:
+        self.last_ns = last_ns
+
+
+class Lane(NamedTuple):
+    """What a replay knows of a flow whose way is known: `answer` is the key of its answers.
+
+    `stamps` are what its packets and `back_stamps` what answers are written with, at every port on their ways.
+    """
+
+    flow: Flow
+    answer: FlowKey
+    fate: Fate
+    played: Played
+    stamps: tuple[Stamp, ...]
+    back_stamps: list[Stamp]
+
+
+class Lanes:
+    """The lanes of a replay; see the module's docstring, and `fabric.express.Watcher` for what it is told."""
+
+    def __init__(self, replayer: Replayer) -> None:
+        self.report, self.choices, self.clock, self.balance = (
+            replayer.report, replayer.choices, replayer.clock, replayer.balance,
+        )  # fmt: skip
+        self.express = Express(replayer.network, replayer.port, self)
+        self.writer: AnnotatedWriter | None = None
+        #: addresses and ports -> direction as the capture says it, key
+        self._recorded: dict[bytes, tuple[str, FlowKey]] = {}
+
+    def show(self, writer: AnnotatedWriter | None) -> None:
+        """Write what goes known ways, too."""
+        self.writer, self.express.shows = writer, writer is not None
+
+    # --- adding
+
+    def add(self, packet: bytes, flow: Flow, fate: Fate, played: Played) -> None:
+        """A packet of the flow was delivered just now."""
+        way = self.express.learn(packet)
+        if way is not None:
+            stamps = self.writer.stamps(way) if self.writer is not None else ()
+            way.context = Lane(flow, flow.key.answer(), fate, played, stamps, [])
+
+    def add_recorded(self, captured: Captured, skb: Skb) -> None:
+        """A packet was found to be one that leaves."""
+        if skb.proto == TCP:
+            if len(self._recorded) >= RECORDED_KEPT:
+                self._recorded.clear()
+            self._recorded[ends_of(captured.packet)] = captured.direction, FlowKey.of(skb)
+
+    # --- packets
+
+    def expects(self, captured: Captured, ends: bytes) -> bool:
+        """Expect a recorded packet of a known flow; False, and nothing changed, when it must be looked at closely."""
+        found = self._recorded.get(ends)
+        if found is None or found[0] != captured[4]:
+            return False
+        packet = captured[1]
+        size = len(packet)
+        if size < 40 or captured[2] > size:
+            return False
+        if packet[0] == 0x45:
+            plain = packet[9] == TCP and packet[2] << 8 | packet[3] == size and not (packet[6] & 0x3F or packet[7])
+            l4 = 20
+        else:
+            plain = packet[0] >> 4 == 6 and packet[6] == TCP and (packet[4] << 8 | packet[5]) + 40 == size >= 60
+            l4 = 40
+        payload = size - l4 - (packet[l4 + 12] >> 4) * 4
+        if not plain or payload < 0:
+            return False
+        self.report.recorded += 1
+        self.balance.expect(Signature(found[1], packet[l4 + 13], payload), self.report.packets)
+        return True
+
+    # --- what ways tell
+
+    def passed(self, way: Way, packet: bytes) -> None:
+        """A packet goes a way: as if it had arrived at every port on it."""
+        lane: Lane = way.context
+        assert self.writer is not None
+        if lane.flow.ack_shift:
+            packet = with_ack_shifted(packet, lane.flow.ack_shift)
+        self.writer.passed(lane.stamps, rewritten(way.steps, packet))
+
+    def delivering(self, way: Way) -> None:
+        """The socket at its end gets a packet: chance is the flow's."""
+        flow = way.context.flow
+        self.choices.turn_to(flow.first, flow.asked)
+
+    def delivered(self, way: Way) -> None:
+        """The socket is done."""
+        way.context.flow.asked = self.choices.asked
+        self.choices.turn_to()
+
+    def answered(self, way: Way, flags: int, size: int, packets: list[bytes]) -> None:
+        """An answer came back to the port, and is taken off."""
+        lane, report, writer = way.context, self.report, self.writer
+        report.sent += 1
+        lane.flow.answers += 1
+        self.balance.got(Signature(lane.answer, flags, size), report.packets)
+        if writer is not None and way.back is not None:
+            if not lane.back_stamps:
+                lane.back_stamps.extend(writer.back_stamps(way.back))
+            writer.passed(lane.back_stamps, packets)
+
+    def settled(self, way: Way, packets: int, octets: int) -> None:
+        """So much went a known way."""
+        flow, fate = way.context.flow, way.context.fate
+        flow.packets += packets
+        flow.octets += octets
+        flow.fates[fate] += packets
+        self.report.fates[fate] += packets
+        self.report.injected += packets
+
+
+def ends_of(packet: bytes) -> bytes:
+    """Addresses and ports of a packet without options, as they stand in it."""
+    return packet[12:24] if packet[:1] < FIRST_IPV6 else packet[8:44]
+
+
+FIRST_IPV6 = b"\x60"
