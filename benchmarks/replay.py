@@ -1,9 +1,10 @@
 """How fast captures are read and replayed: `python benchmarks/replay.py [--quick] [--packets N --flows N --services N]`.
 
 A generated capture is replayed at a node's uplink into kube-proxy's rules, beside Scapy's reading of the same file with
-dissection (measured on a part), in seconds of CPU of one run, so that ratios mean something on any machine. Every flow is
-a handshake and acknowledgments whose windows change; flows are interleaved. Memory is the peak of what Python allocated
-during the replay of a tenth, and of all.
+dissection (measured on a part), in seconds of CPU of one run, so that ratios mean something on any machine. There are two
+captures, whose flows are interleaved. In "acks" every flow is a handshake and acknowledgments whose windows change. In
+"data" it is a handshake and requests with answers, recorded both ways: data in, its acknowledgment out, the answer out,
+its acknowledgment in. Memory is the peak of what Python allocated during the replay of a tenth, and of all.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import argparse
 import gc
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
+from struct import Struct
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
 from fakecluster import Cluster
+from fakecluster.apps.echo import answer
 from fakecluster.cluster.capturing import port_of
 from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import open_capture
 from fakecluster.fabric.pcap import write_pcap
+from fakecluster.kernel.icmp import ipv4_header
+from fakecluster.kernel.packet import ACK, PSH, SYN, checksum
 from fakecluster.replay import replay
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
@@ -33,6 +38,9 @@ from fakecluster.replay.replaying import Replayer, run
 PROXY_MODES = ("iptables", "nftables")
 SCAPY_PACKETS = 5_000
 CLIENTS = 0xC6336400  # 198.51.100.0
+MASK = 0xFFFFFFFF
+REQUEST_SIZE = 200
+TCP_HEADER = Struct("!HHIIHHHH").pack
 START_NS, STEP_NS = 1_767_225_600_000_000_000, 20_000
 
 
@@ -42,24 +50,70 @@ def manifests(services: int) -> list[dict[str, object]]:
            "spec": {"containers": [{"name": "web", "image": "x", "ports": [{"containerPort": 80}]}]}}  # fmt: skip
     made = [
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{n}"},
-         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}
+         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}], "type": "NodePort", "externalTrafficPolicy": "Local"}}
         for n in range(services)
     ]  # fmt: skip
     return [pod, *made]
 
 
-def packets(addresses: list[str], count: int, flows: int) -> Iterable[tuple[int, bytes]]:
-    """Every flow is a SYN, then acknowledgments with changing windows; flows are interleaved."""
-    targets = [int(ip_address(address)) for address in addresses]
+def acknowledgments(cluster: Cluster, count: int, flows: int) -> Iterable[tuple[int, bytes]]:
+    """Every flow is a SYN to a cluster IP, then acknowledgments with changing windows; flows are interleaved."""
+    targets = [int(ip_address(service.cluster_ip)) for service in cluster.services]
 
     def one(n: int, flags: int) -> bytes:
-        source, port = CLIENTS + n % 250, 1024 + n // 250 * 7
+        source, port = source_of(n)
         return PacketWords(6, 4, source, targets[n % len(targets)], port, 80, flags).packet()
 
-    opening, acknowledging = ([one(n, flags) for n in range(flows)] for flags in (2, 16))
+    opening, acknowledging = ([one(n, flags) for n in range(flows)] for flags in (SYN, ACK))
     for n in range(count):
         packet = opening[n] if n < flows else with_window(acknowledging[n % flows], 1000 + n // flows)
         yield START_NS + n * STEP_NS, packet
+
+
+def source_of(flow: int) -> tuple[int, int]:
+    """The address and port of a flow's client."""
+    return CLIENTS + flow % 250, 1024 + flow // 250 * 7
+
+
+def requests(cluster: Cluster, count: int, flows: int) -> Iterable[tuple[int, bytes]]:
+    """Every flow is a connection to a node port with requests and answers, both ways; flows are interleaved."""
+    node = int(ip_address(cluster.nodes[0].ip))
+    ports = [service.object["spec"]["ports"][0]["nodePort"] for service in cluster.services]
+    conversations = [conversation(*source_of(n), node, ports[n % len(ports)]) for n in range(flows)]
+    for n in range(count):
+        yield START_NS + n * STEP_NS, next(conversations[n % flows])
+
+
+def conversation(source: int, sport: int, node: int, port: int) -> Iterator[bytes]:
+    """What passes the node's interface: as the echo server in the Pod answers."""
+    client, server, question = 1, 1, bytes(range(REQUEST_SIZE))
+    reply = answer("web", (source, sport), question)
+
+    def sent(flags: int, sequence: int, acknowledged: int, data: bytes = b"") -> bytes:
+        return segment(source, sport, node, port, flags, sequence, acknowledged, data)
+
+    def back(flags: int, sequence: int, acknowledged: int, data: bytes = b"") -> bytes:
+        return segment(node, port, source, sport, flags, sequence, acknowledged, data)
+
+    yield sent(SYN, client - 1, 0)
+    yield back(SYN | ACK, server - 1, client)
+    yield sent(ACK, client, server)
+    while True:
+        yield sent(ACK | PSH, client, server, question)
+        client = (client + len(question)) & MASK
+        yield back(ACK, server, client)
+        yield back(ACK | PSH, server, client, reply)
+        server = (server + len(reply)) & MASK
+        yield sent(ACK, client, server)
+
+
+def segment(
+    src: int, sport: int, dst: int, dport: int, flags: int, sequence: int, acknowledged: int, data: bytes
+) -> bytes:  # fmt: skip
+    """A TCP segment in an IPv4 packet."""
+    body = TCP_HEADER(sport, dport, sequence, acknowledged, 20 << 10 | flags, 64240, 0, 0) + data
+    body = body[:16] + checksum(body, src + dst + 6 + len(body)).to_bytes(2) + body[18:]
+    return bytes(ipv4_header(src, dst, 6, len(body), df=True)) + body
 
 
 def with_window(packet: bytes, window: int) -> bytes:
@@ -92,6 +146,7 @@ def main() -> None:
     parser.add_argument("--flows", type=int, default=20_000)
     parser.add_argument("--services", type=int, default=1_000)
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the peaks of memory, which take longest")
     parser.add_argument("--proxy", choices=PROXY_MODES, action="append", help="only this mode (repeatable)")
     chosen = parser.parse_args()
     if chosen.quick:
@@ -101,35 +156,37 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "what" else "right")
     with TemporaryDirectory() as folder:
         for mode in chosen.proxy or PROXY_MODES:
-            measure(table, Path(folder), mode, chosen)
+            cluster = Cluster(nodes=1, proxy=mode)
+            cluster.apply(manifests(chosen.services))
+            for kind, generate in (("acks", acknowledgments), ("data", requests)):
+                path = Path(folder) / "in.pcap"
+                write_pcap(path, generate(cluster, chosen.packets, chosen.flows))
+                gc.collect()
+                gc.freeze()  # as the command line does: the cluster stays, and need not be looked through again and again
+                measure(table, cluster, path, f"{mode}, {kind}", chosen)
+                gc.unfreeze()
     Console(width=100).print(table)
 
 
-def measure(table: Table, folder: Path, mode: str, chosen: argparse.Namespace) -> None:
-    """The rows of one proxy mode."""
-    path, count = folder / "in.pcap", chosen.packets
-    cluster = Cluster(nodes=1, proxy=mode)
-    cluster.apply(manifests(chosen.services))
-    write_pcap(path, packets([one.cluster_ip for one in cluster.services], count, chosen.flows))
-    gc.collect()
-    gc.freeze()  # as the command line does: the cluster stays, and need not be looked through again and again
+def measure(table: Table, cluster: Cluster, path: Path, kind: str, chosen: argparse.Namespace) -> None:
+    """The rows of one proxy mode and one kind of capture."""
+    count = chosen.packets
     scapy = scapy_rate(path)
 
     def row(words: str, rate: float, aim: int = 0) -> None:
         aimed = f"{aim}" if aim else ""
-        table.add_row(f"{mode}: {words}", f"{1e6 / rate:.2f}", f"{rate:.0f}", f"{rate / scapy:.1f}", aimed, "")
+        table.add_row(f"{kind}: {words}", f"{1e6 / rate:.2f}", f"{rate:.0f}", f"{rate / scapy:.1f}", aimed, "")
 
     row("Scapy reads and dissects", scapy)
     row("reading alone", timed(lambda: sum(1 for _ in open_capture(path)), count))
-    opening = timed(lambda: list(replay_first(cluster.fork(), path, 2 * chosen.flows)), 2 * chosen.flows)
-    row("opening the flows (2 packets each)", opening)
-    for words, output in (("replay", None), ("replay, pcapng written", folder / "out.pcapng")):
+    opening = timed(lambda: list(replay_first(cluster.fork(), path, 3 * chosen.flows)), 3 * chosen.flows)
+    row("the first 3 packets of each flow", opening)
+    for words, output in (("replay", None), ("replay, pcapng written", path.with_name("out.pcapng"))):
         copy = cluster.fork()
         row(words, timed(lambda c=copy, o=output: replay(c, path, at="a:eth0", output=o), count), AIMS[words])
-    for part in (10, 1):
+    for part in () if chosen.no_memory else (10, 1):
         peak = memory(cluster.fork(), path, count // part)
-        table.add_row(f"{mode}: memory of {count // part} packets", "", "", "", "", f"{peak / 1e6:.1f}")
-    gc.unfreeze()
+        table.add_row(f"{kind}: memory of {count // part} packets", "", "", "", "", f"{peak / 1e6:.1f}")
 
 
 def replay_first(cluster: Cluster, path: Path, count: int) -> Iterable[object]:
