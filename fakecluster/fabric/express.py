@@ -15,6 +15,7 @@ at each time; while there is a tap no way is used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,7 +24,7 @@ from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.fabric.ways import Back, Step, Way, count, followed
 from fakecluster.kernel import icmp
 from fakecluster.kernel.effects import SendError
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY, folded
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, TCP, Skb
@@ -123,7 +124,8 @@ class Express:
         if room:
             if header != 20 and (header != 32 or packet[begin : begin + 4] != TIMESTAMP_ONLY or room < 12):
                 return False
-            total += _number(packet[begin:]) << 8 if room & 1 else _number(packet[begin:])
+            data = _number(packet[begin:]) if room < 200 else folded(_number(packet[begin:]), room)
+            total += data << 8 if room & 1 else data
         elif header != 20:
             return False
         if total % 0xFFFF:

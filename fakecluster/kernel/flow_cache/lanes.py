@@ -79,7 +79,7 @@ def _tcp(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) 
         if flow.verified:
             total = _number(packet[pseudo:])
             if size > 200:
-                total = _folded(total, size)
+                total = folded(total, size)
             if ((total << 8 if size & 1 else total) + load + TCP) % 0xFFFF:
                 return None
         sack = ack
@@ -138,7 +138,7 @@ def _udp(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) 
         if flow.verified and (udp_check or family == 6):
             total = _number(packet[pseudo:])
             if size > 200:
-                total = _folded(total, size)
+                total = folded(total, size)
             if ((total << 8 if size & 1 else total) + load + UDP) % 0xFFFF:
                 return None
         ct.expires_ns = now_ns + timeout_ns
@@ -162,7 +162,7 @@ Lane = Callable[["Netns", Flows, bytes, str, bytes], "list[Effect] | None"]
 LANES: dict[int, Lane] = {TCP: _tcp, UDP: _udp}
 
 
-def _folded(total: int, size: int) -> int:
+def folded(total: int, size: int) -> int:
     """A smaller number with the same remainder modulo 0xFFFF, for about `size` bytes.
 
     The sum of 16-bit words is the number that they make, modulo 0xFFFF. Adding halves of a long number at a multiple of
