@@ -16,6 +16,7 @@ _HEADER4 = Struct("!6H2I").pack
 MAX_ERROR4, MAX_ERROR6 = 576, 1280
 #: Node-made errors carry this type of service (IPTOS_PREC_INTERNETCONTROL).
 ERROR_TOS = 0xC0
+TIMESTAMP, TIMESTAMP_REPLY, TIMESTAMP_SIZE = 13, 14, 20
 ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))
 
 DEST_UNREACH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 11, 12
@@ -128,6 +129,22 @@ def echo_reply(netns: Netns, skb: Skb) -> None:
         source = skb.dst if netns.addresses.is_local(6, skb.dst) else netns.addresses.primary(skb.iif, 6)
         rest = bytes(skb.data[skb.l4 + 4 :])
         answer = icmpv6_packet(source, skb.src, 129, 0, rest, hop_limit=ttl_of(netns, 6), traffic_class=skb.tos)
+    answer.generated = True
+    netns.send_generated(answer)
+
+
+def timestamp_reply(netns: Netns, skb: Skb) -> None:
+    """Answer a timestamp request (icmp_timestamp): received and sent now, in milliseconds since midnight UT."""
+    now = ip_options.milliseconds_of_day(netns).to_bytes(4)
+    body = bytearray(skb.data[skb.l4 : skb.l4 + 12]) + now + now
+    if len(body) < TIMESTAMP_SIZE:
+        return
+    body[0], body[2:4] = TIMESTAMP_REPLY, b"\0\0"
+    body[2:4] = checksum(body).to_bytes(2)
+    source = skb.dst if netns.addresses.is_local(4, skb.dst) else netns.addresses.primary(skb.iif, 4)
+    options = ip_options.echoed(netns, skb, source)
+    header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4), options=options)
+    answer = Skb(header + body)
     answer.generated = True
     netns.send_generated(answer)
 

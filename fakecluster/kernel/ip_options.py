@@ -82,7 +82,7 @@ def _go_on(netns: Netns, option: bytearray, size: int, source: int) -> None:
     if flag == TIME_AND_ADDRESS:
         option[slot : slot + 4] = source.to_bytes(4)
     if option[0] == TIMESTAMP:
-        option[slot + size - 4 : slot + size] = (_milliseconds(netns) % MS_PER_DAY).to_bytes(4)
+        option[slot + size - 4 : slot + size] = milliseconds_of_day(netns).to_bytes(4)
     option[2] = pointer + size
 
 
@@ -115,8 +115,8 @@ def _own_address(netns: Netns, skb: Skb, route: Route) -> bytes:
     if route.kind == "local":
         return skb.dst.to_bytes(4)
     back = netns.routes.lookup(4, skb.src)
-    if back is not None and back.prefsrc:
-        return back.prefsrc.to_bytes(4)
+    if back is not None and back.oif:
+        return (back.prefsrc or netns.addresses.select(back.oif, 4, back.next_hop(skb.src))).to_bytes(4)
     return netns.addresses.select(skb.iif, 4, skb.src).to_bytes(4)
 
 
@@ -162,7 +162,7 @@ def _timestamp(netns: Netns, skb: Skb, route: Route, at: int, length: int) -> li
     if flag == TIME_AND_ADDRESS:
         data[slot : slot + 4] = _own_address(netns, skb, route)
     time_at = slot + size - 4
-    data[time_at : time_at + 4] = (_milliseconds(netns) % MS_PER_DAY).to_bytes(4)
+    data[time_at : time_at + 4] = milliseconds_of_day(netns).to_bytes(4)
     return [slot] if flag == TIME_AND_ADDRESS else []
 
 
@@ -170,5 +170,6 @@ def _timestamp(netns: Netns, skb: Skb, route: Route, at: int, length: int) -> li
 FILLERS = {RECORD_ROUTE: _record_route, TIMESTAMP: _timestamp}
 
 
-def _milliseconds(netns: Netns) -> int:
-    return netns.clock.unix_s * 1000 + netns.clock.now_ns // 1_000_000 % 1000
+def milliseconds_of_day(netns: Netns) -> int:
+    """Milliseconds since midnight UT (inet_current_timestamp)."""
+    return (netns.clock.unix_s * 1000 + netns.clock.now_ns // 1_000_000 % 1000) % MS_PER_DAY

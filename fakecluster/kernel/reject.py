@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakecluster.kernel import icmp
+from fakecluster.kernel.conntrack.tcp import set_closing
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.packet import ACK, AH, DCCP, ESP, FIN, GRE, RST, SCTP, SYN, TCP, UDP, UDPLITE, Skb, checksum
 
@@ -80,6 +81,8 @@ def send_reset(skb: Skb, ctx: HookContext) -> None:
     answer.generated = True
     answer.mark = skb.mark if netns.sysctls.number("net.ipv4.fwmark_reflect") else 0
     answer.reply_to = skb
+    if skb.ct is not None:
+        set_closing(netns.conntrack, skb.ct)
     netns.send_generated(answer)
 
 

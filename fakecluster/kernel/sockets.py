@@ -282,6 +282,8 @@ class Sockets:
         if skb.family == 4:
             if kind == 8 and not self._ignores_echo(skb):
                 icmp.echo_reply(self.netns, skb)
+            elif kind == icmp.TIMESTAMP and not self._ignores_echo(skb, all_of_them=False):
+                icmp.timestamp_reply(self.netns, skb)
             elif kind == icmp.DEST_UNREACH:
                 self._icmp_error(skb, UNREACHABLE_ERRORS.get(code, "EHOSTUNREACH"))
         elif kind == 128:
@@ -291,9 +293,9 @@ class Sockets:
         elif kind == icmp.V6_TOO_BIG:
             self._icmp_error(skb, "EMSGSIZE")
 
-    def _ignores_echo(self, skb: Skb) -> bool:
+    def _ignores_echo(self, skb: Skb, *, all_of_them: bool = True) -> bool:
         sysctls = self.netns.sysctls
-        if sysctls.number("net.ipv4.icmp_echo_ignore_all"):
+        if all_of_them and sysctls.number("net.ipv4.icmp_echo_ignore_all"):
             return True
         group = skb.route is not None and skb.route.kind in ("broadcast", "multicast")
         return group and bool(sysctls.number("net.ipv4.icmp_echo_ignore_broadcasts"))

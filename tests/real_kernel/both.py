@@ -23,6 +23,7 @@ from fakecluster.kernel.netns import Netns
 from fakecluster.sim import Seeded
 
 TIMEOUT_TOLERANCE_S = 2
+TIMESTAMP_REPLY = 14
 SAVES = ("iptables-save -c", "ip6tables-save -c")
 LEGACY_SAVES = ("iptables-legacy-save -c", "ip6tables-legacy-save -c")
 
@@ -161,12 +162,15 @@ def _outputs(captured: dict[str, list[bytes]], effects: list[Effect]) -> Iterato
 
 
 def _masked(packet: bytes, *, generated: bool) -> bytes:
-    """Without identification (and the checksum over it), or the flow label, of what the node made itself."""
+    """Without identification (and the checksum over it), the flow label, or the time, of what the node made itself."""
     if not generated:
         return packet
     blank = bytearray(packet)
     if packet[0] >> 4 == 4:
         blank[4:6] = blank[10:12] = b"\0\0"
+        icmp = (packet[0] & 15) * 4
+        if packet[9] == 1 and packet[icmp] == TIMESTAMP_REPLY:  # the time of day, and the checksum over it
+            blank[icmp + 2 : icmp + 4] = blank[icmp + 12 : icmp + 20] = b""
     else:
         blank[1:4] = bytes((blank[1] & 0xF0, 0, 0))
     return bytes(blank)

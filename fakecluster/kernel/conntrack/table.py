@@ -166,13 +166,17 @@ class Conntrack:
 
     def refresh(self, ct: Conn, timeout_ns: int, skb: Skb) -> None:
         """Give an entry another `timeout_ns` to live and count the packet (nf_ct_refresh_acct)."""
+        self.count(ct, skb)
+        if ct.status & FIXED_TIMEOUT:
+            return
+        ct.expires_ns = self.clock.now_ns + timeout_ns if ct.status & CONFIRMED else timeout_ns
+
+    def count(self, ct: Conn, skb: Skb) -> None:
+        """Count the packet, when that is wanted (nf_ct_acct_add)."""
         if self.sysctls.number("net.netfilter.nf_conntrack_acct"):
             way = direction(skb.ctinfo)
             ct.packets[way] += 1
             ct.octets[way] += len(skb.data)
-        if ct.status & FIXED_TIMEOUT:
-            return
-        ct.expires_ns = self.clock.now_ns + timeout_ns if ct.status & CONFIRMED else timeout_ns
 
     def timeout_ns(self, name: str) -> int:
         """The sysctl net.netfilter.nf_conntrack_{name}, in nanoseconds."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn
+from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, ORIGINAL, REPLY, SEEN_REPLY, Conn
 from fakecluster.kernel.conntrack.tcp_segment import (
     BE_LIBERAL,
     CLOSE,
@@ -39,7 +39,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     options_of,
 )
 from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
-from fakecluster.kernel.packet import RST, Skb
+from fakecluster.kernel.packet import RST, TCP, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
@@ -204,6 +204,16 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
     return "accept"
 
 
+def set_closing(table: Conntrack, ct: Conn) -> None:
+    """A RST of our own goes to the sender (nf_conntrack_tcp_set_closing): the flow is closed before it leaves."""
+    if not ct.confirmed or ct.orig.proto != TCP:
+        return
+    info: TcpInfo = ct.proto_info
+    old, info.state, ct.state = info.state, CLOSE, STATE_NAMES[CLOSE]
+    if old != CLOSE and not ct.status & FIXED_TIMEOUT:
+        ct.expires_ns = table.clock.now_ns + table.tcp_timeouts().by_state[CLOSE]
+
+
 def _special_case(
     table: Conntrack, ct: Conn, info: TcpInfo, direction: int, segment: Segment, old: int, new: int
 ) -> tuple[int, str]:
@@ -300,6 +310,7 @@ def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, skb: S
     timeout = _lifetime(timeouts, info, new, reset=segment.kind == Flags.RST)
     if not ct.status & SEEN_REPLY:
         if segment.flags & RST:
+            table.count(ct, skb)
             table.kill(ct)
             return
         if segment.kind == Flags.SYN and old == SYN_SENT:

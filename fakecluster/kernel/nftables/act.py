@@ -192,7 +192,7 @@ def notrack(_statement: Notrack, _place: object, _family: str) -> Operation:
     """nft_notrack: only before conntrack has seen the packet."""
 
     def run(packet: Packet) -> Answer:
-        if packet.skb.ct is None and packet.skb.ctinfo != UNTRACKED:
+        if packet.skb.ct is None and packet.skb.zone_tmpl is None and packet.skb.ctinfo != UNTRACKED:
             packet.skb.ctinfo = UNTRACKED
         return None
 

@@ -11,7 +11,7 @@ from fakecluster.kernel.xtables.code import States
 from fakecluster.kernel.xtables.compile import refuse_unmodelled
 from fakecluster.kernel.xtables.recent import RecentTable
 from fakecluster.kernel.xtables.walk import walk
-from fakecluster.rules.iptables import BUILT_IN, Chain, Rule, RuleParts, Tables
+from fakecluster.rules.iptables import BUILT_IN, Chain, Rule, RuleParts, RuleProblem, Tables
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -38,7 +38,7 @@ class Xtables:
     """iptables and ip6tables of one namespace; `of(family, backend)` are the tables, commands change them.
 
     `recent` are the lists of the recent match by name, `states` what single rules remember, `accounts` the objects
-    of the nfacct match (packets, bytes), which come into being with the first rule that names them.
+    of the nfacct match (packets, bytes).
     """
 
     def __init__(self, netns: Netns) -> None:
@@ -68,6 +68,11 @@ class Xtables:
         refuse_unmodelled(parts)
         for name, directions in set_references(parts):
             self.netns.ipsets.check_reference(name, parts.family, directions)
+        for match in parts.matches:
+            if match.name == "nfacct" and match.value.name not in self.accounts:
+                raise RuleProblem(
+                    "RULE_APPEND failed (No such file or directory)", token=match.value.name, kind="commit"
+                )
 
     # --- after a change
 

@@ -87,16 +87,19 @@ def mark(value: MarkTarget, _building: Building) -> Act:
 
 
 def connmark(value: ConnmarkTarget, _building: Building) -> Act:
+    def shifted(mark: int) -> int:
+        return mark >> value.shift if value.to_right else mark << value.shift & U32
+
     def act(skb: Skb, _ctx: HookContext) -> int:
         ct = skb.ct
         if ct is None:
             return CONTINUE
         if value.mode == "set":
-            ct.mark = ct.mark & ~value.ct_mask & U32 ^ value.value
+            ct.mark = shifted(ct.mark & ~value.ct_mask & U32 ^ value.value)
         elif value.mode == "save":
-            ct.mark = ct.mark & ~value.ct_mask & U32 ^ skb.mark & value.nf_mask
+            ct.mark = ct.mark & ~value.ct_mask & U32 ^ shifted(skb.mark & value.nf_mask)
         else:
-            skb.mark = skb.mark & ~value.nf_mask & U32 ^ ct.mark & value.ct_mask
+            skb.mark = skb.mark & ~value.nf_mask & U32 ^ shifted(ct.mark & value.ct_mask)
         return CONTINUE
 
     return act
@@ -117,7 +120,7 @@ def ct(value: CtTarget, _building: Building) -> Act:
 
 
 def no_track(skb: Skb, _ctx: HookContext) -> int:
-    if skb.ct is None:
+    if skb.ct is None and skb.zone_tmpl is None:
         skb.ctinfo = UNTRACKED
     return CONTINUE
 

@@ -29,7 +29,9 @@ def run(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     family = 6 if name.startswith("ip6") else 4
     backend = "legacy" if "-legacy" in name else "nft"
     tables = netns.xtables.of(family, backend)
-    program = name.replace("-nft", "").replace("-legacy", "")
+    program = name.replace("-legacy", "")
+    if not program.endswith(("-restore", "-save")):
+        program = program.replace("-nft", "")
     try:
         if program.endswith("-restore"):
             return _restore(tables, argv[1:], stdin)
@@ -37,14 +39,11 @@ def run(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
             return _save(tables, argv[1:])
         return _command(tables, argv[1:])
     except RuleProblem as problem:
-        if problem.kind == "incompatible":
-            version = f"{program} v{VERSION} (nf_tables)"
-            raise CommandError(argv, 1, f"{version}: {problem.reason}\n") from problem
         raise CommandError(argv, problem.status(backend), problem.words(program, backend)) from problem
 
 
 def _restore(tables: Tables, options: Sequence[str], stdin: str) -> str:
-    flush, counters, only, position = True, False, "", 0
+    flush, counters, only, position, test = True, False, "", 0, False
     while position < len(options):
         word = options[position]
         position += 1
@@ -63,10 +62,10 @@ def _restore(tables: Tables, options: Sequence[str], stdin: str) -> str:
             elif letter == "c":
                 counters = True
             elif letter == "t":
-                tables = tables.fork()
+                test = True
             elif letter != "v":
                 raise Unsupported(f"iptables-restore -{letter}", token=word)
-    restore(tables, stdin, flush=flush, counters=counters, only=only)
+    restore(tables, stdin, flush=flush, counters=counters, only=only, test=test)
     return ""
 
 
@@ -80,8 +79,15 @@ def _save(tables: Tables, options: Sequence[str]) -> str:
         elif word in ("-t", "--table") and position < len(options):
             table = options[position]
             position += 1
+        elif word in ("-M", "--modprobe") and position < len(options):
+            position += 1
         else:
             raise Unsupported(f"iptables-save {word}", token=word)
+    if table and table not in BUILT_IN:
+        if tables.backend == "legacy":
+            reason = "Cannot initialize: Table does not exist (do you need to insmod?)"
+            raise RuleProblem(reason, kind="version", token=table)
+        raise RuleProblem(f"Table `{table}' does not exist", kind="bare", token=table)
     return tables.save(counters=counters, table=table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from fakecluster.rules.iptables.extensions import (
 from fakecluster.rules.iptables.numbers import address, bits, mask_of, number
 from fakecluster.rules.iptables.option import Extension, Given, Option
 from fakecluster.rules.iptables.problem import RuleProblem
-from fakecluster.rules.iptables.rule import Network, RuleParts
+from fakecluster.rules.iptables.rule import Interface, Network, RuleParts
 
 CHAIN_NAME_LIMIT = 28
 
@@ -69,16 +70,50 @@ class _Open:
     options: dict[str, Option]
 
 
-def check_chain_name(name: str) -> None:
-    """Raises `RuleProblem` for a name that no chain may have (assert_valid_chain_name)."""
+def check_declared_name(name: str, backend: str) -> None:
+    """Raises `RuleProblem` for a name that a restore cannot give to a chain."""
+    if backend == "legacy":
+        if len(name) > CHAIN_NAME_LIMIT:
+            raise RuleProblem(f"Invalid chain name `{name}' ({CHAIN_NAME_LIMIT} chars max)", token=name)
+        return
     if name[:1] in ("-", "!"):
         raise RuleProblem(f"chain name not allowed to start with `{name[0]}'", token=name)
     if len(name) > CHAIN_NAME_LIMIT:
         raise RuleProblem(f"chain name `{name}' too long (must be under {CHAIN_NAME_LIMIT + 1} chars)", token=name)
-    if name in VERDICTS or ("-" not in name and _is_target(name)):
+    if name in VERDICTS:
+        raise RuleProblem("chain name may not clash with target name", token=name)
+
+
+def check_chain_name(name: str) -> None:
+    """Raises `RuleProblem` for a name that no new chain may have (assert_valid_chain_name)."""
+    check_declared_name(name, "nft")
+    if "-" not in name and _is_target(name):
         raise RuleProblem("chain name may not clash with target name", token=name)
     if name.split() != [name]:
         raise RuleProblem("Invalid chain name `" + name + "'", token=name)
+
+
+def check_options(letter: str, given: AbstractSet[str], *, by_number: bool) -> None:
+    """Raises `RuleProblem` when an option does not go with the command (generic_opt_check), or `-W` stands without `-w`.
+
+    `given` are the letters of the options, `by_number` says that the command names a rule by its number.
+    """
+    for option in "nsdpjxiocfg0":
+        commands = "AIRP" if option == "c" else "L" if option in "nx0" else "ADIRC"
+        if option in given and (letter not in commands or (letter == "D" and by_number and commands == "ADIRC")):
+            shown = "j" if option == "g" else option
+            raise RuleProblem(f"Illegal option `-{shown}' with this command", token=f"-{option}")
+    if "W" in given and "w" not in given:
+        reason = "--wait-interval only makes sense with --wait\n"
+        raise RuleProblem(reason, token="-W", notice="Ignoring deprecated --wait-interval option.\n")
+
+
+def check_interfaces(letter: str, chain: str, iif: Interface | None, oif: Interface | None) -> None:
+    """Raises `RuleProblem` for an interface that is not known yet, or no longer, in a built-in chain."""
+    if iif and chain in ("POSTROUTING", "OUTPUT") and letter in "AICDR":
+        raise RuleProblem(f"Can't use -i with {chain}\n", token="-i")
+    if oif and chain in ("PREROUTING", "INPUT") and letter in "AICDR":
+        raise RuleProblem(f"Can't use -o with {chain}\n", token="-o")
 
 
 class OtherFamily(Exception):
@@ -98,6 +133,10 @@ def _counter(text: str, what: str) -> int:
     return int(text)
 
 
+#: /etc/hosts of any machine
+_HOSTS = {"localhost": {4: 0x7F000001, 6: 1}}
+
+
 def network(text: str, family: int, *, inverted: bool = False) -> Network | None:
     """`address[/mask]`; None when it is any address."""
     first, slash, second = text.partition("/")
@@ -113,6 +152,8 @@ def network(text: str, family: int, *, inverted: bool = False) -> Network | None
     value = address(first, family)
     if value is None and family == 4:
         value = _short_quad(first)
+    if value is None:
+        value = _HOSTS.get(first, {}).get(family)
     if value is None:
         raise RuleProblem(f"host/network `{first}' not found", token=text)
     return Network(value & mask, mask, inverted) if mask or inverted else None

@@ -176,6 +176,8 @@ def _hex_pattern(text: str, _place: Place) -> bytes:
             position += 1
         elif in_hex:
             pair = raw[position : position + 2].decode("latin-1")
+            if position + 1 >= len(raw):
+                raise RuleProblem("Odd number of hex digits", token=text)
             if position + 2 >= len(raw):
                 raise RuleProblem("Invalid hex block", token=text)
             for digit in pair:
@@ -203,6 +205,8 @@ def _string(given: Given) -> StringMatch:
         raise RuleProblem('string: option "--algo" must be specified\n')
     if given.value("algo", "") not in ("bm", "kmp", "fsm"):
         raise RuleProblem("RULE_APPEND failed (No such file or directory)", kind="commit")
+    if given.value("from", 0) > given.value("to", U16) or not given.value(name, b""):
+        raise RuleProblem("RULE_APPEND failed (Invalid argument)", kind="commit")
     return StringMatch(
         given.value(name, b""), given.value("algo", ""), given.value("from", 0), given.value("to", U16),
         given.has("icase"), given.inverted(name),

@@ -9,7 +9,7 @@ from typing import cast
 
 import attrs
 
-from fakecluster.rules.iptables.numbers import U32, U64, address, address_text, bits, mask_of, mask_text, number
+from fakecluster.rules.iptables.numbers import U32, U64, address_text, bits, mask_of, mask_text
 from fakecluster.rules.iptables.numbers import protocol as protocol_number
 from fakecluster.rules.iptables.option import (
     Extension,
@@ -20,6 +20,7 @@ from fakecluster.rules.iptables.option import (
     host_mask,
     integer,
     integer_range,
+    length_or_mask,
     mark,
     ports,
     range_text,
@@ -91,12 +92,15 @@ class HelperMatch:
 
 def _state_set(names: tuple[str, ...], option: str) -> Read:
     def read(text: str, _place: Place) -> frozenset[str]:
-        chosen = set()
-        for part in text.split(","):
+        chosen: set[str] = set()
+        rest: str | None = text
+        while rest is not None:
+            part, comma, after = rest.partition(",")
             found = [name for name in names if part and name.startswith(part.upper())]
             exact = [name for name in found if name == part.upper()]
             if not found:
-                raise RuleProblem(f'Bad {option} "{text}"', token=part)
+                raise RuleProblem(f'Bad {option} "{rest}"', token=part)
+            rest = after if comma else None
             chosen.add((exact or found)[0])
         return frozenset(chosen)
 
@@ -147,7 +151,8 @@ def _state(given: Given) -> ConntrackMatch:
 
 def _ct_value(name: str, value: object, family: int) -> str:
     if isinstance(value, frozenset):
-        return ",".join(each for each in (*CT_STATES, *CT_STATUSES) if each in value)
+        named = [each for each in (*CT_STATES, *CT_STATUSES) if each in value]
+        return ",".join(each for each in named if each != "NONE" or len(named) == 1)
     if name in _ADDRESS_TESTS:
         assert isinstance(value, tuple)
         whole = value[1] == mask_of(bits(family), family)
@@ -205,20 +210,6 @@ def _connbytes_text(value: ConnbytesMatch) -> str:
     )
 
 
-def _length_or_mask(text: str, place: Place) -> int:
-    length = number(text, 0, bits(place.family))
-    if length is not None:
-        return mask_of(length, place.family)
-    value = address(text, place.family)
-    if value is None:
-        raise RuleProblem(
-            f'{place.extension}: bad value for option "--{place.option}", neither a valid network mask '
-            f"nor valid CIDR (0-{bits(place.family)}).\n",
-            token=text,
-        )
-    return value
-
-
 def _connlimit(given: Given) -> ConnlimitMatch:
     if not given.has("connlimit-above") and not given.has("connlimit-upto"):
         raise RuleProblem('You must specify "--connlimit-above" or "--connlimit-upto".')
@@ -238,7 +229,7 @@ def _connlimit_text(value: ConnlimitMatch) -> str:
 _CONNLIMIT_OPTIONS = (
     Option("connlimit-upto", integer(), invertible=True, excludes=("connlimit-above",)),
     Option("connlimit-above", integer(), invertible=True, excludes=("connlimit-upto",)),
-    Option("connlimit-mask", _length_or_mask),
+    Option("connlimit-mask", length_or_mask),
     Option("connlimit-saddr", excludes=("connlimit-daddr",)),
     Option("connlimit-daddr", excludes=("connlimit-saddr",)),
 )

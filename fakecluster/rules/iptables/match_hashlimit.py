@@ -69,9 +69,10 @@ def _burst(text: str, place: Place) -> tuple[int, bool]:
     found = re.fullmatch(r"(\d+)([km]?)b", text)
     if found and len(found[1]) < 16:
         return int(found[1]) * {"": 1, "k": 1024, "m": 1024**2}[found[2]], True
-    value = number(text, 1, U32)
+    value = number(text, 1, BURST_LIMIT)
     if value is None:
-        raise place.bad(1, U32)
+        words = f'bad value for option "--hashlimit-burst", or out of range (1-{BURST_LIMIT}).'
+        raise RuleProblem(words, token=text)
     return value, False
 
 
@@ -93,8 +94,6 @@ def _bursts(given: Given, cost: int, by_bytes: bool, expire: int) -> tuple[int, 
     """The burst as stored (packets, or multiples of the rate in bytes) and the default expiry."""
     burst, _in_bytes = given.value("hashlimit-burst", (0 if by_bytes else 5, False))
     if not by_bytes:
-        if burst > BURST_LIMIT:
-            raise RuleProblem(f'bad value for option "--hashlimit-burst", value "{burst}" too large (max 1000000)')
         return burst, expire
     if not given.has("hashlimit-burst"):
         return 0, expire

@@ -151,7 +151,7 @@ def _ttl(prefix: str) -> Callable[[Given], TtlMatch]:
             if given.has(name):
                 return TtlMatch(prefix, test, given.value(name, 0), given.inverted(name))
         title = "TTL" if prefix == "ttl" else "HL"
-        raise RuleProblem(f"{title} match: You must specify one of `--{prefix}-eq', `--{prefix}-lt', `--{prefix}-gt'")
+        raise RuleProblem(f"{title} match: You must specify one of `--{prefix}-eq', `--{prefix}-lt', `--{prefix}-gt")
 
     return build
 
@@ -190,7 +190,9 @@ def tos_mask(default_mask: int) -> Read:
         if not text[:1].isdigit():
             raise RuleProblem(f'Symbolic name "{text}" is unknown', token=text)
         value, mask = number(first, 0, 255), number(second, 0, 255) if slash else default_mask
-        if value is None or mask is None:
+        if value is None:
+            raise RuleProblem(f'Symbolic name "{text}" is unknown', token=text)
+        if mask is None:
             raise RuleProblem(f'Illegal value: "{text}"', token=text)
         return value, mask
 

@@ -103,17 +103,13 @@ def _icmp_type(names: dict[str, tuple[int, int, int]], version: str) -> Read:
         kind, slash, code = text.partition("/")
         value = number(kind, 0, 255)
         if value is None:
-            problem = (
-                f"Unknown {version} type `{text}'" if not kind[:1].isdigit() else f"Invalid {version} type `{text}'"
-            )
-            raise RuleProblem(problem, token=text)
+            raise RuleProblem(f"Unknown {version} type `{text}'", token=text)
         if not slash:
             return value, 0, 255
-        low, colon, high = code.partition(":")
-        first, last = number(low, 0, 255), number(high if colon else low, 0, 255)
-        if first is None or last is None:
-            raise RuleProblem(f"cannot parse ICMP type `{text}'", token=text)
-        return (255, 0, 255) if value == 255 and version == "ICMP" else (value, first, last)
+        first = number(code.partition(":")[0], 0, 255)
+        if first is None:
+            raise RuleProblem(f"Unknown {version} code `{text}'", token=text)
+        return (255, 0, 255) if value == 255 and version == "ICMP" else (value, first, first)
 
     return read
 

@@ -162,7 +162,7 @@ def _mac(text: str, _place: Place) -> bytes:
 
 
 def _packet_type(text: str, _place: Place) -> str:
-    for name in ("unicast", "broadcast", "multicast"):
+    for name in ("unicast", "broadcast", "multicast", "otherhost"):
         if text.lower() in (name, {"unicast": "host"}.get(name)):
             return name
     raise RuleProblem(f"Bad packet type '{text}'", token=text)
@@ -241,7 +241,7 @@ def _refuse_counter(text: str, place: Place) -> object:
 
 
 _SET_OPTIONS = (
-    Option("match-set", set_and_directions, invertible=True, words=2),
+    Option("match-set", set_and_directions, invertible=True, words=2, aliases=("set",)),
     Option("return-nomatch"),
     Option("update-counters", invertible=True),
     Option("update-subcounters", invertible=True),

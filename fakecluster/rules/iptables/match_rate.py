@@ -59,6 +59,9 @@ class StatisticMatch:
     inverted: bool = False
 
 
+LIMIT_BURST = 5
+
+
 @attrs.frozen
 class LimitMatch:
     """limit: one packet per `period` ten-thousandths of a second, bursts of `burst`."""
@@ -97,7 +100,8 @@ def _recent(given: Given) -> RecentMatch:
     if not actions:
         raise RuleProblem("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'")
     seconds, hits = given.value("seconds", 0), given.value("hitcount", 0)
-    if hits > RECENT_HITS_LIMIT:
+    unasked = actions[0] in ("set", "remove") and (seconds or hits)
+    if hits > RECENT_HITS_LIMIT or unasked or "/" in given.value("name", ""):
         raise RuleProblem("RULE_APPEND failed (Invalid argument)", kind="commit")
     if given.has("reap") and not seconds:
         raise RuleProblem('recent: option "--reap" also requires "--seconds".\n')
@@ -129,9 +133,9 @@ _ONLY_ONE = {name: tuple(other for other in _RECENT_ACTIONS if other != name) fo
 
 _RECENT_OPTIONS = (
     *(Option(name, invertible=True, excludes=_ONLY_ONE[name]) for name in _RECENT_ACTIONS),
-    Option("seconds", integer(1), excludes=("set", "remove")),
+    Option("seconds", integer(1)),
     Option("reap", needs=("seconds",)),
-    Option("hitcount", integer(1), excludes=("set", "remove")),
+    Option("hitcount", integer()),
     Option("rttl", excludes=("set", "remove")),
     Option("name", string(RECENT_NAME_LIMIT, 1)),
     Option("mask", _recent_mask),
@@ -226,11 +230,11 @@ def _limit_rate(text: str, place: Place) -> int:
 
 
 def _limit(given: Given) -> LimitMatch:
-    return LimitMatch(given.value("limit", _PERIODS[1][1] // 3 * LIMIT_SCALE), given.value("limit-burst", 5))
+    return LimitMatch(given.value("limit", _PERIODS[1][1] // 3 * LIMIT_SCALE), given.value("limit-burst", LIMIT_BURST))
 
 
 def _limit_text(value: LimitMatch) -> str:
-    burst = "" if value.burst == 5 else spelled("limit-burst", value.burst)
+    burst = "" if value.burst == LIMIT_BURST else spelled("limit-burst", value.burst)
     return spelled("limit", rate_text(value.period, LIMIT_SCALE)) + burst
 
 

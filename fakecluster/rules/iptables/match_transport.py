@@ -8,13 +8,12 @@ from __future__ import annotations
 import attrs
 
 from fakecluster.errors import Unsupported
-from fakecluster.rules.iptables.numbers import U16, port, port_range
+from fakecluster.rules.iptables.numbers import U16, number, port, port_range
 from fakecluster.rules.iptables.option import (
     Extension,
     Given,
     Option,
     Place,
-    integer,
     ports,
     range_text,
     spelled,
@@ -77,12 +76,21 @@ def _tcp_ports(text: str, _place: Place) -> Range:
 
 
 PORT_OPTIONS = (
-    Option("sport", _tcp_ports, invertible=True, aliases=("source-port",)),
-    Option("dport", _tcp_ports, invertible=True, aliases=("destination-port",)),
+    Option(
+        "sport", _tcp_ports, invertible=True, aliases=("source-port",), only_one="Only one `--source-port' allowed"
+    ),
+    Option(
+        "dport", _tcp_ports, invertible=True, aliases=("destination-port",),
+        only_one="Only one `--destination-port' allowed",
+    ),
+)  # fmt: skip
+_UDP_OPTIONS = (
+    Option("sport", _tcp_ports, invertible=True, aliases=("source-port",), title="source-port"),
+    Option("dport", _tcp_ports, invertible=True, aliases=("destination-port",), title="destination-port"),
 )
 _STRICT_PORT_OPTIONS = (
-    Option("sport", ports, invertible=True, aliases=("source-port",)),
-    Option("dport", ports, invertible=True, aliases=("destination-port",)),
+    Option("sport", ports, invertible=True, aliases=("source-port",), title="source-port"),
+    Option("dport", ports, invertible=True, aliases=("destination-port",), title="destination-port"),
 )
 
 
@@ -119,11 +127,18 @@ def _tcp_flags(text: str, _place: Place) -> Range:
     return _flag_set(mask, mask), _flag_set(value, value)
 
 
+def _tcp_option(text: str, _place: Place) -> int:
+    value = number(text, 1, 255)
+    if value is None:
+        raise RuleProblem(f'Bad TCP option "{text}"', token=text)
+    return value
+
+
 def _tcp(given: Given) -> TcpMatch:
     flags, inverted = given.value("tcp-flags", (0, 0)), given.inverted("tcp-flags")
     if given.has("syn"):
         if given.has("tcp-flags"):
-            raise RuleProblem("Only one of `--syn' or `--tcp-flags'  allowed")
+            raise RuleProblem(_ONE_FLAGS)
         flags, inverted = (23, 2), given.inverted("syn")
     return TcpMatch(
         given.value("sport", EVERY_PORT), given.value("dport", EVERY_PORT), given.inverted("sport"),
@@ -186,7 +201,7 @@ _WITH_PORTS = (6, 17, 33, 132, 136)
 
 
 def _port_list(text: str, place: Place) -> tuple[Range, ...]:
-    if not place.protocol:
+    if not place.protocol and not place.not_protocol:
         raise RuleProblem("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'", token=text)
     if place.protocol not in _WITH_PORTS:
         raise RuleProblem("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP", token=text)
@@ -215,10 +230,8 @@ def _multiport(given: Given) -> MultiportMatch:
     if not given.options:
         raise RuleProblem("multiport expection an option")
     if len(given.options) > 1:
-        raise RuleProblem(
-            f'multiport: option "--{list(given.options)[1]}" cannot be used together with '
-            f'"--{next(iter(given.options))}".\n'
-        )
+        first, second = (_LIST_TITLES[name] for name in list(given.options)[:2])
+        raise RuleProblem(f'multiport: option "--{second}" cannot be used together with "--{first}".\n')
     side, (inverted, ranges) = next(iter(given.options.items()))
     assert isinstance(ranges, tuple)
     return MultiportMatch(side, ranges, inverted)
@@ -233,23 +246,29 @@ _DCCP_OPTIONS = (
     Option("dccp-types", _refuse_dccp, invertible=True),
     Option("dccp-option", _refuse_dccp, invertible=True),
 )
-_LIST_OPTIONS = (
-    Option("sports", _port_list, invertible=True, aliases=("source-ports",)),
-    Option("dports", _port_list, invertible=True, aliases=("destination-ports",)),
-    Option("ports", _port_list, invertible=True),
-)
+_LIST_TITLES = {"sports": "source-ports", "dports": "destination-ports", "ports": "ports"}
+_LIST_OPTIONS = tuple(
+    Option(
+        name, _port_list, invertible=True, aliases=() if title == name else (title,), title=title
+    )
+    for name, title in _LIST_TITLES.items()
+)  # fmt: skip
+_ONE_FLAGS = "Only one of `--syn' or `--tcp-flags'  allowed"
 _TCP_OPTIONS = (
     *PORT_OPTIONS,
-    Option("syn", invertible=True),
-    Option("tcp-flags", _tcp_flags, invertible=True, words=2),
-    Option("tcp-option", integer(1, 255), invertible=True),
+    Option("syn", invertible=True, only_one=_ONE_FLAGS),
+    Option("tcp-flags", _tcp_flags, invertible=True, words=2, only_one=_ONE_FLAGS),
+    Option("tcp-option", _tcp_option, invertible=True, only_one="Only one `--tcp-option' allowed"),
 )
-_SCTP_OPTIONS = (*PORT_OPTIONS, Option("chunk-types", _chunks, invertible=True, words=2))
+_SCTP_OPTIONS = (
+    *PORT_OPTIONS,
+    Option("chunk-types", _chunks, invertible=True, words=2, only_one="Only one `--chunk-types' allowed"),
+)
 
 
 TRANSPORT_MATCHES = (
     Extension("tcp", "TCP ports, flags and the presence of an option", _TCP_OPTIONS, _tcp, _tcp_text, TcpMatch),
-    Extension("udp", "UDP ports", PORT_OPTIONS, _udp, ports_text, PortsMatch),
+    Extension("udp", "UDP ports", _UDP_OPTIONS, _udp, ports_text, PortsMatch),
     Extension("sctp", "SCTP ports and chunk types", _SCTP_OPTIONS, _sctp, _sctp_text, SctpMatch),
     Extension("dccp", "DCCP ports (packet types and options: refused)", _DCCP_OPTIONS, _udp, ports_text, PortsMatch),
     Extension("multiport", "up to 15 ports or ranges", _LIST_OPTIONS, _multiport, _multiport_text, MultiportMatch),

@@ -11,23 +11,33 @@ from typing import Any
 
 import attrs
 
+from fakecluster.rules.iptables.match_rate import LIMIT_BURST
 from fakecluster.rules.iptables.match_transport import EVERY_PORT, PortsMatch, TcpMatch
 from fakecluster.rules.iptables.numbers import U16
-from fakecluster.rules.iptables.rule import Match, RuleParts
+from fakecluster.rules.iptables.rule import Interface, Match, RuleParts
 
+_NFLOG_PREFIX_LIMIT_LEGACY = 63
 _DEFAULTS = {"tcp": TcpMatch(), "udp": PortsMatch()}
 
 
 def as_read_back(parts: RuleParts) -> RuleParts:
     """The rule as iptables-nft reads it back from the kernel."""
-    if not any(match.name in _DEFAULTS for match in parts.matches):
+    target = parts.target
+    if target is not None and target.name == "NFLOG" and target.value.range:  # it has never worked
+        parts = attrs.evolve(parts, target=target._replace(value=attrs.evolve(target.value, range=0)))
+    if not any(match.name in _DEFAULTS or match.name == "limit" for match in parts.matches):
         return parts
     matches: list[Match] = []
     places: dict[str, int] = {}
     for match in parts.matches:
+        if match.name == "limit" and not match.value.burst:  # nft_limit_init(): the default of 5
+            match = Match("limit", attrs.evolve(match.value, burst=LIMIT_BURST))
         if match.name in _DEFAULTS:
+            if not _is_native(match):
+                matches.append(match)
+                continue
             value = _other_side(match.value)
-            if value != match.value and value == _DEFAULTS[match.name]:
+            if value == _DEFAULTS[match.name]:
                 continue
             match = Match(match.name, value)
             at = places.get(match.name)
@@ -40,6 +50,11 @@ def as_read_back(parts: RuleParts) -> RuleParts:
     return attrs.evolve(parts, matches=tuple(matches))
 
 
+def _is_native(match: Match) -> bool:
+    """What says nothing, or asks for a TCP option, is left to the xtables match."""
+    return bool(match.value != _DEFAULTS[match.name]) and not getattr(match.value, "option", 0)
+
+
 def _other_side(value: PortsMatch) -> PortsMatch:
     changes: dict[str, Any] = {}
     for name in ("sport", "dport"):
@@ -49,7 +64,23 @@ def _other_side(value: PortsMatch) -> PortsMatch:
                 changes |= {name: (high + 1, U16), f"not_{name}": False}
         elif getattr(value, f"not_{name}") and (low, high) == EVERY_PORT:
             changes |= {f"not_{name}": False}
+    if getattr(value, "not_flags", False) and not getattr(value, "flags", (1, 0))[0]:
+        changes["not_flags"] = False
     return attrs.evolve(value, **changes) if changes else value
+
+
+def as_kept_by_legacy(parts: RuleParts) -> RuleParts:
+    """The rule as iptables-legacy keeps it: `! -i +` is a name of no letters, NFLOG's prefix has 63."""
+    changes: dict[str, Any] = {
+        name: Interface("", inverted=True)
+        for name, held in (("iif", parts.iif), ("oif", parts.oif))
+        if held == Interface("+", inverted=True)
+    }
+    target = parts.target
+    if target is not None and target.name == "NFLOG" and len(target.value.prefix) > _NFLOG_PREFIX_LIMIT_LEGACY:
+        shorter = attrs.evolve(target.value, prefix=target.value.prefix[:_NFLOG_PREFIX_LIMIT_LEGACY])
+        changes["target"] = target._replace(value=shorter)
+    return attrs.evolve(parts, **changes) if changes else parts
 
 
 def _joined(first: PortsMatch, second: PortsMatch, default: PortsMatch) -> PortsMatch | None:

@@ -119,7 +119,12 @@ def address(text: str, family: int) -> int | None:
 
 @lru_cache(maxsize=65536)
 def address_text(value: int, family: int) -> str:
-    return str(IPv4Address(value)) if family == 4 else str(IPv6Address(value))
+    """As inet_ntop(3) prints it: an IPv4 address in an IPv6 one stands as a quad."""
+    if family == 4:
+        return str(IPv4Address(value))
+    if value >> 32 == 0xFFFF or (value >> 32 == 0 and value >> 16):
+        return ("::ffff:" if value >> 32 else "::") + str(IPv4Address(value & U32))
+    return str(IPv6Address(value))
 
 
 def bits(family: int) -> int:

@@ -5,12 +5,13 @@ Source of the rules and of the words: libxtables/xtoptions.c.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar, cast
 
 import attrs
 
-from fakecluster.rules.iptables.numbers import U16, U32, U64, address, bits, mask_of, number, service
+from fakecluster.rules.iptables.numbers import U16, U32, U64, address, bits, mask_of, number, prefix_length, service
 from fakecluster.rules.iptables.problem import RuleProblem
 
 T = TypeVar("T")
@@ -18,12 +19,16 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Place:
-    """Where an option's value is being read: the extension, the option, the IP family, the rule's protocol so far."""
+    """Where an option's value is being read: the extension, the option, the IP family, the rule's protocol so far.
+
+    `protocol` is 0 for none and for an inverted one (`not_protocol`).
+    """
 
     extension: str
     option: str
     family: int
     protocol: int = 0
+    not_protocol: bool = False
 
     def bad(self, lowest: int, highest: int, *, near: str = "") -> RuleProblem:
         """The complaint about a number."""
@@ -42,6 +47,7 @@ class Option:
     """One option. `read` turns its argument into a value (None: the option takes none).
 
     `words` is how many arguments follow; `needs`, `excludes` and `required` are checked when the rule is complete.
+    `title` is how complaints call it, when not by its name; `only_one` what is said when it is given twice.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Option:
     excludes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     words: int = 1
+    title: str = ""
+    only_one: str = ""
 
 
 @attrs.define
@@ -63,6 +71,7 @@ class Given:
     family: int
     options: dict[str, tuple[bool, object]] = attrs.field(factory=dict)
     protocol: int = 0
+    not_protocol: bool = False
 
     def has(self, name: str) -> bool:
         return name in self.options
@@ -76,10 +85,12 @@ class Given:
     def take(self, option: Option, name: str, argument: str, inverted: bool) -> None:
         """Read one option. Raises `RuleProblem`."""
         if option.name in self.options and not option.repeatable:
-            raise RuleProblem(f'{self.extension}: option "--{option.name}" can only be used once.\n', token=name)
+            called = f'{self.extension}: option "--{option.title or option.name}" can only be used once.\n'
+            raise RuleProblem(option.only_one or called, token=name)
         if inverted and not option.invertible:
             raise RuleProblem(f'{self.extension}: option "--{option.name}" cannot be inverted.\n', token=name)
-        value = option.read(argument, Place(self.extension, name, self.family, self.protocol)) if option.read else True
+        place = Place(self.extension, name, self.family, self.protocol, self.not_protocol)
+        value = option.read(argument, place) if option.read else True
         if option.repeatable and option.name in self.options:
             value = cast(tuple[object, ...], self.options[option.name][1]) + cast(tuple[object, ...], value)
         self.options[option.name] = (inverted, value)
@@ -160,6 +171,11 @@ def mark(text: str, place: Place) -> tuple[int, int]:
     first, slash, second = text.partition("/")
     value, mask = number(first), number(second) if slash else U32
     if value is None or mask is None:
+        wrong = second if value is not None else first
+        start = re.match(r"\+?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", wrong)
+        if start and start[0] != wrong and number(start[0]) is not None:
+            words = f'{place.extension}: trailing garbage after value for option "--{place.option}".\n'
+            raise RuleProblem(words, token=text)
         raise RuleProblem(
             f'{place.extension}: bad integer value for option "--{place.option}", or out of range.\n', token=text
         )
@@ -184,7 +200,9 @@ def host(text: str, place: Place) -> int:
     """One address."""
     value = address(text, place.family)
     if value is None:
-        raise RuleProblem("getaddrinfo: Name or service not known\n", token=text)
+        other = address(text, 10 - place.family) is not None
+        why = "Address family for hostname not supported" if other else "Name or service not known"
+        raise RuleProblem(f"getaddrinfo: {why}\n", token=text)
     return value
 
 
@@ -194,16 +212,26 @@ def host_mask(text: str, place: Place) -> tuple[int, int]:
     value = host(first, place)
     mask = mask_of(bits(place.family), place.family)
     if slash:
-        length = number(second, 0, bits(place.family))
-        given = mask_of(length, place.family) if length is not None else address(second, place.family)
-        if given is None:
-            raise RuleProblem(
-                f'{place.extension}: bad value for option "--{place.option}", neither a valid network mask '
-                f"nor valid CIDR (0-{bits(place.family)}).\n",
-                token=text,
-            )
-        mask = given
+        mask = length_or_mask(second, place)
     return value, mask
+
+
+def length_or_mask(text: str, place: Place) -> int:
+    """A mask from its length or spelled out (xtopt_parse_plenmask).
+
+    What is no mask of leading ones, or too long for IPv4, counts as the whole address.
+    """
+    length = number(text, 0, 128)
+    given = address(text, place.family)
+    if length is None and given is None:
+        raise RuleProblem(
+            f'{place.extension}: bad value for option "--{place.option}", neither a valid network mask '
+            f"nor valid CIDR (0-{bits(place.family)}).\n",
+            token=text,
+        )
+    if length is None and given is not None:
+        length = prefix_length(given, place.family)
+    return mask_of(bits(place.family) if length is None else min(length, bits(place.family)), place.family)
 
 
 def one_port(text: str, place: Place) -> int:
@@ -232,5 +260,5 @@ def given_options(mapping: Mapping[str, bool]) -> str:
 
 __all__ = [
     "U16", "U32", "U64", "Extension", "Given", "Option", "Place", "Read", "given_options", "host", "host_mask",
-    "integer", "integer_range", "mark", "one_port", "ports", "range_text", "spelled", "string",
+    "integer", "integer_range", "length_or_mask", "mark", "one_port", "ports", "range_text", "spelled", "string",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ NOT_EMPTY = "Directory not empty"
 IN_USE = "Device or resource busy"
 TOO_MANY_LINKS = "Too many links"
 INVALID = "Invalid argument"
+NOT_SUPPORTED = "Operation not supported"
 RANGE = "Numerical result out of range"
 #: what iptables adds where the kernel says EINVAL
 _DMESG = " Run `dmesg' for more information."
@@ -30,16 +31,20 @@ class RuleProblem(RuleSyntaxError):
     """One refusal. `kind` says which of iptables' ways of complaining it takes:
 
     "parameter": a bad option or value (exit status 2); "argument": a word that belongs to no option (2);
-    "state": the tables do not allow it (1); "commit": the kernel refused it (4); "plain": words as they are (1).
+    "state": the tables do not allow it (1); "commit": the kernel refused it (4); "bare": words as they are (1), "plain": behind
+    the program's name (1), "version": behind its version (1). `notice` is printed before all that.
     """
 
-    def __init__(self, reason: str, *, token: str = "", kind: str = "parameter", line: int = 0) -> None:
+    def __init__(
+        self, reason: str, *, token: str = "", kind: str = "parameter", line: int = 0, notice: str = ""
+    ) -> None:
         super().__init__(reason, line=line, token=token)
-        self.kind = kind
+        self.kind, self.notice = kind, notice
 
     def at(self, line: int) -> RuleProblem:
         """The same refusal, with the line it is about (unless it already names one)."""
-        return RuleProblem(self.reason, token=self.token, kind=self.kind, line=self.line or line)
+        at = self.line or line
+        return RuleProblem(self.reason, token=self.token, kind=self.kind, line=at, notice=self.notice)
 
     def status(self, backend: str) -> int:
         """The exit status: what the kernel refuses is 4 of iptables-nft, 1 of iptables-legacy."""
@@ -60,8 +65,10 @@ class RuleProblem(RuleSyntaxError):
         hint = f"Try `{program} -h' or '{program} --help' for more information.\n"
         match self.kind:
             case "parameter":
-                return f"{version}: {self.reason}\n{where}{hint}"
-            case "table":
+                return f"{self.notice}{version}: {self.reason}\n{where}{hint}"
+            case "bare":
+                return f"{self.reason}\n"
+            case "table" | "version":
                 return f"{version}: {self.reason}\n"
             case "hint":
                 return f"{where}{hint}"

@@ -20,11 +20,12 @@ from fakecluster.rules.iptables.command import (
     _long_name,
     _Open,
     check_chain_name,
+    check_interfaces,
+    check_options,
     network,
 )
 from fakecluster.rules.iptables.extensions import (
     MATCH_ALIASES,
-    NEEDED_PROTOCOL,
     PROTOCOL_MATCHES,
     VERDICTS,
     match_extension,
@@ -100,7 +101,7 @@ class _Reader:
                 self._short("-" + rest)
         elif letter in "sdpijotgmcwWM":
             if letter in "wW":
-                self._wait(rest)
+                self._wait(letter, rest)
                 return
             value = rest or self._argument(word)
             self._core(letter, word if letter == "p" and rest else value)
@@ -121,9 +122,10 @@ class _Reader:
             if letter in _VALUELESS:
                 self._core(letter, "")
             elif letter in "wW":
-                self._wait(value)
+                self._wait(letter, value)
             else:
-                self._core(letter, value if equals else self._argument(word))
+                given = value if equals else self._argument(word)
+                self._core(letter, word if equals and letter == "p" else given)
         elif not self._abbreviated(name, word, value if equals else None) and not self._load_protocol():
             raise RuleProblem(f'unknown option "{word}"', token=word)
 
@@ -172,6 +174,7 @@ class _Reader:
                     raise RuleProblem(f"--{name} requires two args.", token=word)
                 argument += "\0" + self._argument(word)
         opened.given.protocol = self.protocol.number if self.protocol and not self.protocol.inverted else 0
+        opened.given.not_protocol = self.protocol is not None and self.protocol.inverted
         opened.given.take(option, name, argument, self.inverted)
 
     def _load_protocol(self) -> bool:
@@ -230,13 +233,15 @@ class _Reader:
     def _core(self, letter: str, value: str) -> None:
         handler: Callable[[str], None] = {
             "s": self._source, "d": self._destination, "p": self._protocol, "i": self._in, "o": self._out,
-            "j": self._jump, "g": self._goto, "m": self._match, "f": self._fragment, "c": self._set_counters,
+            "j": self._jump, "g": self._goto, "m": self._open_match, "f": self._fragment, "c": self._set_counters,
             "t": self._table,
-        }.get(letter, self._flag)  # fmt: skip
+        }.get(letter, self.flags.add)  # fmt: skip
         if letter in "sdpiojgftc":
             if letter in self.seen:
                 raise RuleProblem(f"multiple -{letter} flags not allowed", token=value)
             self.seen[letter] = self.inverted
+        if self.inverted and letter == "m":
+            raise RuleProblem("unexpected ! flag before --match", token=value)
         if self.inverted and letter not in "sdpiof":
             raise RuleProblem(f"cannot have ! before -{letter}", token=value)
         if letter in "46" and int(letter) != self.family:
@@ -248,12 +253,10 @@ class _Reader:
             return
         handler(value)
 
-    def _flag(self, value: str) -> None:
-        self.flags.add(value)
-
-    def _wait(self, value: str) -> None:
+    def _wait(self, letter: str, value: str) -> None:
         if self.restoring:
-            raise RuleProblem(f"You cannot use `-w' from {self._program()}-restore")
+            raise RuleProblem(f"You cannot use `-{letter}' from iptables-restore")
+        self.flags.add(letter)
         if not value and self.at < len(self.words) and self.words[self.at].isdigit():
             self.at += 1
 
@@ -295,7 +298,7 @@ class _Reader:
 
     def _fragment(self, _value: str) -> None:
         if self.family == 6:
-            raise RuleProblem('unknown option "-f"', token="-f")
+            raise RuleProblem("`-f' is not supported in IPv6, use -m frag instead", token="-f")
         self.fragment = "! -f" if self.inverted else "-f"
 
     def _set_counters(self, value: str) -> None:
@@ -306,9 +309,6 @@ class _Reader:
         self.counters = _counter(packets, "packet"), _counter(octets, "byte")
 
     # -- matches and targets -----------------------------------------------------------------------------------
-
-    def _match(self, name: str) -> None:
-        self._open_match(name)
 
     def _open_match(self, name: str) -> None:
         extension = match_extension(MATCH_ALIASES.get(name, name), self.family)
@@ -342,8 +342,8 @@ class _Reader:
     def _finish(self) -> Command:
         if not self.letter:
             raise RuleProblem("no command specified")
-        if self.counters and self.letter not in "AIRP":
-            raise RuleProblem("Illegal option `-c' with this command", token="-c")
+        given = self.seen.keys() | self.flags | ({"c"} if self.counters else set())
+        check_options(self.letter, given, by_number=bool(self.position))
         try:
             matches, target = self._built()
         except RuleProblem as problem:
@@ -362,7 +362,7 @@ class _Reader:
                 for src in sources
                 for dst in destinations
             )  # fmt: skip
-        self._check_interfaces()
+        check_interfaces(self.letter, self.chain, self.iif, self.oif)
         return Command(
             self.letter, self.chain, rules, self.position, self.name, self.counters, self.table, "n" in self.flags,
             "v" in self.flags, "0" in self.flags, "x" in self.flags,
@@ -382,9 +382,6 @@ class _Reader:
         for each in self.matches:
             if each.extension.name == "tcpmss" and proto != _TCP:
                 raise RuleProblem(f"RULE_APPEND failed ({INVALID})", token=each.name, kind="commit")
-            needed = NEEDED_PROTOCOL.get(each.extension.name)
-            if needed and proto not in needed[0]:
-                raise RuleProblem(needed[1], token=each.name)
         if self.target is None:
             return matches, self.jump
         return matches, Target(self.target.name, built[-1])
@@ -399,9 +396,3 @@ class _Reader:
         if self.letter == "R" and len(networks) > 1:
             raise RuleProblem("Replacement rule does not specify a unique address", token=text)
         return networks or [None]
-
-    def _check_interfaces(self) -> None:
-        if self.iif and self.chain in ("POSTROUTING", "OUTPUT") and self.letter in "AICDR":
-            raise RuleProblem(f"Can't use -i with {self.chain}\n", token="-i")
-        if self.oif and self.chain in ("PREROUTING", "INPUT") and self.letter in "AICDR":
-            raise RuleProblem(f"Can't use -o with {self.chain}\n", token="-o")

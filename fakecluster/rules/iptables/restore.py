@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fakecluster.errors import Unsupported
-from fakecluster.rules.iptables.command import Command, OtherFamily, check_chain_name
-from fakecluster.rules.iptables.problem import BAD_POLICY, RuleProblem
+from fakecluster.rules.iptables.command import Command, OtherFamily, check_declared_name
+from fakecluster.rules.iptables.extensions import VERDICTS
+from fakecluster.rules.iptables.problem import BAD_POLICY, NOT_BUILT_IN, RuleProblem
 from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.ruleset import BUILT_IN
 from fakecluster.rules.iptables.shapes import glance
-from fakecluster.rules.iptables.tables import Change, Tables
+from fakecluster.rules.iptables.tables import POLICIES, Change, Tables
 from fakecluster.rules.iptables.words import split
 from fakecluster.rules.loading import uncollected
 
@@ -30,8 +31,8 @@ _COUNTERS = re.compile(r"\[(\d{1,20}):(\d{1,20})\]")
 class _Restore:
     """One run: the table being read, the change being made, the first thing that the tables did not allow."""
 
-    def __init__(self, tables: Tables, *, flush: bool, counters: bool, only: str) -> None:
-        self.tables, self.flush, self.counters, self.only = tables, flush, counters, only
+    def __init__(self, tables: Tables, *, flush: bool, counters: bool, only: str, test: bool) -> None:
+        self.tables, self.flush, self.counters, self.only, self.test = tables, flush, counters, only, test
         self.change: Change | None = None
         self.late: RuleProblem | None = None
         self.skipping = False
@@ -113,6 +114,8 @@ class _Restore:
             raise RuleProblem(f"{program}: line {number} table name invalid")
         if words[0] not in BUILT_IN:
             raise RuleProblem(f"{program}: line {number} table name '{words[0]}' invalid", token=words[0])
+        if self.tables.backend == "legacy" and words[0] not in self.tables.tables and not self.test:
+            self.tables.begin(words[0]).commit()  # the kernel makes it as soon as it is asked for
         self.change, self.late = self.tables.begin(words[0]), None
         self.skipping = bool(self.only) and words[0] != self.only
         if self.flush and not self.skipping:
@@ -124,11 +127,20 @@ class _Restore:
         program = "iptables-restore" if self.tables.family == 4 else "ip6tables-restore"
         if not words:
             raise RuleProblem(f"{program}: line {number} chain name invalid")
-        check_chain_name(words[0])
+        legacy = self.tables.backend == "legacy"
+        check_declared_name(words[0], self.tables.backend)
+        if legacy and words[0] not in BUILT_IN[self.change.name] and self.late is None and not self.skipping:
+            if self.flush and (words[0] in VERDICTS or self.change.transaction.exists(words[0])):
+                raise RuleProblem(f"error creating chain '{words[0]}':File exists", token=words[0])
+            self.change.transaction.make(words[0], must_be_new=False)
         if len(words) < 2:
             raise RuleProblem(f"{program}: line {number} policy invalid", token=words[0])
+        if legacy and (fault := _bad_policy(self.change.name, words[0], words[1])):
+            place = f"Can't set policy `{words[1]}' on `{words[0]}' line {number}"
+            raise RuleProblem(f"{place}: {fault}", kind="version", token=words[1])
         if words[0] not in BUILT_IN[self.change.name]:
-            self._try(number, lambda change: change.transaction.make(words[0], must_be_new=False))
+            if not legacy:
+                self._try(number, lambda change: change.transaction.make(words[0], must_be_new=False))
             return
         held = _COUNTERS.match(words[2]) if len(words) > 2 else None
         if self.counters and held is None:
@@ -156,9 +168,11 @@ class _Restore:
     def _commit(self, number: int) -> None:
         change, self.change = self.change, None
         assert change is not None
+        if self.test and self.tables.backend == "nft":
+            return  # the tables are not even asked
         if self.late is not None:
             raise self.late
-        if not self.skipping:
+        if not self.skipping and not self.test:
             change.commit()
 
 
@@ -166,6 +180,15 @@ class _Restore:
 def _read_line(line: str, family: int) -> Command:
     """What a line says; kube-proxies load the same ones on every node and at every sync."""
     return read(split(line), family, restoring=True)
+
+
+def _bad_policy(table: str, chain: str, policy: str) -> str:
+    """Why iptables-legacy cannot set it; "" when it can, or need not ("-")."""
+    if policy == "-":
+        return ""
+    if chain not in BUILT_IN[table]:
+        return NOT_BUILT_IN
+    return "" if policy in POLICIES else BAD_POLICY
 
 
 def _early(problem: RuleProblem) -> bool:
@@ -183,20 +206,22 @@ def _base_chain(change: Change, name: str, policy: str, counters: tuple[int, int
     """`:INPUT DROP [0:0]`: the chain exists, with this policy (- leaves the policy alone) and counters."""
     change.transaction.find(name)
     if policy != "-":
-        if policy not in ("ACCEPT", "DROP"):
+        if policy not in POLICIES:
             raise RuleProblem(BAD_POLICY, token=policy, kind="state", line=line)
         change.transaction.set_policy(name, policy)
-    if counters is not None:
-        change.transaction.counters_of(name)[-1] = list(counters)
+        if counters is not None:
+            change.transaction.count_policy(name, counters)
 
 
-def restore(tables: Tables, text: str, *, flush: bool = True, counters: bool = False, only: str = "") -> None:
-    """Do what `iptables-restore` does with `text` (`flush=False`: --noflush, `only`: --table).
+def restore(
+    tables: Tables, text: str, *, flush: bool = True, counters: bool = False, only: str = "", test: bool = False
+) -> None:
+    """Do what `iptables-restore` does with `text` (`flush=False`: --noflush, `only`: --table, `test`: --test).
 
     Raises `RuleProblem` with iptables' words and the line; the table at fault keeps its old content.
     """
     with uncollected():
-        _Restore(tables, flush=flush, counters=counters, only=only).run(text)
+        _Restore(tables, flush=flush, counters=counters, only=only, test=test).run(text)
 
 
 def parse(text: str, *, family: int = 4, backend: str = "nft") -> Tables:

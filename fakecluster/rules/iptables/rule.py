@@ -89,9 +89,9 @@ def _header(parts: RuleParts) -> list[str]:
         words.append(_network_text("-s", parts.src, parts.family))
     if parts.dst:
         words.append(_network_text("-d", parts.dst, parts.family))
-    if parts.iif:
+    if parts.iif and parts.iif.name:
         words.append(_interface_text("-i", parts.iif))
-    if parts.oif:
+    if parts.oif and parts.oif.name:
         words.append(_interface_text("-o", parts.oif))
     if parts.protocol:
         name = PROTOCOL_NAMES.get(parts.protocol.number, str(parts.protocol.number))
@@ -113,6 +113,18 @@ def target_text(target: Target | None) -> str:
     extension = None if target.is_chain else TARGETS.get(target.name)
     options = extension.text(target.value) if extension else ""
     return f" {'-g' if target.goto else '-j'} {target.name}{options}"
+
+
+def placed_name(match: Match) -> str:
+    """What decides in which chains the match may stand: its name, of some with the option that matters."""
+    if match.name == "addrtype" and match.value.limit:
+        return f"addrtype --limit-iface-{match.value.limit}"
+    if match.name == "physdev" and any(
+        name.startswith(("physdev-out", "physdev-is-out")) for name, *_ in match.value.tests
+    ):
+        bridged = any(name == "physdev-is-bridged" and not inverted for name, _, inverted in match.value.tests)
+        return "physdev" if bridged else "physdev --physdev-out"
+    return match.name
 
 
 _NOTHING: frozenset[str] = frozenset()
@@ -151,8 +163,11 @@ class Rule:
                 return _NOTHING
             return _DNAT if " -j DNAT --to-destination " in self.text else _MASQUERADE
         target = self.parts.target
-        names = {match.name for match in self.parts.matches}
-        return frozenset(names | {target.name} if target is not None and not target.is_chain else names)
+        names = set(map(placed_name, self.parts.matches))
+        if target is not None and not target.is_chain:
+            clamps = target.name == "TCPMSS" and target.value.mss is None
+            names |= {target.name, "TCPMSS --clamp-mss-to-pmtu"} if clamps else {target.name}
+        return frozenset(names)
 
     def __str__(self) -> str:
         return str(self.parts)

@@ -148,6 +148,7 @@ class Transaction:
         self.rules: dict[str, list[Rule]] = {}
         self.counters: dict[str, Counters] = {}
         self.fresh = False
+        self.counted: set[str] = set()  # chains whose policy's counters this change sets
         self.lines: dict[tuple[str, int], int] = {}
         if table is None and backend == "legacy":
             self._make_built_in()
@@ -176,7 +177,9 @@ class Transaction:
         """Whether any chain leads to this one, as things stand in this change."""
         if any(rule.target == name for rules in self.rules.values() for rule in rules):
             return True
-        if any(chain is not None and name in chain.jumps for key, chain in self.chains.items() if key not in self.rules):
+        if any(
+            chain is not None and name in chain.jumps for key, chain in self.chains.items() if key not in self.rules
+        ):
             return True
         table = self.table if self.table and not self.fresh else None
         if table is None:
@@ -238,6 +241,20 @@ class Transaction:
         chain = self.find(name)
         assert chain is not None
         self.chains[name] = Chain(name, policy, chain.rules)
+        self.counters_of(name).pop(POLICY, None)
+
+    def count_policy(self, name: str, counters: tuple[int, int]) -> None:
+        """Set a policy's counters."""
+        self.counters_of(name)[POLICY] = list(counters)
+        self.counted.add(name)
+
+    def forget_policy_counters(self) -> None:
+        """iptables-legacy puts a changed table in place without the counters of its policies (as of 1.8.9)."""
+        if not (self.fresh or self.chains or self.rules or self.counters):
+            return
+        for name in BUILT_IN[self.name]:
+            if name not in self.counted:
+                self.counters_of(name).pop(POLICY, None)
 
     def changed(self) -> dict[str, Chain | None]:
         """What the change amounts to: chain name -> its new value, None when it goes."""

@@ -65,6 +65,8 @@ def glance(line: str, family: int) -> tuple[str, Rule] | None:
         found = pattern.match(line)
         if found is not None:
             chain, body, jump, nat = found.group("chain", "body", "jump", "nat")
+            if "/0 " in body:  # iptables-nft refuses a comparison of no bits
+                return None
             if family == 6 and not all(ipv6(text) is not None for text in found.group("s", "d", "to") if text):
                 return None
             return chain, Rule(family, body, jump or "", tracks=nat is not None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.chunks import Chunk, Chunks
 from fakecluster.rules.iptables.command import Command
-from fakecluster.rules.iptables.native import as_read_back
+from fakecluster.rules.iptables.native import as_kept_by_legacy, as_read_back
 from fakecluster.rules.iptables.problem import (
     BAD_POLICY,
     BAD_RULE,
@@ -17,11 +17,12 @@ from fakecluster.rules.iptables.problem import (
     NO_CHAIN,
     NOT_BUILT_IN,
     NOT_EMPTY,
+    NOT_SUPPORTED,
     RuleProblem,
 )
 from fakecluster.rules.iptables.rule import Rule, RuleParts, rule_of, target_text
 from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table, Transaction
-from fakecluster.rules.iptables.validate import Fault, Reach, complaint, refused
+from fakecluster.rules.iptables.validate import Fault, Reach, complaint, needed_protocol, refused
 
 POLICIES = ("ACCEPT", "DROP")
 
@@ -51,6 +52,8 @@ class Tables:
 
     def save(self, *, counters: bool = False, table: str = "") -> str:
         """What iptables-save prints, without the comment lines that carry the date."""
+        if table and table not in self.tables:
+            return self._save_table(Table(table), counters)
         names = [name for name in self.tables if not table or name == table]
         # /proc/net/ip_tables_names has the newest table first; iptables-nft goes by its own list
         order = reversed(names) if self.backend == "legacy" else sorted(names, key=_SAVE_ORDER.index)
@@ -78,7 +81,7 @@ class Tables:
             raise RuleProblem(NO_CHAIN, token=chain, kind="state")
         if not chains:
             words = f"chain `{chain}' in table `{name}' is incompatible, use 'nft' tool."
-            raise RuleProblem(words, kind="incompatible", token=chain)
+            raise RuleProblem(words, kind="version", token=chain)
         lines = []
         for each in chains if not position else ():
             held = " -c {} {}".format(*table.counter(each.name, POLICY)) if counters and each.policy else ""
@@ -140,6 +143,8 @@ class Change:
             rules = transaction.rules_of(chain)
         if target and transaction.chains.get(target) is None and not transaction.exists(target):
             return self._no_such(target, goto=rule.parts.target is not None and rule.parts.target.goto)
+        if self.name == "nat" and rule.text.endswith(" -j DROP"):
+            return RuleProblem(_NAT_DROP, token="DROP", line=line)
         rules.append(rule)
         self.lines.append(line)
         self.places.append(chain)
@@ -166,15 +171,18 @@ class Change:
         changed = self.transaction.changed()
         reach = self.tables.reach.get(self.name)
         if reach is None or self.transaction.fresh:
-            reach = Reach(self.name)
+            reach = Reach(self.name, self.tables.backend)
         old_table = self.transaction.table
         old = {} if old_table is None or self.transaction.fresh else old_table.chains
 
         def find(name: str) -> Chain | None:
             return changed[name] if name in changed else old.get(name)
 
+        if self.tables.backend == "legacy":
+            self.transaction.forget_policy_counters()
         for at, chain, rule in zip(self.lines, self.places, self.added, strict=True):
-            errno = "" if rule.text else refused(rule, self.name, self.tables.backend)
+            plain = rule.text and (not rule.tracks or self.name == "nat")
+            errno = "" if plain else refused(rule, self.name, self.tables.backend)
             if errno:
                 words = f"RULE_APPEND failed ({errno}): rule in chain {chain}"
                 raise RuleProblem(words, kind="commit", line=at)
@@ -200,15 +208,37 @@ class Change:
 
     def _rules(self, command: Command) -> Iterator[Rule]:
         for given in command.rules:
-            parts = as_read_back(given) if self.tables.backend == "nft" else given
+            parts = self._kept(given)
             target = parts.target
+            if self.tables.backend == "nft" and (words := needed_protocol(parts)):
+                raise RuleProblem(words)
             if self.name == "nat" and target is not None and target.name == "DROP":
                 raise RuleProblem(_NAT_DROP, token="DROP")
             if self.tables.check:
-                self.tables.check(parts)
+                self._ask(parts, command.chain)
             if target is not None and target.is_chain and not self.transaction.exists(target.name):
                 raise self._no_such(target.name, goto=target.goto)
+            if target is not None and target.is_chain and target.name in BUILT_IN[self.name]:
+                raise self._jumps_to_built_in(command.chain)
             yield rule_of(parts)
+
+    def _ask(self, parts: RuleParts, chain: str) -> None:
+        """Let the owner of the tables refuse the rule."""
+        assert self.tables.check is not None
+        try:
+            self.tables.check(parts)
+        except RuleProblem as problem:
+            if problem.kind != "commit":
+                raise
+            raise RuleProblem(f"{problem.reason}: rule in chain {chain}", token=problem.token, kind="commit") from None
+
+    def _kept(self, parts: RuleParts) -> RuleParts:
+        return as_read_back(parts) if self.tables.backend == "nft" else as_kept_by_legacy(parts)
+
+    def _jumps_to_built_in(self, chain: str) -> RuleProblem:
+        if self.tables.backend == "nft":
+            return RuleProblem(f"RULE_APPEND failed ({NOT_SUPPORTED}): rule in chain {chain}", kind="commit")
+        return RuleProblem(INVALID, kind="state")
 
     def _append(self, command: Command, line: int) -> None:
         rules = self.transaction.rules_of(command.chain)
@@ -269,7 +299,7 @@ class Change:
         self._shift(chain, at + 1, -1)
 
     def _wanted(self, command: Command) -> Iterator[RuleParts]:
-        return map(as_read_back, command.rules) if self.tables.backend == "nft" else iter(command.rules)
+        return map(self._kept, command.rules)
 
     def _position(self, rules: list[Rule], parts: RuleParts) -> int:
         for at, rule in enumerate(rules):
@@ -300,6 +330,12 @@ class Change:
             raise RuleProblem(NO_CHAIN, token=name, kind="state")
         if self.tables.backend == "legacy" and name in BUILT_IN[self.name]:
             raise RuleProblem(f"CHAIN_DEL failed ({INVALID}): chain {name}", token=name, kind="commit")
+        chain = self.transaction.find(name)
+        if chain is not None and chain.policy:
+            if self.transaction.rules_of(name):
+                raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
+            if chain.policy != "ACCEPT":
+                raise RuleProblem(NOT_EMPTY, token=name, kind="state")
         if self.transaction.is_jumped_to(name):
             raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
         if self.transaction.rules_of(name):
@@ -321,9 +357,23 @@ class Change:
                 raise RuleProblem(f"CHAIN_DEL failed ({IN_USE}): chain {name}", token=name, kind="commit")
         for name in names:
             self._drop(name)
+        if self.tables.backend == "nft":
+            self._drop_idle_base_chains()
+
+    def _drop_idle_base_chains(self) -> None:
+        """iptables-nft also takes away built-in chains that have no rules and accept."""
+        for name in BUILT_IN[self.name]:
+            chain = self.transaction.find(name) if self.transaction.exists(name) else None
+            if chain is not None and chain.policy == "ACCEPT" and not self.transaction.rules_of(name):
+                self._drop(name)
 
     def _rename(self, command: Command, _line: int) -> None:
         chain = self.transaction.find(command.chain) if self.transaction.exists(command.chain) else None
+        nft = self.tables.backend == "nft"
+        if command.name in BUILT_IN[self.name] and nft:
+            raise RuleProblem("File exists", token=command.name, kind="state")
+        if chain is not None and chain.policy and nft:
+            raise Unsupported(f"iptables -E of the built-in chain {command.chain}", token=command.chain)
         if chain is None or command.chain in BUILT_IN[self.name]:
             raise RuleProblem(NO_CHAIN, token=command.chain, kind="state")
         if self.transaction.exists(command.name):
@@ -345,7 +395,7 @@ class Change:
             raise RuleProblem(_NAT_DROP, token="DROP")
         self.transaction.set_policy(command.chain, command.name)
         if command.counters:
-            self.transaction.counters_of(command.chain)[POLICY] = list(command.counters)
+            self.transaction.count_policy(command.chain, command.counters)
 
     def _zero(self, command: Command, _line: int) -> None:
         for name in [command.chain] if command.chain else self.transaction.names():

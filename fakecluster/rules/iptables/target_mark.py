@@ -21,8 +21,10 @@ from fakecluster.rules.iptables.option import (
     mark,
     one_port,
 )
-from fakecluster.rules.iptables.problem import RuleProblem
+from fakecluster.rules.iptables.problem import INVALID, RuleProblem
 
+#: connmark_tg_check()
+CONNMARK_SHIFT_LIMIT = 31
 CT_EVENTS = ("new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark")
 
 
@@ -36,12 +38,14 @@ class MarkTarget:
 
 @attrs.frozen
 class ConnmarkTarget:
-    """CONNMARK: `mode` is set (value, ct_mask), save or restore (nf_mask, ct_mask)."""
+    """CONNMARK: `mode` is set (value, ct_mask), save or restore (nf_mask, ct_mask); then a shift to the left (or right)."""
 
     mode: str
     value: int = 0
     nf_mask: int = U32
     ct_mask: int = U32
+    shift: int = 0
+    to_right: bool = False
 
 
 @attrs.frozen
@@ -117,19 +121,25 @@ def _mark(given: Given) -> MarkTarget:
 
 def _connmark(given: Given) -> ConnmarkTarget:
     found = _xmark(given)
+    side = next((side for side in ("right", "left") if given.has(f"{side}-shift-mark")), "left")
+    shift = given.value(f"{side}-shift-mark", 0)
+    if shift > CONNMARK_SHIFT_LIMIT:
+        raise RuleProblem(f"RULE_APPEND failed ({INVALID})", kind="commit")
     if found:
-        return ConnmarkTarget("set", found[0], ct_mask=found[1])
+        return ConnmarkTarget("set", found[0], ct_mask=found[1], shift=shift, to_right=side == "right")
     for mode in ("save", "restore"):
         if given.has(f"{mode}-mark"):
             both = given.value("mask", U32)
-            return ConnmarkTarget(mode, 0, given.value("nfmask", both), given.value("ctmask", both))
+            masks = given.value("nfmask", both), given.value("ctmask", both)
+            return ConnmarkTarget(mode, 0, *masks, shift, side == "right")
     raise RuleProblem("CONNMARK target: No operation specified")
 
 
 def _connmark_text(value: ConnmarkTarget) -> str:
+    shift = f" --{'right' if value.to_right else 'left'}-shift-mark {value.shift}" if value.shift else ""
     if value.mode == "set":
-        return f" --set-xmark {value.value:#x}/{value.ct_mask:#x}"
-    return f" --{value.mode}-mark --nfmask {value.nf_mask:#x} --ctmask {value.ct_mask:#x}"
+        return f" --set-xmark {value.value:#x}/{value.ct_mask:#x}{shift}"
+    return f" --{value.mode}-mark --nfmask {value.nf_mask:#x} --ctmask {value.ct_mask:#x}{shift}"
 
 
 def _mark_options(*extra: str) -> tuple[Option, ...]:
@@ -148,6 +158,8 @@ _CONNMARK_OPTIONS = (
     Option("ctmask", integer()),
     Option("nfmask", integer()),
     Option("mask", integer(), excludes=("ctmask", "nfmask")),
+    Option("left-shift-mark", integer()),
+    Option("right-shift-mark", integer()),
 )
 
 

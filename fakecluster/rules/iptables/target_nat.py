@@ -110,7 +110,9 @@ def _nat(option: str, *, shifts: bool = False) -> Callable[[Given], NatTarget]:
     def build(given: Given) -> NatTarget:
         base = given.value(option, NatTarget(given.family))
         if base.base_port is not None and not shifts:
-            raise RuleProblem("Shifted portmap ranges not supported with this kernel")
+            if option != "to-source":
+                raise RuleProblem("Shifted portmap ranges not supported with this kernel")
+            base = attrs.evolve(base, base_port=0)
         return attrs.evolve(
             base, random=given.has("random"), random_fully=given.has("random-fully"), persistent=given.has("persistent")
         )

@@ -64,6 +64,8 @@ class NflogTarget:
     group: int = 0
     size: int | None = None
     threshold: int = 0
+    #: what was given as --nflog-range, which does nothing; iptables-legacy prints it back
+    range: int = 0
 
 
 @attrs.frozen
@@ -127,6 +129,8 @@ def _level(text: str, _place: Place) -> int:
 
 def _prefix(longest: int) -> Read:
     def read(text: str, place: Place) -> str:
+        if not text:
+            raise RuleProblem("Argument must have a minimum length of 1 characters\n", token=place.option)
         if "\n" in text:
             raise RuleProblem("Newlines not allowed in --log-prefix", token=text[:40])
         return text.encode(errors="surrogateescape")[:longest].decode(errors="surrogateescape")
@@ -156,13 +160,14 @@ def _log_text(value: LogTarget) -> str:
 def _nflog(given: Given) -> NflogTarget:
     return NflogTarget(
         given.value("nflog-prefix", ""), given.value("nflog-group", 0), given.value("nflog-size", None),
-        given.value("nflog-threshold", 0),
+        given.value("nflog-threshold", 0), given.value("nflog-range", 0),
     )  # fmt: skip
 
 
 def _nflog_text(value: NflogTarget) -> str:
     text = f" --nflog-prefix {quote(value.prefix)}" if value.prefix else ""
     text += f" --nflog-group {value.group}" if value.group else ""
+    text += f" --nflog-range {value.range}" if value.range and value.size is None else ""
     text += f" --nflog-size {value.size}" if value.size is not None else ""
     return text + (f" --nflog-threshold {value.threshold}" if value.threshold else "")
 
@@ -194,6 +199,10 @@ def _nfqueue_text(value: NfqueueTarget) -> str:
         text = f" --queue-balance {value.first}:{value.last}"
     text += " --queue-bypass" if value.bypass else ""
     return text + (" --queue-cpu-fanout" if value.fanout else "")
+
+
+def _mss(text: str, place: Place) -> object:
+    return integer(0, U16 - (20 if place.family == 4 else 40))(text, place)
 
 
 def _tcpmss(given: Given) -> TcpmssTarget:
@@ -270,7 +279,7 @@ _DSCP_OPTIONS = (
 _NFLOG_OPTIONS = (
     Option("nflog-group", integer(0, U16)),
     Option("nflog-prefix", _prefix(NFLOG_PREFIX_LIMIT)),
-    Option("nflog-range", integer(0, U32)),
+    Option("nflog-range", integer(0, U32), excludes=("nflog-size",)),
     Option("nflog-size", integer(0, U32)),
     Option("nflog-threshold", integer(0, U16)),
 )
@@ -281,7 +290,7 @@ _NFQUEUE_OPTIONS = (
     Option("queue-cpu-fanout", needs=("queue-balance",)),
 )
 _TCPMSS_OPTIONS = (
-    Option("set-mss", integer(0, U16 - 40), excludes=("clamp-mss-to-pmtu",)),
+    Option("set-mss", _mss, excludes=("clamp-mss-to-pmtu",)),
     Option("clamp-mss-to-pmtu", excludes=("set-mss",)),
 )
 PACKET_TARGETS = (

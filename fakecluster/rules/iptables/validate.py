@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
+from fakecluster.rules.iptables.extensions import NEEDED_PROTOCOL, VERDICTS
 from fakecluster.rules.iptables.match_header import AddrtypeMatch
 from fakecluster.rules.iptables.match_rate import LimitMatch
 from fakecluster.rules.iptables.match_transport import TCP_FLAGS, TcpMatch
 from fakecluster.rules.iptables.numbers import U32
 from fakecluster.rules.iptables.problem import INVALID, RANGE, TOO_MANY_LINKS, RuleProblem
-from fakecluster.rules.iptables.rule import Rule
+from fakecluster.rules.iptables.rule import Rule, RuleParts
 from fakecluster.rules.iptables.ruleset import Chain
 
 #: NFT_JUMP_STACK_SIZE: how deep jumps may nest
 DEPTH_LIMIT = 16
+#: ip_tables has room for as many jumps as there are chains; nesting this deep is taken for a loop
+LEGACY_DEPTH_LIMIT = 512
+TCP = 6
 Reached = tuple[int, frozenset[str]]
 _UNREACHED: Reached = (0, frozenset())
 FindChain = Callable[[str], Chain | None]
@@ -43,18 +47,26 @@ PLACES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         "HL": ("mangle", ""),
         "TOS": ("mangle", ""),
         "DSCP": ("mangle", ""),
-        "CLASSIFY": ("mangle filter security", "OUTPUT FORWARD POSTROUTING"),
+        "CLASSIFY": ("", "OUTPUT FORWARD POSTROUTING"),
         "TCPMSS": ("", ""),
         "CHECKSUM": ("mangle", ""),
     }.items()
 }
-#: match -> base chains where the kernel accepts it
+#: match, or what of it matters -> base chains where the kernel accepts it
 MATCH_PLACES: Mapping[str, frozenset[str]] = {
+    "addrtype --limit-iface-in": frozenset(("PREROUTING", "INPUT", "FORWARD")),
+    "addrtype --limit-iface-out": frozenset(("FORWARD", "OUTPUT", "POSTROUTING")),
     "owner": frozenset(("OUTPUT", "POSTROUTING")),
+    "physdev --physdev-out": frozenset(("PREROUTING", "INPUT", "FORWARD", "POSTROUTING")),
     "mac": frozenset(("PREROUTING", "INPUT", "FORWARD")),
     "rpfilter": frozenset(("PREROUTING",)),
     "socket": frozenset(("PREROUTING", "INPUT")),
+    "TCPMSS --clamp-mss-to-pmtu": frozenset(("FORWARD", "OUTPUT", "POSTROUTING")),
 }
+
+
+#: match -> tables where the kernel accepts it
+MATCH_TABLES: Mapping[str, frozenset[str]] = {"rpfilter": frozenset(("raw", "mangle"))}
 
 
 _ANYWHERE: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -83,15 +95,35 @@ def refused(rule: Rule, table: str, backend: str) -> str:
     """The errno words with which the kernel refuses the rule in this table whatever the chain; "" when it does not."""
     if backend == "nft" and any(network and not network.mask for network in (rule.parts.src, rule.parts.dst)):
         return INVALID  # a comparison of no bits
+    if backend == "legacy" and (needed_protocol(rule.parts) or (_is(rule.parts, "TRACE") and table != "raw")):
+        return INVALID
     for match in rule.parts.matches:
+        tables = MATCH_TABLES.get(match.name)
+        if tables is not None and table not in tables:
+            return INVALID
         if backend == "legacy" and match.name == "limit" and _overflows(match.value):
             return RANGE
         if rule.family == 6 and match.name == "addrtype" and _types(match.value) & NOT_IN_IPV6:
             return INVALID
-    target = rule.parts.target
-    if backend == "legacy" and target is not None and target.name == "TCPMSS" and not _asks_for_syn(rule):
-        return INVALID
+    if _is(rule.parts, "TCPMSS"):
+        is_tcp = rule.parts.protocol == (TCP, False)
+        if not is_tcp or (backend == "legacy" and not _asks_for_syn(rule)):
+            return INVALID
     return INVALID if misplaced(rule.extensions() & PLACES.keys(), table, frozenset()) else ""
+
+
+def needed_protocol(parts: RuleParts) -> str:
+    """What iptables-nft says to a match that goes with another protocol than the rule's; "" when all fit."""
+    proto = parts.protocol.number if parts.protocol and not parts.protocol.inverted else 0
+    for match in parts.matches:
+        needed = NEEDED_PROTOCOL.get(match.name)
+        if needed and proto not in needed[0]:
+            return needed[1]
+    return ""
+
+
+def _is(parts: RuleParts, target: str) -> bool:
+    return parts.target is not None and not parts.target.is_chain and parts.target.name == target
 
 
 def _asks_for_syn(rule: Rule) -> bool:
@@ -114,17 +146,48 @@ def _overflows(limit: LimitMatch) -> bool:
     return not limit.burst or limit.period * limit.burst & U32 < limit.period
 
 
+def _ends_every_walk(rule: Rule) -> bool:
+    """unconditional() with a verdict: nothing is asked, not even a comment stands there."""
+    parts = rule.parts
+    if parts.target is None or parts.target.name not in VERDICTS or parts.target.is_chain:
+        return False
+    return parts == RuleParts(parts.family, target=parts.target)
+
+
+class _Waiting:
+    """Chains that must be looked at again: name -> how deep, under which hooks, by which path they are reached."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, frozenset[str], tuple[str, ...]]] = {}
+        self._order: deque[str] = deque()
+
+    def add(self, targets: Iterable[str], depth: int, hooks: frozenset[str], path: tuple[str, ...]) -> None:
+        for target in targets:
+            also = self._known.get(target)
+            if also is None:
+                self._known[target] = (depth, hooks, path)
+                self._order.append(target)
+            elif depth > also[0] or not hooks <= also[1]:
+                self._known[target] = (max(depth, also[0]), hooks | also[1], path if depth > also[0] else also[2])
+
+    def __iter__(self) -> Iterator[tuple[str, int, frozenset[str], tuple[str, ...]]]:
+        while self._order:
+            name = self._order.popleft()
+            yield (name, *self._known.pop(name))
+
+
 class Reach:
     """How deep and under which hooks each chain of one table is reached from base chains."""
 
-    def __init__(self, table: str) -> None:
-        self.table = table
+    def __init__(self, table: str, backend: str) -> None:
+        self.table, self.backend = table, backend
         self.known: dict[str, Reached] = {}
         self._placed: dict[tuple[frozenset[str], frozenset[str]], str] = {}
         self._is_shared = False  # with forks, until one side changes
+        self._limit = DEPTH_LIMIT if backend == "nft" else LEGACY_DEPTH_LIMIT
 
     def fork(self) -> Reach:
-        twin = Reach(self.table)
+        twin = Reach(self.table, self.backend)
         twin.known, twin._is_shared, self._is_shared = self.known, True, True
         return twin
 
@@ -144,61 +207,50 @@ class Reach:
             return update
         exact: dict[str, Reached] = {}
         bases = {name: chain for name in _BASES if (chain := find(name)) is not None}
-        fault = Reach(self.table)._spread(bases, find, lambda _name: None, exact)
+        fault = Reach(self.table, self.backend)._spread(bases, find, lambda _name: None, exact)
         return exact if fault is None else fault
 
     def _spread(
         self, changed: Mapping[str, Chain | None], find: FindChain, old: FindChain, update: dict[str, Reached]
     ) -> Fault | None:
-        def reached(name: str) -> Reached:
-            return update.get(name) or self.known.get(name, _UNREACHED)
-
-        waiting: dict[str, tuple[int, frozenset[str], tuple[str, ...]]] = {}
-        order: deque[str] = deque()
-
-        def lead_on(targets: Iterable[str], depth: int, hooks: frozenset[str], path: tuple[str, ...]) -> None:
-            for target in targets:
-                also = waiting.get(target)
-                if also is None:
-                    waiting[target] = (depth, hooks, path)
-                    order.append(target)
-                elif depth > also[0] or not hooks <= also[1]:
-                    waiting[target] = (max(depth, also[0]), hooks | also[1], path if depth > also[0] else also[2])
-
+        waiting = _Waiting()
         for name, chain in changed.items():
             if chain is None:
                 continue
             if chain.policy and name not in self.known:
                 update[name] = (1, frozenset((name,)))
-            depth, hooks = reached(name)
+            depth, hooks = update.get(name) or self.known.get(name, _UNREACHED)
             if not depth:
                 continue
             fault = self._check(chain, hooks, (name,), find)
             if fault:
                 return fault
             before = old(name) if name in self.known else None
-            lead_on(chain.jumps - before.jumps if before is not None else chain.jumps, depth + 1, hooks, (name,))
-        while order:
-            name = order.popleft()
-            depth, hooks, path = waiting.pop(name)
-            was_depth, was_hooks = reached(name)
+            leads = self._leads(chain) - self._leads(before) if before is not None else self._leads(chain)
+            waiting.add(leads, depth + 1, hooks, (name,))
+        for name, depth, hooks, path in waiting:
+            was_depth, was_hooks = update.get(name) or self.known.get(name, _UNREACHED)
             chain = find(name)
             if chain is None or (depth <= was_depth and hooks <= was_hooks):
                 continue
-            if depth > DEPTH_LIMIT:
+            if depth > self._limit:
                 return Fault(TOO_MANY_LINKS, _edges((*path, name), find))
-            if depth < was_depth:
-                depth = was_depth
-            if not hooks >= was_hooks:
-                hooks |= was_hooks
+            depth, hooks = max(depth, was_depth), hooks if hooks >= was_hooks else hooks | was_hooks
             update[name] = (depth, hooks)
             if chain.extensions or chain.jumps:
                 path = (*path, name)
                 fault = self._check(chain, hooks, path, find)
                 if fault:
                     return fault
-                lead_on(chain.jumps, depth + 1, hooks, path)
+                waiting.add(self._leads(chain), depth + 1, hooks, path)
         return None
+
+    def _leads(self, chain: Chain) -> frozenset[str]:
+        """The chains that a packet can get to from here: ip_tables does not look behind a rule that ends every walk."""
+        if self.backend == "nft" or not chain.jumps:
+            return chain.jumps
+        reached = itertools.takewhile(lambda rule: not _ends_every_walk(rule), chain.rules)
+        return frozenset(rule.target for rule in reached if rule.target)
 
     def _check(self, chain: Chain, hooks: frozenset[str], path: tuple[str, ...], find: FindChain) -> Fault | None:
         names = chain.extensions

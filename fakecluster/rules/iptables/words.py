@@ -20,7 +20,7 @@ _SPECIAL = re.compile(r'["\\]')
 def split(line: str) -> list[str]:
     """The words of a line. Double quotes group; a backslash escapes within quotes only.
 
-    An unclosed quote runs to the end of the line, as in the real tool.
+    An unclosed quote runs to the end of the line and takes that in, as in the real tool.
     """
     if '"' not in line:
         words = line.split()
@@ -54,7 +54,7 @@ def _split_quoted(line: str) -> list[str]:
         else:
             word.append(letter)
     if word or quoted:
-        words.append("".join(word).rstrip("\n"))
+        words.append("".join(word).rstrip("\n") + ("\n" if in_quotes else ""))
     return words
 
 
