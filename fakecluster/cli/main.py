@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from fakecluster.cli import check, demo, diff, dns, explain, plot, reachability, replay, rules, serve, trace, version
+from fakecluster.cli import (
+    check,
+    demo,
+    diff,
+    dns,
+    explain,
+    plot,
+    reachability,
+    replay,
+    rules,
+    serve,
+    trace,
+    translate,
+    version,
+)
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -33,6 +47,7 @@ app.command()(reachability.reachability)
 app.command()(reachability.diff)
 app.command("replay")(replay.replay_command)
 app.command("diff-rules")(diff.diff_rules)
+app.command()(translate.translate)
 app.command("explain")(explain.explain_command)
 app.add_typer(plot.app, name="plot")
 app.command("version")(version.version_command)

@@ -20,6 +20,7 @@ VERSION = "ipset v7.17"
 IN_USE = "Set cannot be destroyed: it is in use by a kernel component"
 BUSY_RENAME = "Set cannot be renamed: it is in use by another system"
 BAD_CIDR = "The value of the CIDR parameter of the IP address is invalid"
+INVALID = "Kernel error received: Invalid argument"
 NULL_ELEMENT = "Null-valued element, cannot be stored in a hash type of set"
 
 
@@ -128,6 +129,8 @@ def _check_element(wanted: IpSet, element: tuple[int, ...]) -> None:
             raise SetProblem("Element is out of the range of the set")
     elif options.type.parts == ("ip",) and not element[0]:
         raise SetProblem(NULL_ELEMENT)
+    elif options.type.parts[:2] == ("ip", "port") and not element[0]:
+        raise SetProblem(INVALID)
     elif "net" in options.type.parts:
         prefix = element[1] if options.type.parts[0] == "net" else element[-1]
         if not prefix:

@@ -109,3 +109,16 @@ def test_check_prints_a_table_and_exits_1_for_errors(tmp_path: Path) -> None:
     bad = fakecluster("check", str(tmp_path), "--only", "selectors", "--output", "json")
     assert bad.returncode == 1
     assert '"problem": "the selector app=web matches no Pod"' in bad.stdout
+
+
+def test_translate_goes_either_way_and_says_where_a_text_is_wrong(tmp_path: Path) -> None:
+    saved = tmp_path / "node.rules"
+    saved.write_text("*filter\n-A FORWARD -p tcp --dport 80 -j DROP\nCOMMIT\n")
+    there = fakecluster("translate", str(saved))
+    assert there.stdout.splitlines()[-1] == "add rule ip filter FORWARD tcp dport 80 counter drop"
+    (tmp_path / "node.nft").write_text(there.stdout)
+    back = fakecluster("translate", str(tmp_path / "node.nft"))
+    assert "-A FORWARD -p tcp -m tcp --dport 80 -j DROP\n" in back.stdout
+    saved.write_text("*filter\n-A FORWARD -p tcp --dport 99999\nCOMMIT\n")
+    wrong = fakecluster("translate", str(saved))
+    assert (wrong.returncode, wrong.stderr) == (2, f"fakecluster: {saved}:2: invalid port/service `99999' specified\n")

@@ -18,7 +18,7 @@ from fakecluster.rules.iptables.target_packet import (
     TosTarget,
     TtlTarget,
 )
-from fakecluster.rules.translate_words import IP, NoTranslation, address_word, span_word
+from fakecluster.rules.translate.words import IP, NoTranslation, address_word, span_word
 
 LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 

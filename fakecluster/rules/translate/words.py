@@ -8,16 +8,16 @@ IP = {4: "ip", 6: "ip6"}
 
 
 class NoTranslation(Exception):
-    """nft has no faithful form of `what`."""
+    """The other language has no faithful form of `what`."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, language: str = "nft") -> None:
         self.what = what
-        super().__init__(f"no faithful form in nft: {what}")
+        super().__init__(f"no faithful form in {language}: {what}")
 
 
 def address_word(value: int, family: int) -> str:
     return str(ip_address(value.to_bytes(4 if family == 4 else 16)))
 
 
-def span_word(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}-{high}"
+def span_word(low: int, high: int, dash: str = "-") -> str:
+    return str(low) if low == high else f"{low}{dash}{high}"

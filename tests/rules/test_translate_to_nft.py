@@ -7,16 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel.kernel_node import router, sent, wire
 from packets import scripts
+from rules.playing import play
 from scapy.layers.inet import TCP
 from scenario import Inject, Send, Step
-from topology import arrive, model
+from topology import model
 
 from fakecluster.errors import CommandError
-from fakecluster.kernel.effects import Effect, SendError, Transmit
-from fakecluster.kernel.netns import Netns
 from fakecluster.rules.iptables import RuleProblem, parse
-from fakecluster.rules.translate import as_nft, rule
-from fakecluster.rules.translate_words import NoTranslation
+from fakecluster.rules.translate import NoTranslation, as_nft
+from fakecluster.rules.translate.to_nft import rule
 from fakecluster.sim import Seeded
 from fakecluster.strategies import iptables_rules
 
@@ -89,16 +88,6 @@ def without_the_untranslatable(text: str, family: int) -> str:
         lines.append(line)
     assert tables.tables
     return "\n".join(lines) + "\n"
-
-
-def play(netns: Netns, step: Step) -> tuple[str, list[tuple[str, bytes, int]]]:
-    try:
-        effects: list[Effect] = (
-            arrive(netns, step) if isinstance(step, Inject) else netns.send_local(step.packet, mark=step.mark)
-        )  # type: ignore[union-attr]
-    except SendError as error:
-        return error.name, []
-    return "", [(e.iface, e.packet, e.mark) for e in effects if isinstance(e, Transmit)]
 
 
 @given(
