@@ -1,7 +1,7 @@
 """Exact outcomes: every sequence of choices that a packet or a connection can meet, with its probability.
 
-Modes in which endpoints take turns (ipvs, userspace) leave nothing to chance but where in the round they stand: earlier
-connections are made in the copies until the first endpoint has its turn again, and each place counts alike.
+Modes in which endpoints take turns (ipvs, userspace) leave nothing to chance but where in the round they stand: in a copy
+one connection is made after the other until the first endpoint has its turn again, and each place counts alike.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from fakecluster.errors import OutcomesError
 from fakecluster.handles.packets import PacketTrace
 from fakecluster.handles.places import Place
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.sockets import PROTOCOL_WORDS
-from fakecluster.sim.choices import Choice, Choices, enumerate_outcomes
+from fakecluster.sim.choices import OUTCOMES_LIMIT, Choice, Choices, enumerate_outcomes
 from fakecluster.trace import Trace
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from fakecluster.handles.world import World
 
 
-#: Turns that one round may have; a Service with more endpoints is shown by the first of them.
-ROUND_LIMIT = 64
+#: Turns that one round may have, as many as an enumeration may have leaves.
+TURNS_LIMIT = OUTCOMES_LIMIT
 
 
 @attrs.frozen
@@ -68,24 +69,19 @@ class Outcomes:
 def packet_outcomes(host: Host, packet: bytes, *, explain: bool = False) -> Outcomes:
     """Where one packet can end."""
 
-    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
-        for number in range(1, earlier + 1):
-            twin.send(_from_another_port(packet, number))
-        trace = twin.send(packet)
+    def run(twin: Host, turn: int) -> tuple[str, PacketTrace]:
+        trace = twin.send(_from_another_port(packet, turn) if turn else packet)
         if trace.end is not None and trace.end.verdict.where.startswith("kube-proxy relay"):
-            return _behind_relay(twin, packet, earlier), trace
+            return _behind_relay(twin, packet), trace
         return packet_outcome(trace), trace
 
     return _enumerate(host, run, explain=explain)
 
 
-def _behind_relay(host: Host, packet: bytes, earlier: int) -> str:
+def _behind_relay(host: Host, packet: bytes) -> str:
     """Whom kube-proxy's relay passes a packet's connection on to; the packet alone gives nobody a turn."""
     skb = Skb(packet)
-    place = Place(PROTOCOL_WORDS[skb.proto], skb.family, skb.dst, skb.dport, "")
-    for _ in range(earlier):
-        _connect(host, place)
-    outcome, _ = _connect(host, place)
+    outcome, _ = _connect(host, Place(PROTOCOL_WORDS[skb.proto], skb.family, skb.dst, skb.dport, ""))
     return {"refused": "rejected", "reset": "rejected", "no answer": "dropped", "timed out": "dropped"}.get(
         outcome, outcome
     )
@@ -102,22 +98,15 @@ def _from_another_port(packet: bytes, number: int) -> bytes:
 def connection_outcomes(host: Host, place: Place, *, explain: bool = False) -> Outcomes:
     """Who can answer a connection."""
 
-    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
-        for _ in range(earlier):
-            _connect(twin, place)
-        return _connect(twin, place)
-
-    return _enumerate(host, run, explain=explain)
+    return _enumerate(host, lambda twin, turn: _connect(twin, place), explain=explain)
 
 
 def name_outcomes(host: Host, name: str, *, explain: bool = False) -> Outcomes:
     """What a name can resolve to: its addresses in order, separated by commas, or a failure's status (NXDOMAIN...)."""
 
-    def run(twin: Host, earlier: int) -> tuple[str, PacketTrace]:
+    def run(twin: Host, turn: int) -> tuple[str, PacketTrace]:
         from fakecluster.handles.talk import ResolveFailed
 
-        for _ in range(earlier):
-            twin.lookup(name)
         try:
             outcome = ",".join(twin.resolve(name))
         except ResolveFailed as failed:
@@ -157,29 +146,30 @@ def outcome_name(host: Host) -> str:
     return host.namespace.removeprefix("pod/")
 
 
-#: Runs host from a state in which `earlier` others had their turn: (outcome, trace).
+#: Tries it out in a copy's host, for the turn-th time: (outcome, trace).
 Run = Callable[["Host", int], tuple[str, PacketTrace]]
 
 
 def _enumerate(host: Host, run: Run, *, explain: bool) -> Outcomes:
     """The branches of chance; where endpoints take turns, each place in their round is as likely as the others."""
-    first = _branches(host, run, 0, explain=explain)
-    rounds = [first]
-    while host.world.takes_turns and len(rounds) < ROUND_LIMIT:
-        following = _branches(host, run, len(rounds), explain=explain)
-        if [branch.outcome for branch in following] == [branch.outcome for branch in first]:
-            break  # the round is over: the first one has its turn again
-        rounds.append(following)
-    share = Fraction(1, len(rounds))
-    return Outcomes(
-        tuple(attrs.evolve(branch, probability=branch.probability * share) for turn in rounds for branch in turn)
-    )
 
-
-def _branches(host: Host, run: Run, earlier: int, *, explain: bool) -> list[Branch]:
-    def leaf(choices: Choices) -> tuple[str, Trace | None]:
+    def leaf(choices: Choices) -> list[tuple[str, Trace | None]]:
         world: World = host.world.twin(choices)
-        outcome, trace = run(world.host_of(host.namespace), earlier)
-        return outcome, trace.trace if explain else None
+        twin = world.host_of(host.namespace)
+        turns: list[tuple[str, Trace | None]] = []
+        for turn in range(TURNS_LIMIT + 1):
+            outcome, trace = run(twin, turn)
+            if turns and outcome == turns[0][0]:
+                return turns  # the round is over: the first one has its turn again
+            turns.append((outcome, trace.trace if explain else None))
+            if not host.world.takes_turns:
+                return turns
+        raise OutcomesError(f"more than {TURNS_LIMIT} turns in one round; the last was that of {turns[-1][0]}")
 
-    return [Branch(p, outcome, taken, trace) for p, (outcome, trace), taken in enumerate_outcomes(leaf)]
+    return Outcomes(
+        tuple(
+            Branch(probability / len(turns), outcome, taken, trace)
+            for probability, turns, taken in enumerate_outcomes(leaf)
+            for outcome, trace in turns
+        )
+    )

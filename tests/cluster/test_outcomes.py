@@ -8,6 +8,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from fakecluster import Cluster
+from fakecluster.errors import OutcomesError
 
 from .conftest import pod, service
 
@@ -74,3 +75,23 @@ def test_affinity_leaves_one_outcome_to_a_client_that_has_been_served(three: Clu
     assert len(client.outcomes("tcp://svc/web:80").destinations) == 3
     server = client.connect("svc/web:80").request(b"first").server
     assert client.outcomes("tcp://svc/web:80").probabilities == {server: 1}
+
+
+@pytest.mark.parametrize("proxy", ["ipvs", "userspace"])
+def test_a_long_round_is_told_whole_and_each_turn_with_its_own_trace(proxy: str) -> None:
+    cluster = Cluster(nodes=1, proxy=proxy)
+    pods = [pod(f"web-{number}", {"app": "web"}, port=80) for number in range(70)]
+    cluster.apply([*pods, service("web", {"app": "web"}), pod("client")])
+    seen = cluster.pod("client").outcomes("tcp://svc/web:80", explain=True)
+    assert seen.probabilities == {f"web-{number}": Fraction(1, 70) for number in range(70)}
+    traces = [branch.trace for branch in seen.branches if branch.trace is not None]
+    assert len({trace.way for trace in traces}) == 70 and all(len(trace.hops) < 40 for trace in traces)
+
+
+def test_a_round_that_is_longer_than_its_bound_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakecluster.handles.outcomes.TURNS_LIMIT", 3)
+    cluster = Cluster(nodes=1, proxy="ipvs")
+    pods = [pod(f"web-{number}", {"app": "web"}, port=80) for number in range(4)]
+    cluster.apply([*pods, service("web", {"app": "web"}), pod("client")])
+    with pytest.raises(OutcomesError, match=r"more than 3 turns in one round; the last was that of web-\d"):
+        cluster.pod("client").outcomes("tcp://svc/web:80")
