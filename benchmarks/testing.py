@@ -13,6 +13,7 @@ from statistics import median
 from time import process_time
 
 from hypothesis import HealthCheck, Phase, given, settings
+from pytest_fakecluster.garbage import leave_loaded_out
 from rich.console import Console
 from rich.table import Table
 from scapy.layers.inet import IP, TCP
@@ -91,6 +92,7 @@ def main() -> None:
     syn = bytes(IP(dst="10.96.0.1") / TCP(dport=80))
     scapy = seconds(lambda: IP(syn), 200)
     one_test()
+    leave_loaded_out()  # as the pytest plugin does after the first test
     test = seconds(one_test, 60)
     cluster = large()
     fork = seconds(cluster.fork, 20)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -247,17 +246,4 @@ class Components:
 @lru_cache(maxsize=TEMPLATES_KEPT)
 def template(spec: ClusterSpec) -> Components:
     """A settled cluster of this kind, to be forked and never to be changed."""
-    components = Components.build(spec, Seeded(TEMPLATE_SEED))
-    _freeze()
-    return components
-
-
-@cache
-def _freeze() -> None:
-    """Once in a process: what is loaded by the first template (modules, mostly) stays, and is no longer looked through.
-
-    A cluster is a cyclic structure, left to Python's garbage collector. Each test leaves one, so that collections are
-    frequent; without this they would take a quarter of a test's time, nearly all of it for what never is garbage.
-    """
-    gc.collect()
-    gc.freeze()
+    return Components.build(spec, Seeded(TEMPLATE_SEED))

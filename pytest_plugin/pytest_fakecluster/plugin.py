@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_fakecluster import options
+from pytest_fakecluster import garbage, options
 
 if TYPE_CHECKING:
     from fakecluster import Cluster
@@ -28,6 +28,7 @@ DRAWN = "fakecluster_clusters"
 HTML = "fakecluster_html"
 Factory = Callable[..., "Cluster"]
 _CLUSTERS = pytest.StashKey[list[Any]]()
+_IS_FROZEN = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER_HELP)
     config.stash[_CLUSTERS] = []
+    config.stash[_IS_FROZEN] = False
     options.check(config)
     path = options.html(config)
     if path is not None and not hasattr(config, "workerinput"):
@@ -232,6 +234,14 @@ def proxy_mode(request: pytest.FixtureRequest) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[_CLUSTERS].clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """After the first test with a cluster, what is loaded is left out of garbage collections."""
+    if not item.config.stash[_IS_FROZEN] and garbage.is_prepared():
+        item.config.stash[_IS_FROZEN] = True
+        garbage.leave_loaded_out()
 
 
 @pytest.hookimpl(wrapper=True)

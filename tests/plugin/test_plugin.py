@@ -453,3 +453,22 @@ def test_types_of_clusters_have_their_strategy(pytester: pytest.Pytester) -> Non
         """
     )
     pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=1)
+
+
+def test_what_is_loaded_is_left_out_of_collections_after_the_first_test_with_a_cluster(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import gc
+
+        def test_without(): ...
+
+        def test_first(fakecluster_factory):
+            assert gc.get_freeze_count() < 1_000
+            fakecluster_factory()
+            assert gc.get_freeze_count() < 1_000
+
+        def test_second():
+            assert gc.get_freeze_count() > 10_000
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-p", "no:randomly").assert_outcomes(passed=3)
