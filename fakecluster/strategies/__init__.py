@@ -15,11 +15,13 @@ from fakecluster.strategies.faults import fault_plans, faults
 from fakecluster.strategies.invalid import (
     invalid_deployments,
     invalid_endpoint_slices,
+    invalid_label_selectors,
     invalid_labels,
     invalid_manifests,
     invalid_names,
     invalid_network_policies,
     invalid_pods,
+    invalid_selectors,
     invalid_services,
 )
 from fakecluster.strategies.machine import ClusterMachine
@@ -50,11 +52,13 @@ __all__ = [
     "flows",
     "invalid_deployments",
     "invalid_endpoint_slices",
+    "invalid_label_selectors",
     "invalid_labels",
     "invalid_manifests",
     "invalid_names",
     "invalid_network_policies",
     "invalid_pods",
+    "invalid_selectors",
     "invalid_services",
     "label_keys",
     "label_selectors",

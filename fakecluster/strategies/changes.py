@@ -15,6 +15,7 @@ from hypothesis.errors import InvalidArgument
 
 from fakecluster.handles.history import called, named
 from fakecluster.handles.pod import can_flip
+from fakecluster.strategies import arguments
 from fakecluster.strategies.policies import network_policies
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ def changes(draw: st.DrawFn, cluster: Cluster, *, kinds: Sequence[str] = (*KINDS
 
     Nothing is done before the change is called: `change(cluster)`.
     """
-    if not kinds or not set(kinds) <= {*KINDS, "policy"}:
-        raise InvalidArgument(f"kinds={kinds!r}: expected some of {', '.join((*KINDS, 'policy'))}")
+    arguments.cluster("cluster", cluster)
+    arguments.some_of("kinds", kinds, (*KINDS, "policy"))
     offered = {kind: list(KINDS[kind](cluster)) for kind in kinds if kind != "policy"}
     possible = [kind for kind in kinds if kind == "policy" or offered[kind]]
     if not possible:

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from fakecluster.cluster import Cluster
-from fakecluster.cni.addressing import FAMILIES
-from fakecluster.proxy.config import MODES
 from fakecluster.sim import Choices
+from fakecluster.strategies import arguments
 from fakecluster.strategies.chance import choices as chance
 from fakecluster.strategies.objects import SERVICE_TYPES
 from fakecluster.strategies.telling import tell_at_the_end
@@ -68,8 +67,7 @@ def manifests(
     """Services `s0`, `s1`..., each with 0 to 3 Pods (`s0-0`...) of its own behind it, and one Pod `client`."""
     if min_services > max_services:
         raise InvalidArgument(f"min_services={min_services} is larger than max_services={max_services}")
-    if not types or not set(types) <= set(SERVICE_TYPES):
-        raise InvalidArgument(f"types={types!r}: expected some of {', '.join(SERVICE_TYPES)}")
+    arguments.some_of("types", types, SERVICE_TYPES)
     found: list[JsonObject] = [_pod("client", {}, [])]
     apps = draw(st.lists(_apps(types), min_size=min_services, max_size=max_services))
     for index, (service, count) in enumerate(apps):
@@ -98,12 +96,12 @@ def clusters(
 
     An example that fails prints the cluster's script: how it was made, its manifests and all that was done to it.
     """
-    if proxy not in MODES or ip_family not in FAMILIES:
-        wrong = f"proxy={proxy!r}" if proxy not in MODES else f"ip_family={ip_family!r}"
-        raise InvalidArgument(f"{wrong}: expected one of {', '.join(MODES if proxy not in MODES else FAMILIES)}")
-    cluster = Cluster(
-        nodes=draw(nodes), proxy=proxy, ip_family=ip_family, choices=draw(choices if choices is not None else chance())
-    )
+    arguments.strategies(nodes=nodes, objects=objects, choices=choices)
+    source = draw(choices if choices is not None else chance())
+    try:
+        cluster = Cluster(nodes=draw(nodes), proxy=proxy, ip_family=ip_family, choices=source)
+    except ValueError as wrong:
+        raise InvalidArgument(str(wrong)) from None
     tell_at_the_end(cluster)
     cluster.apply(draw(objects if objects is not None else manifests()))
     return cluster

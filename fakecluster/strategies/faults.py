@@ -12,6 +12,7 @@ from hypothesis.errors import InvalidArgument
 from fakecluster.cluster.faults import Fault, FaultPlan
 from fakecluster.cluster.faults.options import subjects
 from fakecluster.cluster.faults.plan import KINDS, PROBABILITY, contradictions
+from fakecluster.strategies import arguments
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
@@ -30,16 +31,29 @@ def faults(
 ) -> st.SearchStrategy[Fault]:
     """One fault of one of `kinds` that this cluster can have; `targets` limits what is struck, by kind.
 
-    Begins `within_s` seconds (whole ones) and lasts up to `longest_s`. Raises InvalidArgument for unknown kinds, and
-    when nothing is left to strike.
+    Begins `within_s` seconds (whole ones) and lasts up to `longest_s`. Raises InvalidArgument for unknown kinds and
+    targets, and when nothing is left to strike.
     """
-    if unknown := (set(kinds) | set(targets or {})) - set(KINDS):
+    return st.deferred(lambda: _faults(cluster, kinds, targets or {}, within_s, longest_s))
+
+
+def _faults(
+    cluster: Cluster, kinds: Sequence[str], targets: Mapping[str, Sequence[str]], within_s: int, longest_s: int
+) -> st.SearchStrategy[Fault]:
+    arguments.cluster("cluster", cluster)
+    if unknown := (set(kinds) | set(targets)) - set(KINDS):
         raise InvalidArgument(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     if within_s < 0 or longest_s < 1:
         raise InvalidArgument(f"within_s={within_s}, longest_s={longest_s}: expected 0 or more, and 1 or more")
-    struck = [strike for kind in kinds for strike in _strikes(cluster, kind, targets or {})]
+    arguments.some_of("kinds", kinds, KINDS)
+    if unused := set(targets) - set(kinds):
+        raise InvalidArgument(f"targets has {', '.join(sorted(unused))}, which kinds={kinds!r} leaves out")
+    struck = [strike for kind in kinds for strike in _strikes(cluster, kind, targets)]
     if not struck:
         raise InvalidArgument(f"this cluster has nothing for {', '.join(kinds)}")
+    for strike in struck:
+        if strike[0] in targets:
+            _check(cluster, _fault(strike, 0, 1))
     return st.builds(_fault, st.sampled_from(struck), st.integers(0, within_s), st.integers(1, longest_s))
 
 
@@ -52,6 +66,13 @@ def _strikes(
     if KINDS[kind].subject == "nodes":
         return [(kind, one, other, None) for one, other in permutations(possible, 2)]
     return [(kind, one, "", amount) for one in possible for amount in amounts]
+
+
+def _check(cluster: Cluster, fault: Fault) -> None:
+    try:
+        fault.check(cluster)
+    except (LookupError, ValueError) as wrong:
+        raise InvalidArgument(f"targets: {wrong.args[0]}") from None
 
 
 def _fault(strike: tuple[str, str, str, float | None], at_s: int, for_s: int) -> Fault:

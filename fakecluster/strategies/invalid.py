@@ -53,6 +53,15 @@ SERVICE_FAULTS = (
     _in_spec("type", "Balanced", 'spec.type: Unsupported value: "Balanced"'),
     _in_spec("clusterIP", "10.96.0.300", "spec.clusterIPs[0]: Invalid value"),
     _in_spec("externalIPs", ["127.0.0.1"], "may not be in the loopback range"),
+    _in_spec("internalTrafficPolicy", "Nowhere", 'spec.internalTrafficPolicy: Unsupported value: "Nowhere"'),
+    _in_spec("trafficDistribution", "Far", 'spec.trafficDistribution: Unsupported value: "Far"'),
+    # each alone is right, but not with the rest of the Service
+    _in_port("nodePort", 30000, "may not be used when `type` is 'ClusterIP'"),
+    _in_spec("externalTrafficPolicy", "Local", "may only be set for externally-accessible services"),
+    _in_spec("healthCheckNodePort", 30000, "may only be set when `type` is 'LoadBalancer'"),
+    _in_spec("ports", [{"port": 80}, {"port": 81}], "spec.ports[0].name: Required value"),
+    _in_spec("ports", [{"name": "a", "port": 80}, {"name": "a", "port": 81}], "spec.ports[1].name: Duplicate value"),
+    _in_spec("clusterIP", "10.97.0.1", "the provided network does not match the current range"),
     _named("a_b", "label must consist of lower case alphanumeric characters or '-'"),
 )
 POD_FAULTS = (
@@ -179,3 +188,25 @@ def invalid_names() -> st.SearchStrategy[tuple[str, str]]:
 def invalid_labels() -> st.SearchStrategy[tuple[dict[str, str], str]]:
     """Labels that no object may have, and a part of the message that refuses them."""
     return st.sampled_from(_LABELS)
+
+
+_LABEL_SELECTORS: tuple[tuple[JsonObject, str], ...] = (
+    ({"matchLabels": {"app": "with space"}}, "a valid label must be an empty string or consist of alphanumeric"),
+    ({"matchLabels": {"with space": "a"}}, "name part must consist of alphanumeric characters"),
+    ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "must be specified when `operator` is 'In' or 'NotIn'"),
+    (
+        {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]},
+        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+    ),
+    ({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}, "not a valid selector operator"),
+)
+
+
+def invalid_selectors() -> st.SearchStrategy[tuple[dict[str, str], str]]:
+    """A selector that no Service may have, and a part of the message that refuses it."""
+    return st.sampled_from(_LABELS)
+
+
+def invalid_label_selectors() -> st.SearchStrategy[tuple[JsonObject, str]]:
+    """A LabelSelector that no Deployment or NetworkPolicy may have, and a part of the message that refuses it."""
+    return st.sampled_from(_LABEL_SELECTORS)

@@ -221,7 +221,8 @@ class ClusterMachine(RuleBasedStateMachine):
     def strike(self, data: st.DataObject) -> None:
         """Let one fault begin; it ends as time passes. The API server goes on serving the user."""
         users = [f"system:node:{node.name}" for node in self.cluster.nodes] + ["system:kube-scheduler"]
-        struck = faults(self.cluster, kinds=self.fault_kinds, targets={"fail-api": users}, within_s=0)
+        targets = {kind: users for kind in self.fault_kinds if kind == "fail-api"}
+        struck = faults(self.cluster, kinds=self.fault_kinds, targets=targets, within_s=0)
         fault = data.draw(struck, label="fault")
         if fault.target not in (*self.held, *self.cluster.parts.down):
             self.cluster.faults.run(FaultPlan((fault,)))

@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from fakecluster.strategies import arguments
+
 JsonObject = dict[str, Any]
 _LOWER = st.text(ascii_lowercase + digits, max_size=7)
 _INNER = ascii_letters + digits + "-_."
@@ -65,6 +67,7 @@ def selectors(
 
 
 def _check_matching(matching: Mapping[str, str] | None, matches: bool | None) -> None:
+    arguments.label_set("matching", matching)
     if matching is None and matches is not None:
         raise InvalidArgument(f"matches={matches} needs the labels that it is about: say matching={{...}}")
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
+from fakecluster.strategies import arguments
 from fakecluster.strategies.naming import labels, names, selectors
 
 JsonObject = dict[str, Any]
@@ -25,6 +27,7 @@ def pods(
     ports: st.SearchStrategy[list[JsonObject]] | None = None,
 ) -> JsonObject:
     """A Pod of one container, which listens on its `ports` ({containerPort, protocol, name?})."""
+    arguments.strategies(name=name, labels=labels, ports=ports)
     chosen = draw(ports if ports is not None else st.just([{"containerPort": 80}]))
     return {
         "apiVersion": "v1",
@@ -37,6 +40,8 @@ def pods(
 @st.composite
 def service_ports(draw: st.DrawFn, *, target_ports: Sequence[JsonObject] = ()) -> list[JsonObject]:
     """The ports of a Service, each leading to one of `target_ports` (container ports; any number without them)."""
+    if wrong := [port for port in target_ports if "containerPort" not in port]:
+        raise InvalidArgument(f"target_ports: {wrong[0]!r} is no port of a container: expected {{'containerPort': 80}}")
     count = draw(st.integers(1, max(1, min(3, len(target_ports) or 2))))
     found: list[JsonObject] = []
     for index in range(count):
@@ -65,6 +70,8 @@ def services(
     types: Sequence[str] = SERVICE_TYPES,
 ) -> JsonObject:
     """A Service of one of `types`, sometimes with session affinity or a Local traffic policy."""
+    arguments.some_of("types", types, SERVICE_TYPES)
+    arguments.strategies(name=name, selector=selector)
     spec: JsonObject = {
         "type": draw(st.sampled_from(tuple(types))),
         "selector": draw(selector if selector is not None else selectors()),

@@ -10,6 +10,8 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from fakecluster.strategies import arguments
+
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
     from fakecluster.handles import Connection, Host, Outcomes
@@ -49,6 +51,7 @@ BESIDE: tuple[Callable[[str, str, int], Destination], ...] = (
 
 @st.composite
 def _destinations(draw: st.DrawFn, towards: Cluster, beside: bool) -> Destination:
+    arguments.cluster("towards", towards)
     offers = [offer for offer in destinations(towards) if offer[0] in ("tcp", "udp")]
     if not offers:
         raise InvalidArgument(

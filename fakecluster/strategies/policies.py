@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from fakecluster.strategies import arguments
 
 JsonObject = dict[str, Any]
 #: Labels that the Pods and namespaces which the policies are to meet may carry, by key.
@@ -89,6 +92,16 @@ def network_policies(
 
     Its selectors are over `POD_LABELS` and `NAMESPACE_LABELS`; `port_names` are used beside ports 80 and 81.
     """
+    return st.deferred(lambda: _policies(name, namespaces, port_names))
+
+
+def _policies(
+    name: st.SearchStrategy[str] | None, namespaces: Sequence[str], port_names: Sequence[str]
+) -> st.SearchStrategy[JsonObject]:
+    arguments.strategies(name=name)
+    for argument, given, least in (("namespaces", namespaces, 1), ("port_names", port_names, 0)):
+        if isinstance(given, str) or len(given) < least:
+            raise InvalidArgument(f"{argument}={given!r}: expected a list of names")
     peers = st.sampled_from(_lists(tuple(_peers())))
     ports = st.sampled_from(_lists(tuple(_ports(port_names))))
     rules = [st.lists(st.builds(_rule, st.just(field), peers, ports), max_size=2) for field in ("from", "to")]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
 
-from fakecluster.strategies import iptables_rules, nft_rules
+from fakecluster.strategies import arguments, iptables_rules, nft_rules
 
 if TYPE_CHECKING:
     from fakecluster.handles import Host
@@ -51,8 +50,7 @@ def rule_sets(
     """
     for name, given, known in (("languages", languages, tuple(LANGUAGES)), ("families", families, (4, 6)),
                                ("backends", backends, BACKENDS)):  # fmt: skip
-        if not given or not set(given) <= set(known):
-            raise InvalidArgument(f"{name}={given!r}: expected some of {', '.join(map(str, known))}")
+        arguments.some_of(name, given, known)
     language, family = draw(st.sampled_from(tuple(languages))), draw(st.sampled_from(tuple(families)))
     command: tuple[str, ...] = ("nft", "-f", "-")
     if language == "iptables":

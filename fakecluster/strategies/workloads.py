@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
+from fakecluster.api.names import dns_1035_label
+from fakecluster.strategies import arguments
 from fakecluster.strategies.naming import labels, names
 
 JsonObject = dict[str, Any]
@@ -21,7 +24,11 @@ def deployments(
     port: int = 80,
 ) -> JsonObject:
     """A Deployment of 0 to 3 Pods that listen on `port`, with or without a readiness probe and a preStop pause."""
+    arguments.strategies(name=name, labels=labels)
+    arguments.port("port", port)
     chosen = draw(labels)
+    if not chosen:
+        raise InvalidArgument("labels drew {}: a Deployment selects its Pods by their labels; say labels(min_size=1)")
     container: JsonObject = {
         "name": "main",
         "image": "example.com/server:1",
@@ -50,6 +57,10 @@ def endpoint_slices(
     draw: st.DrawFn, *, service: str, name: st.SearchStrategy[str] | None = None, port: int = 80
 ) -> JsonObject:
     """An IPv4 EndpointSlice of `service` with addresses outside the cluster (192.0.2.0/24), ready or not."""
+    arguments.strategies(name=name)
+    arguments.port("port", port)
+    if complaints := dns_1035_label(service):
+        raise InvalidArgument(f"service={service!r} is no name of a Service: {complaints[0]}")
     hosts = draw(st.lists(st.integers(1, 254), max_size=MAX_ENDPOINTS, unique=True))
     endpoints = [{"addresses": [f"192.0.2.{host}"], "conditions": {"ready": draw(st.booleans())}} for host in hosts]
     return {

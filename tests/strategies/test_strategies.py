@@ -38,12 +38,22 @@ INVALID = {
     "network_policies": kube.invalid_network_policies(),
     "names": kube.invalid_names().map(lambda drawn: (pod(drawn[0], {}), drawn[1])),
     "labels": kube.invalid_labels().map(lambda drawn: (pod("a", drawn[0]), drawn[1])),
+    "selectors": kube.invalid_selectors().map(lambda drawn: (selecting("Service", "selector", drawn[0]), drawn[1])),
+    "label_selectors": kube.invalid_label_selectors().map(
+        lambda drawn: (selecting("NetworkPolicy", "podSelector", drawn[0]), drawn[1])
+    ),
 }
 
 
 def pod(name: str, labels: dict[str, str]) -> JsonObject:
     spec = {"containers": [{"name": "main", "image": "example.com/server:1"}]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def selecting(kind: str, field: str, selector: JsonObject) -> JsonObject:
+    group = {"Service": "v1", "NetworkPolicy": "networking.k8s.io/v1"}[kind]
+    spec: JsonObject = {field: selector, **({"ports": [{"port": 80}]} if kind == "Service" else {})}
+    return {"apiVersion": group, "kind": kind, "metadata": {"name": "a"}, "spec": spec}
 
 
 @pytest.mark.parametrize("kind", sorted(VALID))
@@ -98,20 +108,44 @@ def test_label_selectors_match_or_do_not_as_asked(data: st.DataObject) -> None:
 
 
 CLUSTER = Cluster(nodes=1, dns=False)
+OFFER = "apply a Service, or a Pod whose containers declare ports"
+WRONG: Any = "web"  # where a strategy, labels or a cluster belong
 CONTRADICTIONS: dict[str, tuple[st.SearchStrategy[Any], str]] = {
     "selector of nothing": (kube.selectors(matching={}), "no non-empty selector matches"),
     "matching what": (kube.selectors(matches=False), "needs the labels that it is about"),
+    "text": (kube.selectors(matching=WRONG), "matching='web': expected labels, as in matching={'app': 'web'}"),
     "sizes": (kube.labels(min_size=3, max_size=2), "min_size=3, max_size=2: expected"),
     "services": (kube.manifests(min_services=2, max_services=1), "min_services=2 is larger"),
     "types": (kube.manifests(types=["Balanced"]), "expected some of ClusterIP, NodePort, LoadBalancer"),
+    "type": (kube.manifests(types="ClusterIP"), "types='ClusterIP': expected some of"),
+    "no type": (kube.services(types=[]), "types=[]: expected some of ClusterIP, NodePort, LoadBalancer"),
+    "name": (kube.pods(name=WRONG), "name='web': expected a strategy, as in name=st.just('web')"),
+    "target ports": (kube.services(target_ports=[{"port": 80}]), "{'port': 80} is no port of a container"),
+    "no labels": (kube.deployments(labels=st.just({})), "a Deployment selects its Pods by their labels"),
+    "port": (kube.deployments(port=70000), "port=70000: expected 1 to 65535"),
+    "slice of what": (kube.endpoint_slices(service="A b"), "service='A b' is no name of a Service"),
+    "namespaces": (kube.network_policies(namespaces="default"), "namespaces='default': expected a list of names"),
     "mode": (kube.clusters(proxy="ebpf"), "proxy='ebpf': expected one of iptables"),
     "family": (kube.clusters(ip_family="ipv5"), "ip_family='ipv5': expected one of ipv4"),
-    "packets": (kube.packets(towards=CLUSTER), "apply a Service, or a Pod whose containers declare ports"),
-    "flows": (kube.flows(towards=CLUSTER), "apply a Service, or a Pod whose containers declare ports"),
+    "nodes": (kube.clusters(nodes=WRONG), "nodes='web': expected a strategy"),
+    "drawn nodes": (kube.clusters(nodes=st.just(-1)), "nodes=-1: expected 0 to 4096"),
+    "packets": (kube.packets(towards=CLUSTER), OFFER),
+    "flows": (kube.flows(towards=CLUSTER), OFFER),
+    "towards": (kube.flows(towards=WRONG), "towards='web': expected a Cluster"),
+    "undrawn": (kube.packets(towards=kube.clusters()), "towards is a strategy: draw a Cluster from it first"),  # type: ignore[arg-type]
     "kinds": (kube.changes(CLUSTER, kinds=["explode"]), "expected some of step, time"),
     "no change": (kube.changes(CLUSTER, kinds=["readiness"]), "nothing that kinds="),
     "languages": (kube.rule_sets(languages=["pf"]), "expected some of iptables, nft"),
     "families": (kube.rule_sets(families=[5]), "expected some of 4, 6"),
+    "fault": (kube.faults(CLUSTER, kinds=["explode"]), "no fault is called explode; there are hold, crash"),
+    "no fault": (kube.faults(CLUSTER, kinds=[]), "kinds=[]: expected some of hold"),
+    "partition of one": (kube.fault_plans(CLUSTER, kinds=["partition"]), "this cluster has nothing for partition"),
+    "times": (kube.fault_plans(CLUSTER, within_s=-1), "within_s=-1, longest_s=30: expected 0 or more"),
+    "victim": (kube.faults(CLUSTER, kinds=["crash"], targets={"crash": ["x"]}), "targets: no component 'x'; there are"),
+    "victim of what": (
+        kube.faults(CLUSTER, kinds=["crash"], targets={"hold": ["scheduler"]}),
+        "targets has hold, which kinds=['crash'] leaves out",
+    ),
 }
 
 
