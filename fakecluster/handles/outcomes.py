@@ -152,19 +152,20 @@ Run = Callable[["Host", int], tuple[str, PacketTrace]]
 
 def _enumerate(host: Host, run: Run, *, explain: bool) -> Outcomes:
     """The branches of chance; where endpoints take turns, each place in their round is as likely as the others."""
+    most = _endpoints(host) + 1 if host.world.takes_turns else 1
 
     def leaf(choices: Choices) -> list[tuple[str, Trace | None]]:
         world: World = host.world.twin(choices)
         twin = world.host_of(host.namespace)
         turns: list[tuple[str, Trace | None]] = []
-        for turn in range(TURNS_LIMIT + 1):
+        for turn in range(most):
             outcome, trace = run(twin, turn)
             if turns and outcome == turns[0][0]:
                 return turns  # the round is over: the first one has its turn again
+            if turn == TURNS_LIMIT:
+                raise OutcomesError(f"more than {TURNS_LIMIT} turns in one round; the last was that of {turns[-1][0]}")
             turns.append((outcome, trace.trace if explain else None))
-            if not host.world.takes_turns:
-                return turns
-        raise OutcomesError(f"more than {TURNS_LIMIT} turns in one round; the last was that of {turns[-1][0]}")
+        return _until_known(turns)
 
     return Outcomes(
         tuple(
@@ -173,3 +174,21 @@ def _enumerate(host: Host, run: Run, *, explain: bool) -> Outcomes:
             for outcome, trace in turns
         )
     )
+
+
+def _endpoints(host: Host) -> int:
+    """Endpoints of all Services: no round is longer."""
+    slices = host.world.api.list("endpointslices.discovery.k8s.io")
+    return sum(len(entry.get("endpoints") or ()) for entry in slices)
+
+
+def _until_known(turns: list[tuple[str, Trace | None]]) -> list[tuple[str, Trace | None]]:
+    """The turns up to the first that was there before. The first of all did not come back: it was the last of its kind, as
+    where kube-proxy's relay waits for a server that is silent and answers nobody else meanwhile.
+    """
+    seen: dict[str, tuple[str, Trace | None]] = {}
+    for turn in turns:
+        if turn[0] in seen:
+            break
+        seen[turn[0]] = turn
+    return list(seen.values())

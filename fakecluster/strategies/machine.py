@@ -8,7 +8,8 @@ TestCluster = TestMine.TestCase
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ from fakecluster.cluster import Cluster
 from fakecluster.cluster.faults import FaultPlan
 from fakecluster.cluster.faults.plan import KINDS as FAULT_KINDS
 from fakecluster.cni.addressing import FAMILIES
-from fakecluster.handles import ConnectFailed, Connection, Pod
+from fakecluster.handles import ConnectFailed, Connection, Pod, Service
+from fakecluster.handles.pod import can_flip
 from fakecluster.proxy.config import MODES
 from fakecluster.sim import Choices
 from fakecluster.strategies.chance import choices as chance
@@ -32,6 +34,7 @@ from fakecluster.strategies.objects import service_ports as some_ports
 from fakecluster.strategies.telling import tell_at_the_end
 
 JsonObject = dict[str, Any]
+Handle = TypeVar("Handle", Pod, Service)
 APPS = ("blue", "green")
 MAX_PODS, MAX_SERVICES, MAX_REPLICAS = 5, 3, 2
 #: Long enough for probes (every second here), kube-proxy and controllers to come to rest.
@@ -61,9 +64,9 @@ class ClusterMachine(RuleBasedStateMachine):
     """Creates, deletes and flips Pods and Services, scales and rolls out, crashes nodes, changes policies, lets components
     fail or holds them, lets time pass, opens connections; see the invariants below.
 
-    Subclass it, set `nodes`, `proxy`, `ip_family`, `fault_kinds`, `policies`, add rules and invariants of your own (they
-    find the cluster in `self.cluster`), and run `YourMachine.TestCase`. Chance is Hypothesis' too; a run that fails prints
-    the cluster's script. Raises InvalidArgument for settings that make no machine.
+    Subclass it, set `nodes`, `proxy`, `ip_family`, `fault_kinds`, `policies`, let `prepare` apply manifests of your own, add
+    rules and invariants (they find the cluster in `self.cluster`), and run `YourMachine.TestCase`. Chance is Hypothesis'
+    too; a run that fails prints the cluster's script. Raises InvalidArgument for settings that make no machine.
     """
 
     nodes: ClassVar[int] = 2
@@ -74,7 +77,7 @@ class ClusterMachine(RuleBasedStateMachine):
     #: whether network policies come and go
     policies: ClassVar[bool] = True
 
-    cluster: Cluster
+    _cluster: Cluster | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,6 +86,17 @@ class ClusterMachine(RuleBasedStateMachine):
         self._count = 0
         self._struck = False
         self._crashed = ""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that this run is about. Raises InvalidArgument before it is made."""
+        if self._cluster is None:
+            words = "there is no cluster yet; what is to be there first belongs into `def prepare(self)`"
+            raise InvalidArgument(f"{type(self).__name__}: {words}")
+        return self._cluster
+
+    def prepare(self) -> None:
+        """Override it to apply manifests of your own before the first rule runs."""
 
     def _take(self) -> None:
         for event in self._inbox.take():
@@ -101,6 +115,11 @@ class ClusterMachine(RuleBasedStateMachine):
         return [pod for pod in self.cluster.pods if pod.name != "client"]
 
     @property
+    def probed(self) -> list[Pod]:
+        """Those whose readiness an exec probe asks for."""
+        return [pod for pod in self.servers if can_flip(pod.object)]
+
+    @property
     def held(self) -> tuple[str, ...]:
         return self.cluster.clock.held
 
@@ -110,12 +129,13 @@ class ClusterMachine(RuleBasedStateMachine):
     def start(self, choices: Choices) -> None:
         """The cluster, and one client Pod on its first node, from which connections are opened."""
         _check_settings(type(self))
-        self.cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family, choices=choices)
+        self._cluster = Cluster(nodes=self.nodes, proxy=self.proxy, ip_family=self.ip_family, choices=choices)
         tell_at_the_end(self.cluster)
         self._inbox = self.cluster.parts.server.watch("cluster-machine", WATCHED)
         self.cluster.clock.bind("cluster-machine", lambda payload: self._take())
         spec = {"nodeName": "a", "containers": [{"name": "main", "image": "example.com/client:1"}]}
         self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec})
+        self.prepare()
 
     @precondition(lambda self: len(self.servers) < MAX_PODS)
     @rule(app=st.sampled_from(APPS))
@@ -139,17 +159,19 @@ class ClusterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.servers)
     @rule(data=st.data())
     def delete_pod(self, data: st.DataObject) -> None:
-        self.cluster.delete("pods", data.draw(st.sampled_from([pod.name for pod in self.servers])))
+        pod = _one_of(data, self.servers)
+        self.cluster.delete("pods", pod.name, pod.kubernetes_namespace)
 
     @precondition(lambda self: self.cluster.services)
     @rule(data=st.data())
     def delete_service(self, data: st.DataObject) -> None:
-        self.cluster.delete("services", data.draw(st.sampled_from([one.name for one in self.cluster.services])))
+        service = _one_of(data, self.cluster.services)
+        self.cluster.delete("services", service.name, service.kubernetes_namespace)
 
-    @precondition(lambda self: self.servers)
+    @precondition(lambda self: self.probed)
     @rule(data=st.data(), ready=st.booleans())
     def flip_readiness(self, data: st.DataObject, ready: bool) -> None:
-        self.cluster.pod(data.draw(st.sampled_from([pod.name for pod in self.servers]))).set_ready(ready)
+        _one_of(data, self.probed).set_ready(ready)
 
     @rule(seconds=st.sampled_from((1.0, 10.0, 60.0)))
     def let_time_pass(self, seconds: float) -> None:
@@ -241,7 +263,8 @@ class ClusterMachine(RuleBasedStateMachine):
             server = connection.request(b"first").server
         except ConnectFailed:
             return
-        uid = self.cluster.pod(server).object["metadata"]["uid"] if server in {pod.name for pod in self.servers} else ""
+        pods = {(pod.kubernetes_namespace, pod.name): pod.object["metadata"]["uid"] for pod in self.servers}
+        uid = pods.get((service.kubernetes_namespace, server), "")
         self.flows.append(Flow(connection, server, uid, service.object["metadata"]["uid"]))
 
     # --- invariants
@@ -311,8 +334,8 @@ CONNTRACK_BOUND = 500
 
 def _check_settings(machine: type[ClusterMachine]) -> None:
     name = machine.__name__
-    if machine.nodes < 1:
-        raise InvalidArgument(f"{name}.nodes = {machine.nodes}: the machine's client needs a node; say nodes = 1 or more")
+    if not isinstance(machine.nodes, int) or machine.nodes < 1:
+        raise InvalidArgument(f"{name}.nodes = {machine.nodes!r}: the machine's client needs a node; say nodes = 1 or more")
     for setting, known in (("proxy", MODES), ("ip_family", tuple(FAMILIES))):
         if getattr(machine, setting) not in known:
             given = getattr(machine, setting)
@@ -320,6 +343,11 @@ def _check_settings(machine: type[ClusterMachine]) -> None:
     if unknown := set(machine.fault_kinds) - set(FAULT_KINDS):
         words = f"{name}.fault_kinds: no fault is called {', '.join(sorted(unknown))}"
         raise InvalidArgument(f"{words}; there are {', '.join(FAULT_KINDS)}")
+
+
+def _one_of(data: st.DataObject, handles: Sequence[Handle]) -> Handle:
+    by_target = {handle.target: handle for handle in handles}
+    return by_target[data.draw(st.sampled_from(list(by_target)))]
 
 
 def _runs(pod: Pod) -> bool:

@@ -95,3 +95,15 @@ def test_a_round_that_is_longer_than_its_bound_is_an_error(monkeypatch: pytest.M
     cluster.apply([*pods, service("web", {"app": "web"}), pod("client")])
     with pytest.raises(OutcomesError, match=r"more than 3 turns in one round; the last was that of web-\d"):
         cluster.pod("client").outcomes("tcp://svc/web:80")
+
+
+def test_a_turn_that_does_not_come_back_counts_once() -> None:
+    """kube-proxy's relay dials a silent server, and answers nobody meanwhile."""
+    cluster = Cluster(nodes=2, proxy="userspace")
+    pods = [pod("web-1", {"app": "web"}, port=80, node="a"), pod("web-2", {"app": "web"}, port=80, node="b")]
+    cluster.apply([*pods, service("web", {"app": "web"}), pod("client", node="a")])
+    first = cluster.fork().pod("client").connect("svc/web:80").request(b"x").server
+    (other,) = {"web-1", "web-2"} - {first}
+    cluster.pod(other).run("iptables -A INPUT -p tcp -j DROP")
+    half = Fraction(1, 2)
+    assert cluster.pod("client").outcomes("tcp://svc/web:80").probabilities == {first: half, "no answer": half}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import InvalidArgument
-from hypothesis.stateful import invariant, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, run_state_machine_as_test
 
 from fakecluster.strategies import ClusterMachine
 
@@ -39,6 +39,7 @@ TestIpvs.settings = FEW
     ("settings_of_it", "words"),
     [
         ({"nodes": 0}, "Wrong.nodes = 0: the machine's client needs a node"),
+        ({"nodes": "2"}, "Wrong.nodes = '2': the machine's client needs a node"),
         ({"proxy": "ebpf"}, "Wrong.proxy = 'ebpf': expected one of iptables"),
         ({"fault_kinds": ("explosion",)}, "Wrong.fault_kinds: no fault is called explosion; there are"),
     ],
@@ -47,6 +48,44 @@ def test_settings_that_make_no_machine_are_refused(settings_of_it: dict[str, Any
     wrong = type("Wrong", (ClusterMachine,), settings_of_it)
     with pytest.raises(InvalidArgument, match=re.escape(words)):
         run_state_machine_as_test(wrong, settings=settings(FEW, max_examples=1))
+
+
+class Hasty(ClusterMachine):
+    """A machine that takes its cluster before there is one."""
+
+    @initialize()
+    def apply(self) -> None:
+        self.cluster.apply("examples/shop.yaml")
+
+    start = None  # type: ignore[assignment]
+
+
+def test_a_cluster_that_is_not_there_yet_says_where_manifests_belong() -> None:
+    with pytest.raises(InvalidArgument, match=r"Hasty: there is no cluster yet; .* belongs into `def prepare\(self\)`"):
+        run_state_machine_as_test(Hasty, settings=settings(FEW, max_examples=1))
+
+
+class Elsewhere(ClusterMachine):
+    """Manifests of a user, in a namespace of their own and with a Pod that no probe asks."""
+
+    proxy = "nftables"
+
+    def prepare(self) -> None:
+        container = {"name": "main", "image": "example.com/x:1", "ports": [{"containerPort": 80}]}
+        spec = {"selector": {"app": "shop"}, "ports": [{"port": 80}]}
+        objects: list[dict[str, Any]] = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop", "namespace": "shop"}, "spec": spec},
+        ]
+        for number in (1, 2):
+            metadata = {"name": f"shop-{number}", "namespace": "shop", "labels": {"app": "shop"}}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+            objects.append(pod)
+        self.cluster.apply(objects)
+
+
+TestElsewhere = Elsewhere.TestCase
+TestElsewhere.settings = settings(FEW, max_examples=5)
 
 
 class Forgetful(ClusterMachine):
