@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import (
+    CONFIRMED,
     DST_NAT,
     DST_NAT_DONE,
     NAT_DONE_MASK,
@@ -226,8 +227,15 @@ class Nat:
         return self.setup(skb, ctx, nat_range._replace(min_addr=address, max_addr=address), "dst")
 
     def _null_binding(self, skb: Skb, ct: Conn, source: bool) -> int:
-        address = ct.reply.dst if source else ct.reply.src
-        return self.setup(skb, NO_CONTEXT, NatRange(address, address), "src" if source else "dst")
+        """Map to what is there (nf_nat_alloc_null_binding): only another port, where the present one is taken."""
+        conntrack = self.netns.conntrack
+        if ct.status & CONFIRMED or conntrack.taken(ct.reply, ct):
+            address = ct.reply.dst if source else ct.reply.src
+            return self.setup(skb, NO_CONTEXT, NatRange(address, address), "src" if source else "dst")
+        if source:
+            conntrack.by_source.setdefault(source_key(ct), []).append(ct)
+        ct.status |= SRC_NAT_DONE if source else DST_NAT_DONE
+        return ACCEPT
 
     def _unique(self, current: Tuple, nat_range: NatRange, ct: Conn, source: bool) -> Tuple:
         """get_unique_tuple(): keep the tuple, reuse the sender's earlier mapping, else find a free one."""

@@ -193,9 +193,11 @@ class Skb:
         if self.family == 6:
             self.data[7] = ttl
             return
-        old = _U16.unpack_from(self.data, 8)[0]
-        self.data[8] = ttl
-        self.fix_checksum(10, checksum_change(old, _U16.unpack_from(self.data, 8)[0]))
+        data = self.data
+        change = (ttl - data[8]) * 256  # of the word that it is the upper half of
+        data[8] = ttl
+        if change:
+            self.fix_checksum(10, change % 0xFFFF)
 
     def set_tos(self, tos: int) -> None:
         if self.family == 6:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import attrs
@@ -33,6 +34,10 @@ class Choice:
     @property
     def probability(self) -> Fraction:
         return Fraction(self.weights[self.index], sum(self.weights))
+
+
+#: `Choice` with its arguments by position. Rules ask the same again and again: the same answer is kept once.
+choice = lru_cache(maxsize=4096)(Choice)
 
 
 class Choices(Protocol):
@@ -66,7 +71,7 @@ class Seeded:
 
     def pick(self, weights: Sequence[int], why: str) -> int:
         index = index_at(weights, self.draw(sum(weights), why))
-        self.taken.append(Choice(index, tuple(weights), why))
+        self.taken.append(choice(index, tuple(weights), why))
         return index
 
     def draw(self, below: int, why: str) -> int:
@@ -104,7 +109,7 @@ class Scripted:
                 raise ValueError(f"scripted choice {index} is impossible among weights {tuple(weights)} ({why})")
         else:
             index = next(i for i, weight in enumerate(weights) if weight)
-        self.taken.append(Choice(index, tuple(weights), why))
+        self.taken.append(choice(index, tuple(weights), why))
         return index
 
     def draw(self, below: int, why: str) -> int:

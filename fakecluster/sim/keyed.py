@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from fakecluster.sim.choices import Choice, index_at
+from fakecluster.sim.choices import Choice, choice, index_at
 
 #: Decisions that are remembered.
 TAKEN_KEPT = 1024
@@ -47,7 +47,7 @@ class Keyed:
 
     def pick(self, weights: Sequence[int], why: str) -> int:
         index = index_at(weights, self._number(sum(weights)))
-        self._taken.append(Choice(index, tuple(weights), why))
+        self._taken.append(choice(index, tuple(weights), why))
         return index
 
     def draw(self, below: int, why: str) -> int:

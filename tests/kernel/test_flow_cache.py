@@ -208,7 +208,11 @@ STEADY = (
 def with_rule(rule: str) -> tuple[Netns, Netns]:
     """Routers whose first rule is the given one."""
     chain = "PREROUTING" if "rpfilter" in rule or "socket" in rule else "FORWARD"
-    sets = ("ipset create timed hash:ip timeout 60", "ipset create counted hash:ip counters", "ipset create blocked hash:ip")
+    sets = (
+        "ipset create timed hash:ip timeout 60",
+        "ipset create counted hash:ip counters",
+        "ipset create blocked hash:ip",
+    )
     commands = [(command, "") for command in (*sets, "nfacct add n")]
     return both(*commands, ("iptables-restore", SERVICE), (f"iptables -t mangle -I {chain} {rule}", ""))
 

@@ -20,6 +20,10 @@ ICMP_OPENERS = frozenset((8, 13, 15, 17))
 ICMPV6_OPENERS = frozenset((128, 139))
 
 
+_ICMP = frozenset((ICMP, ICMPV6))
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
 class Tuple(NamedTuple):
     """One direction of a flow. ICMP: `sport` is the id and `dport` is type << 8 | code."""
 
@@ -32,13 +36,14 @@ class Tuple(NamedTuple):
 
     def inverted(self) -> Tuple | None:
         """The tuple of an answer; None for an ICMP type that has none."""
-        if self.proto in (ICMP, ICMPV6):
+        if self[1] in _ICMP:
             answers = ICMP_ANSWERS if self.proto == ICMP else ICMPV6_ANSWERS
             answer = answers.get(self.dport >> 8)
             if answer is None:
                 return None
             return Tuple(self.family, self.proto, self.dst, self.src, self.sport, answer << 8 | self.dport & 0xFF)
-        return Tuple(self.family, self.proto, self.dst, self.src, self.dport, self.sport)
+        family, proto, src, dst, sport, dport = self
+        return _new(Tuple, (family, proto, dst, src, dport, sport))
 
 
 class Conn:
@@ -119,6 +124,8 @@ def packet_tuple(skb: Skb) -> Tuple | None:
     """The tuple of a packet; None when it is a later fragment or its transport header is too short."""
     if skb.frag_offset:
         return None
+    if skb.proto in PORT_PROTOCOLS and len(skb.data) >= skb.l4 + 4:
+        return _new(Tuple, (skb.family, skb.proto, skb.src, skb.dst, skb.sport, skb.dport))
     return tuple_at(skb.data, skb.l4, skb.family, skb.proto, skb.src, skb.dst)
 
 

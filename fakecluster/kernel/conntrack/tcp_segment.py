@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NamedTuple
 
 import attrs
@@ -78,6 +79,11 @@ class TcpInfo:
         return attrs.evolve(self, seen=(attrs.evolve(self.seen[0]), attrs.evolve(self.seen[1])))
 
 
+# sequence, acknowledgment, offset and flags, window
+_READ = Struct("!LLHH").unpack_from
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
 class Segment(NamedTuple):
     """The header of one TCP segment as the tracker reads it; `kind` is what the tables are indexed by."""
 
@@ -93,18 +99,19 @@ class Segment(NamedTuple):
     def read(cls, skb: Skb) -> Segment | None:
         """None for what tcp_error() calls invalid: short header, bad offset, flag combinations that make no sense."""
         data, at = skb.data, skb.l4
-        if len(data) < at + 20:
+        load = len(data) - at
+        if load < 20:
             return None
-        offset = (data[at + 12] >> 4) * 4
-        flags = data[at + 13]
-        if offset < 20 or at + offset > len(data) or (flags & ~(PSH_ECE_CWR)) not in VALID_FLAGS:
+        seq, ack, bits, window = _READ(data, at + 4)
+        offset, flags = bits >> 10 & 0x3C, bits & 0xFF
+        if offset < 20 or offset > load:
             return None
-        seq = int.from_bytes(data[at + 4 : at + 8])
-        length = len(data) - at - offset + bool(flags & SYN) + bool(flags & FIN)
-        window = data[at + 14] << 8 | data[at + 15]
-        ack = int.from_bytes(data[at + 8 : at + 12])
-        options = bytes(data[at + 20 : at + offset])
-        return cls(kind_of(flags), flags, seq, ack, window, (seq + length) & MASK, options)
+        kind = KINDS.get(flags)
+        if kind is None:
+            return None
+        end = seq + load - offset + ((flags & SYN) >> 1) + (flags & FIN) & MASK
+        options = bytes(data[at + 20 : at + offset]) if offset > 20 else b""
+        return _new(cls, (kind, flags, seq, ack, window, end, options))
 
 
 PSH_ECE_CWR = 8 | 64 | 128
@@ -114,7 +121,7 @@ PSH_ECE_CWR = 8 | 64 | 128
 VALID_FLAGS = frozenset((SYN, SYN | 32, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | 32, ACK, ACK | 32))
 
 
-def kind_of(flags: int) -> int:
+def _kind_of(flags: int) -> int:
     if flags & RST:
         return Flags.RST
     if flags & SYN:
@@ -122,6 +129,10 @@ def kind_of(flags: int) -> int:
     if flags & FIN:
         return Flags.FIN
     return Flags.ACK if flags & ACK else Flags.NONE
+
+
+#: The kind of every combination of flags that makes sense.
+KINDS = {flags: _kind_of(flags) for flags in range(256) if flags & ~PSH_ECE_CWR in VALID_FLAGS}
 
 
 def options_of(segment: Segment, side: Side) -> None:

@@ -88,14 +88,14 @@ FIELDS: tuple[tuple[Callable[[Rule], int | None], Callable[[Skb], int | None]], 
 
 
 class Compiled:
-    """A chain's code: `candidates(skb)` are the rules that may match, in order."""
+    """A chain's code: `candidates(skb)` are the rules that may match, in order (`root.codes`, if it has some, for all)."""
 
-    __slots__ = ("_codes", "_root", "backend", "chain", "name", "size")
+    __slots__ = ("_codes", "backend", "chain", "name", "root", "size")
 
     def __init__(self, chain: Chain, backend: str) -> None:
         self.chain, self.name, self.backend, self.size = chain, chain.name, backend, len(chain.rules)
         self._codes: dict[int, Code] = {}
-        self._root: Node = Node(self, range(self.size), FIELDS)
+        self.root: Node = Node(self, range(self.size), FIELDS)
 
     def code(self, index: int) -> Code:
         found = self._codes.get(index)
@@ -104,7 +104,7 @@ class Compiled:
         return found
 
     def candidates(self, skb: Skb) -> list[Code]:
-        node = self._root
+        node = self.root
         while node.codes is None:
             node = node.follow(skb)
         return node.codes

@@ -5,6 +5,8 @@ Source: ip_tables.c (ipt_do_table), nf_tables_core.c (nft_do_chain); both give t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fakecluster.kernel.hooks import ACCEPT, DROP, HookContext
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import CONTINUE, RETURN, Code, HotDrop
@@ -18,38 +20,32 @@ _WORDS = {ACCEPT: "accept", DROP: "drop", CONTINUE: "continue", RETURN: "return"
 def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookContext) -> int:
     """Run the packet through the base chain `base`; the answer is a netfilter verdict."""
     chains, counters, tracer = table.chains, table.counters, skb.tracer
-    chain = compiled(chains[base], backend)
-    codes, position, start = chain.candidates(skb), 0, 0
-    stack: list[tuple[Compiled, list[Code], int, int]] = []
+    known = chains[base].derived
+    chain = known if type(known) is Compiled else compiled(chains[base], backend)
+    codes, start = iter(chain.root.codes or chain.candidates(skb)), 0
+    stack: list[tuple[Compiled, Iterator[Code], int]] = []  # an iterator knows where its chain was left
     while True:
-        code = None
         try:
-            while position < len(codes):
-                code = codes[position]
-                position += 1
-                if not code.is_steady and skb.trail is not None:
-                    if code.matches_on_trail(skb, ctx):
+            for code in codes:
+                if code.is_steady or skb.trail is None:
+                    for test in code.tests:
+                        if not test(skb, ctx):
+                            break
+                    else:
                         break
-                    continue
-                for test in code.tests:
-                    if not test(skb, ctx):
-                        break
-                else:
+                elif code.matches_on_trail(skb, ctx):
                     break
             else:
-                code = None
+                if tracer is not None:
+                    tracer.rules_walked += chain.size - start
+                    tracer.end(title, chain.name, "chain-end", "continue", skb.mark)
+                if not stack:
+                    break
+                chain, codes, start = stack.pop()
+                continue
         except HotDrop:
-            assert code is not None
             _trace(tracer, title, chain, code, start, "drop", skb)
             return DROP
-        if code is None:
-            if tracer is not None:
-                tracer.rules_walked += chain.size - start
-                tracer.end(title, chain.name, "chain-end", "continue", skb.mark)
-            if not stack:
-                break
-            chain, codes, position, start = stack.pop()
-            continue
         held = counters.get(chain.name)
         if held is None:
             held = counters[chain.name] = {}
@@ -65,11 +61,11 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
                 word = "goto" if code.goto else "jump"
                 _trace(tracer, title, chain, code, start, f"{word} {code.chain}", skb)
             if not code.goto:
-                stack.append((chain, codes, position, code.index + 1))
+                stack.append((chain, codes, code.index + 1))
             target = chains[code.chain]
             known = target.derived
             chain = known if type(known) is Compiled else compiled(target, backend)
-            codes, position, start = chain.candidates(skb), 0, 0
+            codes, start = iter(chain.root.codes or chain.candidates(skb)), 0
             continue
         verdict = code.verdict if code.act is None else code.act(skb, ctx)
         if tracer is not None:
@@ -81,7 +77,7 @@ def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookC
             return verdict
         if not stack:
             break
-        chain, codes, position, start = stack.pop()
+        chain, codes, start = stack.pop()
     return _policy(table, title, base, skb)
 
 
