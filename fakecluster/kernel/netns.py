@@ -20,7 +20,7 @@ from fakecluster.errors import CommandError
 from fakecluster.kernel import ip_input, ip_output
 from fakecluster.kernel.addresses import Addresses
 from fakecluster.kernel.conntrack.table import Conntrack
-from fakecluster.kernel.effects import Deliver, Drop, Effect, Log, SendError
+from fakecluster.kernel.effects import Deliver, Drop, Effect, Log, SendError, Transmit
 from fakecluster.kernel.flow_cache import FlowCache
 from fakecluster.kernel.fragments import Fragments
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
@@ -28,7 +28,7 @@ from fakecluster.kernel.interfaces import Interface, InterfaceAddress
 from fakecluster.kernel.nat import Nat
 from fakecluster.kernel.packet import BadPacket, Skb, as_bytes, is_group
 from fakecluster.kernel.routing import Route, Routes
-from fakecluster.kernel.sockets import Sockets
+from fakecluster.kernel.sockets import Socket, Sockets
 from fakecluster.kernel.sysctls import Sysctls
 from fakecluster.kernel.tools import TOOLS
 from fakecluster.sim import Choices, Clock, Seeded
@@ -240,15 +240,24 @@ class Netns:
         except SendError:
             return
 
-    def send_segment(self, skb: Skb) -> None:
-        """A socket's packet: as `send_generated`, and effects go to `on_effects` when nobody waits for them.
+    def send_segment(self, sock: Socket, packet: bytes, src: int, dst: int) -> None:
+        """A socket's packet, of plain type of service: effects go to `on_effects` when nobody waits for them.
 
         Raises `SendError`.
         """
+        family = 4 if packet[0] >> 4 == 4 else 6
+        route = ip_output.route_output(self, family, dst, src=src, mark=sock.mark)
+        traced = self._tracing if self._depth else self.trace_local
+        if not traced and ip_output.goes_straight(self, family, route, len(packet)):
+            self.enter(trace=False)
+            self.effects.append(Transmit(route.oif, packet, route.next_hop(dst), family, sock.mark))
+            self.hand_over()
+            return
         self.enter(self.trace_local)
         try:
+            skb = Skb(packet, mark=sock.mark)
+            skb.sock, skb.uid = sock, sock.uid
             self.begin_walk(skb)
-            route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
             ip_output.local_out(self, skb, route)
         finally:
             self.hand_over()

@@ -74,12 +74,11 @@ class Socket:
         body = self.port.to_bytes(2) + port.to_bytes(2) + (8 + len(data)).to_bytes(2) + bytes(2) + data
         if family == 4:
             ttl = netns.sysctls.number("net.ipv4.ip_default_ttl")
-            skb = Skb(icmp.ipv4_header(src, address, UDP, len(body), ttl=ttl) + body, mark=self.mark)
+            skb = Skb(icmp.ipv4_header(src, address, UDP, len(body), ttl=ttl) + body)
         else:
-            skb = Skb(icmp.ipv6_header(src, address, UDP, len(body)) + body, mark=self.mark)
+            skb = Skb(icmp.ipv6_header(src, address, UDP, len(body)) + body)
         skb.refresh_l4_checksum()
-        skb.sock, skb.uid = self, self.uid
-        netns.send_segment(skb)
+        netns.send_segment(self, bytes(skb.data), src, address)
 
     def close(self) -> None:
         """Stop listening; connections that were accepted live on."""
@@ -321,10 +320,10 @@ class Sockets:
 
     def timer(self, payload: tuple[tuple[int, int, int, int, int], int]) -> None:
         """A connection's timer went off (a clock event of this namespace)."""
-        key, generation = payload
+        key, event_ns = payload
         connection = self.connections.get(key)
         if connection is not None:
-            connection.timer(generation)
+            connection.timer(event_ns)
 
     def _ignore(self, skb: Skb, sock: Socket | None) -> None:
         """IGMP and the like end here."""

@@ -8,9 +8,7 @@ data, delayed acknowledgement, congestion control.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel import icmp
 from fakecluster.kernel.effects import SendError
@@ -26,6 +24,9 @@ if TYPE_CHECKING:
 
 #: The first retransmission time-out (TCP_TIMEOUT_INIT), its limit, and how long TIME_WAIT lasts; seconds.
 INITIAL_RTO_S, MAX_RTO_S, TIME_WAIT_S = 1.0, 120.0, 60.0
+NS_PER_S = 1_000_000_000
+#: A time that does not come.
+NEVER = 1 << 63
 MAX_WINDOW = 64240
 MASK = 0xFFFFFFFF
 MIN_MSS = 88
@@ -33,17 +34,17 @@ MIN_MSS = 88
 _HEADER = Struct("!HHIIHHHH").pack
 
 
-@attrs.frozen
-class Outgoing:
-    """One segment that has not been acknowledged."""
+class Outgoing(NamedTuple):
+    """One segment that has not been acknowledged; `end` is the sequence number after it."""
 
     sequence: int
     flags: int
     data: bytes
+    end: int
 
-    @property
-    def end(self) -> int:
-        return (self.sequence + len(self.data) + bool(self.flags & SYN) + bool(self.flags & FIN)) & MASK
+    @classmethod
+    def of(cls, sequence: int, flags: int, data: bytes) -> Outgoing:
+        return cls(sequence, flags, data, sequence + len(data) + bool(flags & SYN) + bool(flags & FIN) & MASK)
 
 
 class TcpConnection(Socket):
@@ -52,8 +53,10 @@ class TcpConnection(Socket):
     A client reads what came from `incoming` and sees `peer_closed`; a server's program is called back.
     """
 
-    def __init__(self, netns: Netns, family: int, src: int, sport: int, dst: int, dport: int) -> None:
-        super().__init__(netns, family, TCP, src, sport, None, f"tcp:{sport}")
+    def __init__(
+        self, netns: Netns, family: int, src: int, sport: int, dst: int, dport: int, *, name: str = ""
+    ) -> None:  # fmt: skip
+        super().__init__(netns, family, TCP, src, sport, None, name)
         self.remote = (dst, dport)
         self.state = "CLOSED"
         self.incoming = bytearray()
@@ -64,7 +67,8 @@ class TcpConnection(Socket):
         self.out_of_order: dict[int, tuple[bytes, int]] = {}
         self.rto_s = INITIAL_RTO_S
         self.attempts = 0
-        self.generation = 0
+        self.due_ns = NEVER
+        self._event_ns = NEVER  # when the event comes that looks at `due_ns`
         self.closing = False
         #: asked to send a segment (flags, sequence, data) in its own way; False: it did not
         self.outlet: Callable[[int, int, bytes], bool] | None = None
@@ -85,7 +89,7 @@ class TcpConnection(Socket):
         self.snd_nxt = self.netns.choices.draw(1 << 32, "initial sequence number")
         self.mss = self._path_mss()
         target = timer_target(self.netns)
-        if target not in self.netns.clock.targets:
+        if not self.netns.clock.has(target):
             self.netns.clock.bind(target, self.netns.sockets.timer)
 
     def _path_mss(self) -> int:
@@ -122,11 +126,11 @@ class TcpConnection(Socket):
     # --- sending
 
     def _emit(self, flags: int, data: bytes) -> None:
-        segment = Outgoing(self.snd_nxt, flags, data)
+        segment = Outgoing.of(self.snd_nxt, flags, data)
         self.snd_nxt = segment.end
         self.unacknowledged.append(segment)
         if len(self.unacknowledged) == 1:
-            self._arm()
+            self._arm(self.rto_s)
         try:
             self._transmit(flags, segment.sequence, data)
         except SendError:
@@ -135,9 +139,7 @@ class TcpConnection(Socket):
     def _transmit(self, flags: int, sequence: int, data: bytes) -> None:
         if self.outlet is not None and self.outlet(flags, sequence, data):
             return
-        skb = Skb(self.packet(flags, sequence, data), mark=self.mark)
-        skb.sock, skb.uid = self, self.uid
-        self.netns.send_segment(skb)
+        self.netns.send_segment(self, self.packet(flags, sequence, data), self.address, self.remote[0])
 
     def packet(self, flags: int, sequence: int, data: bytes) -> bytes:
         """A segment as it is sent."""
@@ -165,25 +167,37 @@ class TcpConnection(Socket):
         except SendError:
             return  # it will be sent again when the peer repeats itself
 
-    def _arm(self) -> None:
-        self.generation += 1
-        self.netns.clock.schedule(timer_target(self.netns), (self.key, self.generation), delay_s=self.rto_s)
+    def _arm(self, delay_s: float) -> None:
+        """Set the timer: the event that is already on its way is taken, where it comes in time."""
+        clock = self.netns.clock
+        self.due_ns = clock.now_ns + round(delay_s * NS_PER_S)
+        if self._event_ns > self.due_ns:
+            self._schedule()
 
-    def timer(self, generation: int) -> None:
-        """The retransmission (or TIME_WAIT) timer went off."""
-        if generation != self.generation:
+    def _schedule(self) -> None:
+        clock, self._event_ns = self.netns.clock, self.due_ns
+        delay_s = (self.due_ns - clock.now_ns) / NS_PER_S
+        clock.schedule(timer_target(self.netns), (self.key, self.due_ns), delay_s=delay_s)
+
+    def timer(self, event_ns: int) -> None:
+        """An event that was scheduled for this time: the retransmission (or TIME_WAIT) timer may have gone off."""
+        if event_ns != self._event_ns:
             return
+        self._event_ns = NEVER
+        if self.due_ns > event_ns:
+            if self.due_ns != NEVER:
+                self._schedule()
+            return
+        self.due_ns = NEVER
         if self.state == "TIME_WAIT":
             self._forget()
-            return
-        if not self.unacknowledged:
             return
         self.attempts += 1
         if self.attempts > self._max_attempts():
             self.fail("ETIMEDOUT")
             return
         self.rto_s = min(self.rto_s * 2, MAX_RTO_S)
-        self._arm()
+        self._arm(self.rto_s)
         oldest = self.unacknowledged[0]
         try:
             self._transmit(oldest.flags, oldest.sequence, oldest.data)
@@ -246,9 +260,9 @@ class TcpConnection(Socket):
             return
         self.attempts, self.rto_s = 0, INITIAL_RTO_S
         if self.unacknowledged:
-            self._arm()
+            self._arm(self.rto_s)
             return
-        self.generation += 1
+        self.due_ns = NEVER
         if self.state == "SYN_RECV":
             self.state = "ESTABLISHED"
             if self.program is not None:
@@ -300,9 +314,7 @@ class TcpConnection(Socket):
 
     def _time_wait(self) -> None:
         self.state = "TIME_WAIT"
-        self.generation += 1
-        payload = (self.key, self.generation)
-        self.netns.clock.schedule(timer_target(self.netns), payload, delay_s=TIME_WAIT_S)
+        self._arm(TIME_WAIT_S)
 
     def icmp_error(self, error: str, mtu: int) -> None:
         """An ICMP error quotes one of our segments: fatal while connecting, a hint afterwards (tcp_v4_err)."""
@@ -322,7 +334,7 @@ class TcpConnection(Socket):
             for at in range(0, len(segment.data), mss) or (0,):
                 last = at + mss >= len(segment.data)
                 flags = segment.flags if last else segment.flags & ~FIN
-                pieces.append(Outgoing((segment.sequence + at) & MASK, flags, segment.data[at : at + mss]))
+                pieces.append(Outgoing.of((segment.sequence + at) & MASK, flags, segment.data[at : at + mss]))
         self.unacknowledged = pieces
         for piece in pieces:
             self._transmit(piece.flags, piece.sequence, piece.data)
@@ -337,14 +349,14 @@ class TcpConnection(Socket):
 
     def _forget(self) -> None:
         self.state = "CLOSED"
-        self.generation += 1
+        self.due_ns = self._event_ns = NEVER
         self.netns.sockets.connections.pop(self.key, None)
 
     def fork(self, netns: Netns) -> TcpConnection:
         copy = TcpConnection(netns, self.family, self.address, self.port, *self.remote)
         for name in (
             "program", "name", "transparent", "uid", "mark", "error", "state", "peer_closed", "snd_nxt", "rcv_nxt",
-            "mss", "rto_s", "attempts", "generation", "closing",
+            "mss", "rto_s", "attempts", "due_ns", "_event_ns", "closing",
         ):  # fmt: skip
             setattr(copy, name, getattr(self, name))
         copy.incoming = self.incoming.copy()
@@ -352,7 +364,7 @@ class TcpConnection(Socket):
         copy.out_of_order = self.out_of_order.copy()
         copy.context = self.context.copy()
         target = timer_target(netns)
-        if target not in netns.clock.targets:
+        if not netns.clock.has(target):
             netns.clock.bind(target, lambda payload: netns.sockets.timer(payload))
         return copy
 
@@ -386,8 +398,8 @@ def segment_input(sockets: Sockets, skb: Skb, sock: Socket) -> None:
     if flags & (SYN | ACK) != SYN:
         sockets.refuse(skb)
         return
-    connection = TcpConnection(sockets.netns, skb.family, skb.dst, skb.dport, skb.src, skb.sport)
-    connection.program, connection.uid, connection.name = sock.program, sock.uid, sock.name
+    connection = TcpConnection(sockets.netns, skb.family, skb.dst, skb.dport, skb.src, skb.sport, name=sock.name)
+    connection.program, connection.uid = sock.program, sock.uid
     connection.context = {**sock.context, "listener": sock}
     sockets.connections[connection.key] = connection
     connection._start()

@@ -86,6 +86,10 @@ class Clock:
     def targets(self) -> tuple[str, ...]:
         return tuple(self._handlers)
 
+    def has(self, target: str) -> bool:
+        """Whether a target is bound."""
+        return target in self._handlers
+
     def schedule(self, target: str, payload: Any = None, *, delay_s: float = 0.0, priority: int = 0) -> Event:
         """Put an event `delay_s` seconds ahead of now (0: due at once, at the next `settle`)."""
         if delay_s < 0:
