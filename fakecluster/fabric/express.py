@@ -27,8 +27,8 @@ from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY, folded
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.ip_output import route_output
-from fakecluster.kernel.packet import ACK, TCP, Skb
-from fakecluster.kernel.tcp_socket import MAX_WINDOW, TcpConnection
+from fakecluster.kernel.packet import ACK, TCP
+from fakecluster.kernel.tcp_socket import MAX_WINDOW
 
 if TYPE_CHECKING:
     from fakecluster.fabric.network import Network
@@ -237,6 +237,8 @@ class Express:
 
     def _next(self, port: Port, family: int, next_hop: int) -> Port | None:
         """Where a link leads, when it leads to one port only and at once."""
+        if port not in self.network.diverted and (other := self.network.other_end(port)) is not None:
+            return other
         segment = self.network.segment_of(port)
         if segment is None or port in self.network.diverted or not segment.is_well or segment.delay_s:
             return None
@@ -247,17 +249,20 @@ class Express:
         """The way's end: a socket in a namespace where nothing stands between the wire and it."""
         if not steps or packet[9 if packet[0] >> 4 == 4 else 6] != TCP:
             return None
-        skb = Skb(now, iif=at.interface)
-        hooks = netns.hooks.entries[skb.family]
+        family, l4 = (4, 20) if packet[0] >> 4 == 4 else (6, 40)
+        hooks = netns.hooks.entries[family]
         device = netns.interfaces.get(at.interface)
         if hooks[Hook.PREROUTING] or hooks[Hook.INPUT] or device is None or device.master:
             return None
-        connection = netns.sockets.owner(skb)
-        if not isinstance(connection, TcpConnection) or not netns.addresses.is_local(skb.family, skb.dst):
+        half = 4 if family == 4 else 16
+        src, dst = _number(now[l4 - 2 * half : l4 - half]), _number(now[l4 - half : l4])
+        sport, dport = now[l4] << 8 | now[l4 + 1], now[l4 + 2] << 8 | now[l4 + 3]
+        connection = netns.sockets.connections.get((family, dst, dport, src, sport))
+        if connection is None or not netns.addresses.is_local(family, dst):
             return None
         first = packet[0] << 8 | packet[1]
-        ends = packet[12:24] if skb.family == 4 else packet[8:44]
-        way = self.ways[ends] = Way(first if skb.family == 4 else first & 0xFFF0, ends, steps, at, connection)
+        ends = packet[l4 - 2 * half : l4 + 4]
+        way = self.ways[ends] = Way(first if family == 4 else first & 0xFFF0, ends, steps, at, connection)
         return way
 
     def _learn_back(self, way: Way) -> Back | None:

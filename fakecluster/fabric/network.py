@@ -36,6 +36,9 @@ JOURNEYS_KEPT = 64
 MANY_PORTS = 32
 
 
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
 class InFlight(NamedTuple):
     """A packet on its way to a port; `journey` is the record that it belongs to (0: none)."""
 
@@ -66,6 +69,9 @@ class Network:
         self._answering: dict[tuple[str, int, int], Port] = {}
         self._original: Network | None = None
         self._segment_of: dict[Port, str] = {}
+        #: port -> the only other end of a link that carries everything at once, while `generation` is that of `_ends_at`
+        self._other_ends: dict[Port, Port] = {}
+        self._ends_at = -1
         self._queue: deque[InFlight] = deque()
         self._awake = False
         self.journeys: dict[int, list[Hop]] = {}
@@ -182,7 +188,7 @@ class Network:
 
     def inject_and_run(self, port: Port, packet: bytes) -> None:
         """`inject` and `run` at once: nothing of it is left for the clock to do. Raises `SettleError` as `run` does."""
-        self._queue.append(InFlight(port, packet, self._journey))
+        self._queue.append(_new(InFlight, (port, packet, self._journey)))
         self._run_at_once()
 
     def _run_at_once(self, netns: Netns | None = None, effects: Sequence[Effect] = ()) -> None:
@@ -231,14 +237,15 @@ class Network:
             self._wake()
 
     def _arrive(self, arriving: InFlight) -> None:
-        netns = self.namespaces.get(arriving.port.namespace)
-        if netns is None or arriving.port.interface not in netns.interfaces:
+        port, packet, journey = arriving
+        netns = self.namespaces.get(port.namespace)
+        if netns is None or port.interface not in netns.interfaces:
             return  # unplugged while the packet was on its way
-        if arriving.port in self.taps:
-            self.taps[arriving.port].append((self.clock.now_ns, "in", arriving.packet))
-        outer, self._journey = self._journey, arriving.journey
+        if port in self.taps:
+            self.taps[port].append((self.clock.now_ns, "in", packet))
+        outer, self._journey = self._journey, journey
         try:
-            effects = netns.receive(arriving.packet, arriving.port.interface, trace=arriving.journey != 0)
+            effects = netns.receive(packet, port.interface, trace=journey != 0)
             if self.on_arrival is not None:
                 self.on_arrival(arriving, effects)
             self._take(netns, effects)
@@ -256,11 +263,15 @@ class Network:
                 self._carry(netns, effect, hops)
 
     def _carry(self, netns: Netns, sent: Transmit, hops: list[Hop] | None) -> None:
-        port = Port(netns.name, sent.iface)
+        port = _new(Port, (netns.name, sent.iface))
         if port in self.taps:
             self.taps[port].append((self.clock.now_ns, "out", sent.packet))
         divert = self.diverted.get(port)
         if divert is not None and divert(sent.packet):
+            return
+        other = self.other_end(port)
+        if other is not None:
+            self._enqueue(_new(InFlight, (other, sent.packet, self._journey)))
             return
         segment = self.segment_of(port)
         lost = f"{sent.iface} is not connected"
@@ -281,6 +292,24 @@ class Network:
             place = segment.name if segment else sent.iface
             verdict = Verdict("dropped", place, lost)
             hops.append(Hop(place, "", "", sent.packet, b"", (), verdict, 0, self.clock.now_ns))
+
+    def other_end(self, port: Port) -> Port | None:
+        """Where everything that leaves a port arrives at once: the other end of a link without faults or delay."""
+        if self.sleeping_addresses:
+            return None
+        if self._ends_at != self.generation:
+            self._other_ends.clear()
+            self._ends_at = self.generation
+        found = self._other_ends.get(port)
+        if found is None:
+            segment = self.segment_of(port)
+            if segment is None or not segment.is_well or segment.delay_s or len(segment.ports) != 2:
+                return None
+            others = segment.others(port)
+            if not others:
+                return None
+            found = self._other_ends[port] = others[0]
+        return found
 
     def receivers(self, segment: Segment, port: Port, family: int, next_hop: int) -> list[Port]:
         """Who takes a frame: the only other end, all for a group address, else whoever answers for the next hop."""
@@ -383,6 +412,7 @@ class Network:
         """Take over what has been joined in the original since: nodes that woke there."""
         if self._original is not None:
             self._original._follow()
+            self.generation += 1
             self.segments |= self._original.segments
             self._segment_of |= self._original._segment_of
 

@@ -16,6 +16,7 @@ from fakecluster.replay.fates import Fate
 #: (conntrack's UDP stream and TCP FIN times).
 IDLE_NS = 120_000_000_000
 CLOSED_NS = IDLE_NS // 60
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 
@@ -31,10 +32,11 @@ class FlowKey(NamedTuple):
 
     @classmethod
     def of(cls, skb: Skb) -> FlowKey:
-        return cls(skb.family, skb.proto, skb.src, skb.dst, skb.sport, skb.dport)
+        return _new(cls, (skb.family, skb.proto, skb.src, skb.dst, skb.sport, skb.dport))
 
     def answer(self) -> FlowKey:
-        return FlowKey(self.family, self.proto, self.dst, self.src, self.dport, self.sport)
+        family, proto, src, dst, sport, dport = self
+        return _new(FlowKey, (family, proto, dst, src, dport, sport))
 
     def __str__(self) -> str:
         name = _NAMES.get(self.proto, f"proto {self.proto}")

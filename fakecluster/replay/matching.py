@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import attrs
 
-from fakecluster.kernel.packet import TCP, UDP, BadPacket, Skb
+from fakecluster.kernel.packet import ICMP, ICMPV6, TCP, UDP, BadPacket, Skb
 from fakecluster.replay.flows import FlowKey
 
 #: Differences that are kept; more are only counted.
@@ -31,17 +31,25 @@ class Signature(NamedTuple):
         return f"{self.key} {self.payload} bytes"
 
 
-def signature(packet: bytes | Skb) -> Signature | None:
+def signature(skb: Skb) -> Signature:
+    """What is compared of a packet."""
+    proto, data, l4 = skb.proto, skb.data, skb.l4
+    head, code = 0, skb.tcp_flags
+    if proto == TCP:
+        head = (data[l4 + 12] >> 4) * 4 if len(data) > l4 + 12 else 0
+    elif proto == UDP:
+        head = 8
+    elif proto in (ICMP, ICMPV6) and len(data) >= l4 + 2:
+        code = data[l4] << 8 | data[l4 + 1]
+    return Signature(FlowKey.of(skb), code, max(0, len(data) - l4 - head))
+
+
+def signature_of(packet: bytes) -> Signature | None:
     """None for what is no IP packet."""
     try:
-        skb = packet if isinstance(packet, Skb) else Skb(packet)
+        return signature(Skb(packet))
     except BadPacket:
         return None
-    head = {TCP: (skb.data[skb.l4 + 12] >> 4) * 4 if len(skb.data) > skb.l4 + 12 else 0, UDP: 8}.get(skb.proto, 0)
-    code = skb.tcp_flags
-    if skb.proto in (1, 58) and len(skb.data) >= skb.l4 + 2:
-        code = skb.data[skb.l4] << 8 | skb.data[skb.l4 + 1]
-    return Signature(FlowKey.of(skb), code, max(0, len(skb.data) - skb.l4 - head))
 
 
 @attrs.frozen

@@ -75,7 +75,7 @@ class Replayer:
         network = self.network
         if network.on_arrival is not None or self.port in network.diverted:
             raise ValueError("this cluster is being replayed into already")
-        network.on_arrival = self._arriving
+        network.on_arrival = self.follower if self.writer is None else self._arriving
         network.diverted[self.port] = self._leaving
         try:
             with network.choosing(self.choices) if isinstance(self.cluster.choices, Seeded) else nullcontext():
@@ -258,9 +258,9 @@ class Replayer:
         if not self.isolate and not self._is_played(skb):
             return False
         self.report.sent += 1
-        self.balance.got(signature(skb), self.report.packets)
-        key = FlowKey.of(skb)
-        flow = self.flows.live.get(key.answer())
+        found = signature(skb)
+        self.balance.got(found, self.report.packets)
+        flow = self.flows.live.get(found.key.answer())
         if flow is not None:
             flow.answers += 1
             if skb.tcp_flags & (SYN | ACK) == SYN | ACK and is_whole_tcp(skb):

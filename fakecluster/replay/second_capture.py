@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
-from fakecluster.replay.matching import Balance, Difference, signature
+from fakecluster.replay.matching import Balance, Difference, signature_of
 from fakecluster.replay.sources import Source, packets_of
 
 #: What a difference says: the packet's number is that of the second capture, or of the replayed one when it is extra.
@@ -24,7 +24,7 @@ class SecondCapture:
 
     def append(self, seen: tuple[int, str, bytes], /) -> None:
         """A packet passed (see `fabric.network.Tap`)."""
-        self.balance.got(signature(seen[2]), self.number)
+        self.balance.got(signature_of(seen[2]), self.number)
 
     def copy(self) -> SecondCapture:
         return SecondCapture(self.source, self.port)
@@ -44,5 +44,5 @@ class SecondCapture:
         """What one side has and the other has not. Raises `CaptureError`."""
         for number, captured in enumerate(packets_of(self.source, interface=str(self.port)), 1):
             if captured.packet:
-                self.balance.expect(signature(captured.packet), number)
+                self.balance.expect(signature_of(captured.packet), number)
         return self.balance.differences(MISSING, EXTRA)

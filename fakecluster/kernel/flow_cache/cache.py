@@ -34,6 +34,7 @@ class FlowCache:
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
         self._enabled = True
+        self._plain: dict[int, bool] = {}
         self.generation = 0
         #: told when everything was forgotten
         self.on_change: Callable[[], None] | None = None
@@ -64,6 +65,7 @@ class FlowCache:
         self.generation += 1
         self.flows.clear()
         self.input_routes.clear()
+        self._plain.clear()
         if self.on_change is not None:
             self.on_change()
 
@@ -84,10 +86,19 @@ class FlowCache:
 
     # --- learning
 
+    def _is_plain(self, family: int) -> bool:
+        """Whether the long way is as short: no hooks to meet, nothing is forwarded."""
+        plain = self._plain.get(family)
+        if plain is None:
+            sysctl = "net.ipv4.ip_forward" if family == 4 else "net.ipv6.conf.all.forwarding"
+            met = any(self.netns.hooks.entries[family].values()) or self.netns.sysctls.number(sysctl)
+            plain = self._plain[family] = not met
+        return plain
+
     def begin(self, packet: bytes, iface: str) -> Trail | None:
         """The trail for a packet that goes the long way, if its flow might be remembered."""
         size = len(packet)
-        if not self.enabled or size < 28:
+        if not self._enabled or size < 28 or self._is_plain(4 if packet[0] >> 4 == 4 else 6):
             return None
         if packet[0] == 0x45:
             l4, proto = 20, packet[9]
