@@ -57,7 +57,10 @@ def answer(name: str, client: tuple[int, int], data: bytes) -> bytes:
 
 def peer_text(client: tuple[int, int]) -> str:
     """`address:port`."""
-    address = ip_address(client[0])
+    number, port = client
+    if 0xFFFF < number < 1 << 32:  # most are; a smaller number may also be a short IPv6 address
+        return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}:{port}"
+    address = ip_address(number)
     return f"[{address}]:{client[1]}" if address.version == 6 else f"{address}:{client[1]}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -15,8 +16,8 @@ import attrs
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.link_layer import LinkLayer, link_layer
 
-#: Bytes read from a file at once.
-CHUNK = 1 << 20
+#: Bytes read from a file at once: what is made of them stays in the cache of a processor.
+CHUNK = 1 << 16
 #: The longest packet or block that is believed (libpcap's MAXIMUM_SNAPLEN, with room for a block's options).
 MAX_PACKET, MAX_BLOCK = 262_144, 16 << 20
 NS_PER_S = 1_000_000_000
@@ -130,6 +131,10 @@ class Capture:
         return self.window.packets
 
     def __iter__(self) -> Iterator[Captured]:
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Iterator[list[Captured]]:
+        """The packets, as many at once as were read of the file. Raises `CaptureError`."""
         from fakecluster.fabric.pcap import read_pcap
         from fakecluster.fabric.pcapng import read_pcapng
 
@@ -137,7 +142,7 @@ class Capture:
             raise self.window.error("the file is empty" if not self.window.left else "too short for a capture")
         magic = self.window.data[:4]
         if magic == b"\x0a\x0d\x0d\x0a":
-            return read_pcapng(self)
+            return ([captured] for captured in read_pcapng(self))
         if magic[:2] == b"\x1f\x8b" or magic == b"\x28\xb5\x2f\xfd":
             raise self.window.error("compressed: unpack it first")
         return read_pcap(self)

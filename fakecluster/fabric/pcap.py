@@ -34,8 +34,8 @@ def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
     return count
 
 
-def read_pcap(capture: Capture) -> Iterator[Captured]:
-    """The packets of a pcap file. Raises `CaptureError`."""
+def read_pcap(capture: Capture) -> Iterator[list[Captured]]:
+    """The packets of a pcap file, as many at once as have been read. Raises `CaptureError`."""
     window = capture.window
     order, unit_ns = _magic(window)
     if not window.has(HEADER_SIZE):
@@ -46,7 +46,8 @@ def read_pcap(capture: Capture) -> Iterator[Captured]:
     window.at += HEADER_SIZE
     record = Struct(f"{order}IIII").unpack_from
     while window.has(RECORD_SIZE):
-        yield from _whole(window, record, unit_ns, link)
+        if whole := _whole(window, record, unit_ns, link):
+            yield whole
         if not window.has(RECORD_SIZE):
             break
         _, _, size, _ = record(window.data, window.at)
@@ -60,27 +61,31 @@ def read_pcap(capture: Capture) -> Iterator[Captured]:
 
 def _whole(
     window: Window, record: Callable[[bytes, int], tuple[int, ...]], unit_ns: int, link: LinkLayer
-) -> Iterator[Captured]:
+) -> list[Captured]:
     """The packets that stand whole in what was read of the file: most of them, so this is kept short."""
-    data, limit, raw = window.data, len(window.data), link is raw_ip
-    while (start := window.at + RECORD_SIZE) <= limit:
-        seconds, fraction, size, length = record(data, window.at)
+    data, at, raw = window.data, window.at, link is raw_ip
+    last = len(data) - RECORD_SIZE
+    found: list[Captured] = []
+    add = found.append
+    while at <= last:
+        seconds, fraction, size, length = record(data, at)
+        start = at + RECORD_SIZE
         end = start + size
-        if end > limit or size > MAX_PACKET:
-            return
-        window.at = end
-        window.packets += 1
+        if end > last + RECORD_SIZE or size > MAX_PACKET:
+            break
+        at, time_ns = end, seconds * NS_PER_S + fraction * unit_ns
+        if length < size:
+            length = size
         if raw and size and data[start] >> 4 in IP_VERSIONS:
-            frame = data[start:end]
-            yield _new(Captured, (seconds * NS_PER_S + fraction * unit_ns, frame, max(length, size), 0, ""))
+            add(_new(Captured, (time_ns, data[start:end], length, 0, "")))
             continue
         frame = data[start:end]
-        at, way = link(frame)
-        time_ns = seconds * NS_PER_S + fraction * unit_ns
-        if at < 0:
-            yield Captured(time_ns, b"", length, 0, way)
-        else:
-            yield _new(Captured, (time_ns, frame[at:] if at else frame, max(length, size) - at, 0, way))
+        skip, way = link(frame)
+        packet = frame[skip:] if skip > 0 else frame if not skip else b""
+        add(_new(Captured, (time_ns, packet, length - skip if skip > 0 else length, 0, way)))
+    window.at = at
+    window.packets += len(found)
+    return found
 
 
 def _magic(window: Window) -> tuple[str, int]:

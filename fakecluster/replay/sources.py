@@ -27,13 +27,12 @@ def packets_of(source: Source, *, interface: str = "") -> Iterator[Captured]:
 def _chosen(capture: Capture, interface: str) -> Iterator[Captured]:
     wanted: int | None = None
     seen = 0
-    for captured in capture:
+    for batch in capture.batches():
         if len(capture.interfaces) != seen:
             seen = len(capture.interfaces)
             names = [one.name for one in capture.interfaces]
             wanted = names.index(interface) if interface in names else None
-        if wanted is None or captured.interface == wanted:
-            yield captured
+        yield from batch if wanted is None else [captured for captured in batch if captured.interface == wanted]
 
 
 def _scapy(packets: Iterable[Any]) -> Iterator[Captured]:
