@@ -66,6 +66,10 @@ def route_input(netns: Netns, skb: Skb) -> None:
     """ip_route_input_noref(): by what was decided before for such a packet, else by looking closely."""
     if skb.sock is not None and skb.iif != "lo" and _transparent(netns, skb):
         return
+    has_options = skb.family == 4 and skb.data[0] != 0x45
+    if skb.iif == "lo" and skb.route is not None and skb.route.kind == "local" and not has_options:
+        deliver(netns, skb)  # what looped back has its route already (skb_valid_dst), wherever it now goes to
+        return
     key = (skb.iif, skb.src, skb.dst, skb.mark, bytes(skb.data[:2]))
     known = netns.flow_cache.input_routes.get(key) if skb.tracer is None else None
     if known is None:

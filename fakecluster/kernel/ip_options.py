@@ -56,8 +56,11 @@ def receive(netns: Netns, skb: Skb, route: Route) -> str:
 
 
 def echoed(netns: Netns, skb: Skb, source: int) -> bytes:
-    """The options of an answer to a packet: its recorded route and timestamps, gone on with (ip_options_echo)."""
-    if skb.family == 6 or skb.data[0] & 15 == 5:
+    """The options of an answer to a packet: its recorded route and timestamps, gone on with (ip_options_echo).
+
+    Before routing nobody has read them yet.
+    """
+    if skb.family == 6 or skb.data[0] & 15 == 5 or skb.route is None:
         return b""
     found = {skb.data[at]: at for at in _places(skb)}
     text = bytearray()

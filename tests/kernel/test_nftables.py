@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP, IPOption_RR
 from scenario import Inject
 from topology import arrive, model
 
@@ -45,3 +45,20 @@ def test_rt_mtu_is_known_of_every_protocol_and_looks_both_ways() -> None:
     assert len(sent(netns, packet)) == 1
     netns.run("ip route replace 10.244.0.2 dev vethA mtu 1400")
     assert sent(netns, packet) == []
+
+
+def test_options_are_not_echoed_before_routing() -> None:
+    """Nobody has read them there."""
+    packet = IP(src="10.244.0.2", dst="10.244.0.1", options=[IPOption_RR(pointer=4, routers=["0.0.0.0"])]) / UDP(dport=9)
+    lengths = {}
+    for hook in ("prerouting", "input"):
+        netns = loaded(f"chain c {{ type filter hook {hook} priority 0\nudp dport 9 reject\n}}")
+        [answer] = sent(netns, packet)
+        lengths[hook] = answer.ihl
+    assert lengths == {"prerouting": 5, "input": 7}
+
+
+def test_what_looped_back_is_not_routed_again() -> None:
+    netns = loaded("chain c { type filter hook prerouting priority 0\niif lo udp dport 9 ip daddr set 10.244.0.3\n}")
+    packet = IP(src="192.168.1.10", dst="10.244.0.1") / UDP(dport=9)
+    assert [one for one in netns.send_local(bytes(packet)) if isinstance(one, Transmit)] == []

@@ -29,7 +29,6 @@ OTHER_WORDS = {
         "ip saddr @absent accept", "ip6 saddr @absent accept", "jump absent", "add @absent { ip saddr }",
         "add @absent { ip6 saddr }", "counter name absent",
     ),
-    "knows no type for a port of any protocol": ("meta mark set ct original proto-dst",),
     "complains twice": ("ct original saddr 10.0.0.1 accept",),
     "asks a resolver": ("ip6 saddr 10.0.0.300 accept", "ip saddr 10.0.0.300 accept"),
 }  # fmt: skip
@@ -39,9 +38,7 @@ KINDER = frozenset(
     for rule in (
         "meta l4proto { tcp, udp } ct original proto-dst 80", "meta nfproto { ipv4, ipv6 } ip saddr 1.1.1.1",
         "meta nfproto { ipv4, ipv6 } ip6 saddr ::1", "meta nfproto { ipv6, ipv4 } ip saddr 1.1.1.1",
-        "ct original proto-dst 80 accept", "ct original proto-dst { 80, 443 }", "ct original proto-dst 80-90",
-        "ct original proto-dst http", "ct state new ct reply proto-src 8080 accept",
-        "ct original proto-dst vmap { 80 : accept }",
+        "meta l4proto { tcp, udp } meta l4proto tcp reject with tcp reset",
     )
 )  # fmt: skip
 #: JSON that differs, with what nft writes.

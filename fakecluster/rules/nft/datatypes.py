@@ -52,6 +52,8 @@ def _type(
 
 VERDICT = _type("verdict", 0, "netfilter verdict", kind="verdict")
 INTEGER = _type("integer", 0, "integer")
+#: What nft gives a field of which it does not know yet what it holds.
+INVALID = _type("invalid", 0, "invalid", kind="invalid")
 STRING = _type("string", 0, "string", kind="string", order="host")
 IPV4_ADDR = _type("ipv4_addr", 32, "IPv4 address", kind="address4")
 IPV6_ADDR = _type("ipv6_addr", 128, "IPv6 address", kind="address6")
@@ -245,7 +247,12 @@ def _parse_classid(text: str, datatype: Datatype, bits: int) -> int:
         raise ValueError("Could not parse TC classid") from None
 
 
+def _parse_invalid(_text: str, _datatype: Datatype, _bits: int) -> int:
+    raise ValueError("Can't parse symbolic invalid expressions")
+
+
 _PARSERS: Mapping[str, Callable[[str, Datatype, int], Raw]] = {
+    "invalid": _parse_invalid,
     "classid": _parse_classid,
     "service": _parse_service,
     "address4": _parse_address4,

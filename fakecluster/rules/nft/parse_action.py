@@ -268,9 +268,11 @@ def _default_reject(rule: RuleContext) -> Reject:
 
 
 def _reject_needs_tcp(rule: RuleContext, first: int) -> None:
-    if rule.transport and rule.transport != "tcp":
+    said = rule.transport or next((each for each in rule.one_of if each != "tcp"), "tcp")
+    if said != "tcp":
         rule.cursor.fail_at("you cannot use tcp reset with this protocol", first, first, other=rule.transport_words)
     if rule.table.family != "inet":
+        rule.one_of = ()  # what was said after a set of protocols counts
         rule.require_transport("tcp", first)
     elif rule.transport != "tcp":
         rule.require_transport("tcp", first)

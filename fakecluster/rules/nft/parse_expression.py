@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakecluster.rules.nft.datatypes import IFINDEX, Datatype, Raw, parse
+from fakecluster.rules.nft.datatypes import IFINDEX, INVALID, Datatype, Raw, parse
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -36,11 +36,16 @@ Types = Sequence[tuple[Datatype, int]]
 def left_hand_side(rule: RuleContext) -> Expression:
     """A selector, masked or shifted as it may be, or several joined with dots."""
     first = rule.cursor.at
-    parts = [_masked(rule)]
+    parts, ends = [_masked(rule)], [rule.cursor.at]
     while rule.cursor.accept("."):
         parts.append(_masked(rule))
+        ends.append(rule.cursor.at)
     if len(parts) == 1:
         return parts[0]
+    for part, begin, end in zip(parts, (first, *(end + 1 for end in ends)), ends, strict=False):
+        if datatypes_of(part)[0] is INVALID:
+            reason = "can not use variable sized data types (invalid) in concat expressions"
+            rule.cursor.fail_at(reason, begin, end - 1, other=(first, rule.cursor.at - 1))
     joined = Concat(tuple(parts))
     if sum((width(part) + 31) // 32 * 32 for part in parts) > MAX_CONCATENATED_BITS:
         rule.cursor.fail_at("Concatenation of size greater than 64 bytes", first)

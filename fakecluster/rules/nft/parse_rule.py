@@ -106,9 +106,9 @@ def _match(context: RuleContext) -> None:
         statement = _relation(context, left, first)
     context.statements.append(statement)
     if isinstance(statement, Match):
-        before = context.transport
+        before = context.transport, context.one_of
         _note_protocol(context, statement)
-        if context.transport != before:
+        if (context.transport, context.one_of) != before:
             context.transport_words = (first, cursor.at - 1)
 
 
@@ -248,6 +248,8 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
     if match.operator not in ("==", "any"):
         return
     name = _protocol_key(key)
+    if name == "ct protocol" and context.table.family == "inet":
+        return
     if name == "ethertype" and right == _own_ethertype(context):
         context.statements[index] = attrs.evolve(match, implicit=True)
     if name == "iiftype":
@@ -259,13 +261,17 @@ def _note_protocol(context: RuleContext, match: Match) -> None:
     elif name != "ethertype" and name and isinstance(right, Const) and isinstance(right.raw, int):
         context.transport = PROTOCOL_BY_NUMBER.get(right.raw, "")
         context.any_transport = True
-        hideable = name == "l4proto" or (context.table.family, name) in (("ip", "protocol"), ("ip6", "nexthdr"))
+        hideable = name == "l4proto" or (context.table.family, name) in _HIDEABLE
         context.transport_match = index if hideable and context.transport else None
-    elif name in ("l4proto", "protocol", "nexthdr") and isinstance(right, AnonymousSet | SetRef):
+    elif name in ("l4proto", "protocol", "nexthdr", "ct protocol") and isinstance(right, AnonymousSet | SetRef):
         context.any_transport = True
         if isinstance(right, AnonymousSet):
             numbers = (member.key.raw for member in context.members if isinstance(member.key, Const))
             context.one_of = tuple(PROTOCOL_BY_NUMBER[raw] for raw in numbers if raw in PROTOCOL_BY_NUMBER)
+
+
+#: Tests of the protocol that are not shown before a field of it, by the table's family.
+_HIDEABLE = frozenset((("ip", "protocol"), ("ip6", "nexthdr"), ("ip", "ct protocol"), ("ip6", "ct protocol")))
 
 
 def _own_ethertype(context: RuleContext) -> Const | None:
@@ -279,6 +285,8 @@ def _protocol_key(key: Expression) -> str:
         return key.key
     if isinstance(key, Meta) and key.key == "protocol":
         return "ethertype"
+    if isinstance(key, Ct) and key.key == "protocol":
+        return "ct protocol"
     if isinstance(key, Payload) and (key.protocol, key.field) in (("ip", "protocol"), ("ip6", "nexthdr")):
         return key.field
     return ""

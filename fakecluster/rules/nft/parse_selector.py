@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
+import attrs
+
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import selectors
-from fakecluster.rules.nft.datatypes import Datatype
+from fakecluster.rules.nft.datatypes import INVALID, Datatype
 from fakecluster.rules.nft.expressions import (
     Const,
     Ct,
@@ -193,6 +195,8 @@ def _ct(rule: RuleContext) -> Ct:
     cursor.take()
     if key in ("saddr", "daddr") and rule.network and family != rule.network:
         cursor.fail_at(f"conflicting protocols specified: {rule.network} vs. {family}", first)
+    if key in ("proto-src", "proto-dst") and not (rule.transport or rule.any_transport):
+        return attrs.evolve(found, datatype=INVALID)
     return found
 
 
