@@ -126,6 +126,8 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
              "quota name q1 drop", "limit name l1 accept", f"update @seen {{ {word} saddr counter }}",
              f"add @seen {{ {word} saddr }}", f"delete @seen {{ {word} saddr }}",
              f"update @seen {{ {word} daddr timeout 30s }}", f"add @talks {{ {word} saddr . tcp dport }}",
+             f"counter name {word} saddr map {{ {pod} : c1, {VIPS[family][0]} : c1 }}",
+             f"quota name {word} daddr map {{ {pod} : q1 }} drop", "limit name tcp dport map { 53-80 : l1 } accept",
              f"{word} saddr vmap @zones", f"{word} daddr . tcp dport vmap @ways",
              f"{word} daddr . udp dport vmap {{ {pod} . 53 : accept, {VIPS[family][0]} . 0-1023 : drop }}",
              "meta mark set numgen inc mod 3 map { 0 : 1, 1 : 2, 2 : 4 }",

@@ -13,7 +13,9 @@ from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
     Concat,
+    Const,
     Ct,
+    Element,
     Fib,
     Hash,
     MapLookup,
@@ -23,6 +25,7 @@ from fakecluster.rules.nft.expressions import (
     Verdict,
 )  # fmt: skip
 from fakecluster.rules.nft.objects import Rule
+from fakecluster.rules.nft.print_expression import expression as expression_text
 from fakecluster.rules.nft.shapes import Shape
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ class References:
     chains: list[str] = attrs.field(factory=list)
     sets: list[str] = attrs.field(factory=list)
     updated_sets: list[str] = attrs.field(factory=list)
-    objects: list[tuple[str, str]] = attrs.field(factory=list)
+    objects: dict[tuple[str, str], str] = attrs.field(factory=dict)
     conntrack: bool = False
     hooks: Hooks = ALL_HOOKS
     nat: bool = False
@@ -139,12 +142,19 @@ def _limit(statement: Limit, found: References) -> None:
     found.impossible |= not statement.rate
 
 
+def _key_text(element: Element) -> str:
+    return "*" if element.key is None else expression_text(element.key)
+
+
 def _named(statement: Named, found: References) -> None:
     if isinstance(statement.name, MapName):
         _expression(statement.name.key, found)
         _expression(statement.name.source, found)
+        for element in statement.name.source.elements if isinstance(statement.name.source, AnonymousSet) else ():
+            assert isinstance(element.data, Const)
+            found.objects[statement.kind, str(element.data.raw)] = _key_text(element)
     else:
-        found.objects.append((statement.kind, statement.name))
+        found.objects[statement.kind, statement.name] = statement.name
 
 
 def _tproxy(_statement: Tproxy, found: References) -> None:

@@ -35,9 +35,9 @@ def refer(transaction: Transaction, table: Table, chain: str, rule: LoadedRule) 
     for name in found.counted_sets:
         if "timeout" in table.sets[name].spec.flags:
             transaction.fail(errno.EOPNOTSUPP)
-    for key in found.objects:
+    for key, word in found.objects.items():
         if key not in table.objects:
-            transaction.fail(errno.ENOENT, word=key[1])
+            transaction.fail(errno.ENOENT, word=word)
     recount(transaction, table, chain, chains, found, 1)
     transaction.growth.take(table, chain, chains, found)
     return found

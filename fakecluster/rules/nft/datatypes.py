@@ -213,9 +213,9 @@ def _parse_mac(text: str, _datatype: Datatype, _bits: int) -> int:
     raise ValueError("Could not parse Ethernet address")
 
 
-def _parse_string(text: str, _datatype: Datatype, _bits: int) -> str:
+def _parse_string(text: str, datatype: Datatype, _bits: int) -> str:
     text = text.strip('"')
-    if len(text) > 15 + text.endswith("*"):
+    if datatype is not STRING and len(text) > 15 + text.endswith("*"):
         raise ValueError("String exceeds maximum length of 16")
     return text
 

@@ -8,9 +8,9 @@ from fakecluster.rules.nft.datatypes import (
     ICMP_CODE,
     ICMPV6_CODE,
     ICMPX_CODE,
+    STRING,
     TCP_FLAG,
     Datatype,
-    integer,
     parse,
     parse_time_ms,
 )  # fmt: skip
@@ -86,8 +86,7 @@ def _named(rule: RuleContext, kind: str) -> Named:
     if starts_selector(cursor.word) and cursor.word[0] != '"':
         key = left_hand_side(rule)
         cursor.expect("map")
-        unsupported(rule, f"{kind} name by map") if cursor.word != "@" else None
-        source, _types = map_source(rule, key, [(integer(0), 0)])
+        source, _types = map_source(rule, key, [(STRING, 0)])
         return Named(kind, MapName(key, source))
     return Named(kind, cursor.quoted())
 
