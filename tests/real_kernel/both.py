@@ -180,7 +180,7 @@ def _state(scenario: Scenario, netns: Netns, real: RealNode) -> Iterator[str]:
     """Connections and counters at the end."""
     yield from _connections(netns, real)
     for command in _saves(scenario):
-        theirs, ours = _lines(real.run(command.split())), _lines(netns.run(command))
+        theirs, ours = comparable_lines(real.run(command.split())), comparable_lines(netns.run(command))
         if theirs != ours:
             missing = [line for line in theirs if line not in ours]
             extra = [line for line in ours if line not in theirs]
@@ -197,7 +197,8 @@ def _saves(scenario: Scenario) -> Iterator[str]:
         yield "nft list ruleset"
 
 
-def _lines(text: str) -> list[str]:
+def comparable_lines(text: str) -> list[str]:
+    """A saved text's lines without what no two machines share."""
     text = re.sub(rf"table {SILENCE} {{.*?\n}}\n", "", text, flags=re.S)
     text = re.sub(r",\n\s+", ", ", text)
     lines = [re.sub(r" expires \w+", "", line.rstrip()) for line in text.splitlines()]

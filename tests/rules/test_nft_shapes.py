@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from rules.recorded_nft import recorded_texts
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.nft import NftError, folding, parse
@@ -20,8 +18,6 @@ from fakecluster.rules.nft.parser import word_by_word
 from fakecluster.rules.nft.scope import Nothing
 from fakecluster.strategies import nft_rules
 
-RECORDINGS = Path(__file__).parents[1] / "conformance" / "recordings"
-_TEXT = re.compile(r"\s*((add|flush|delete) )?(table|chain|rule|element) (ip|ip6|inet) ")
 _TOKEN = re.compile(r'"[^"]*"|[\w./:-]+|\S')
 #: What a mutation puts in the place of a word.
 _WORDS = (
@@ -100,30 +96,6 @@ def test_generated_and_mutated_lines_mean_the_same_both_ways(text: str, seed: in
     for line in lines:
         text = head + mutated(line, chance) + "\n"
         assert outcome(text, short=True) == outcome(text, short=False)
-
-
-def recorded_texts() -> list[str]:
-    """What nft was given in the recordings kept with the tests."""
-    texts = {}
-    for name in ("netfilter", "kubeproxy"):
-        with tarfile.open(RECORDINGS / f"{name}.tar.xz") as archive:
-            for member in archive:
-                if "nftables/" in member.name and member.name.endswith(".json"):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    texts |= dict.fromkeys(filter(_TEXT.match, _strings(json.load(file))))
-    return sorted(texts)
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)
 
 
 def test_recorded_texts_mean_the_same_both_ways() -> None:
