@@ -104,7 +104,7 @@ class Express:
             first, total, ident, fragment, life, check, seq, ack, bits, window, rest = _READ4(packet)
             if total != size or fragment & FRAGMENT or life & 0xFF != TCP:
                 return False
-            if (first + total + ident + fragment + life + check + way.addresses) % 0xFFFF:
+            if (first + total + ident + fragment + life + check + way.addresses) % 0xFFFF and way.checked:
                 return False
             ttl, begin = life >> 8, 40
         else:
@@ -128,7 +128,7 @@ class Express:
             total += data << 8 if room & 1 else data
         elif header != 20:
             return False
-        if total % 0xFFFF:
+        if total % 0xFFFF and way.checked:
             return False
         ack = ack + ack_shift & MASK
         payload = room + 20 - header
@@ -211,8 +211,12 @@ class Express:
 
     # --- learning
 
-    def learn(self, packet: bytes) -> Way | None:
-        """Put together the way that a packet went just now, if it is one for this."""
+    def learn(self, packet: bytes, seen: bytes, *, checked: bool = True) -> Way | None:
+        """Put together the way that a packet went just now, if it is one for this.
+
+        `take` will get its flow's packets as `seen` was, before it was readdressed (the same bytes, if it was not);
+        without `checked` their checksums mean nothing, as they are mended first.
+        """
         if self.network.taps or len(packet) < 40 or isinstance(self.network.namespaces, CopiedNamespaces):
             return None
         if self.generation != self.network.generation or len(self.ways) >= MAX_WAYS:
@@ -227,7 +231,7 @@ class Express:
                 return None
             flow = netns.flow_cache.known(now, at.interface)
             if flow is None or flow.arrival is not None:
-                return self._to(netns, at, tuple(steps), packet, now)
+                return self._to(netns, at, tuple(steps), now, seen, checked)
             after = self._next(Port(at.namespace, flow.oif), family, flow.next_hop)
             if after is None or flow.ct is None:
                 return None
@@ -245,11 +249,13 @@ class Express:
         found = self.network.receivers(segment, port, family, next_hop)
         return found[0] if len(found) == 1 else None
 
-    def _to(self, netns: Netns, at: Port, steps: tuple[Step, ...], packet: bytes, now: bytes) -> Way | None:
+    def _to(
+        self, netns: Netns, at: Port, steps: tuple[Step, ...], now: bytes, seen: bytes, checked: bool
+    ) -> Way | None:  # fmt: skip
         """The way's end: a socket in a namespace where nothing stands between the wire and it."""
-        if not steps or packet[9 if packet[0] >> 4 == 4 else 6] != TCP:
+        family, l4 = (4, 20) if now[0] >> 4 == 4 else (6, 40)
+        if not steps or now[9 if family == 4 else 6] != TCP:
             return None
-        family, l4 = (4, 20) if packet[0] >> 4 == 4 else (6, 40)
         hooks = netns.hooks.entries[family]
         device = netns.interfaces.get(at.interface)
         if hooks[Hook.PREROUTING] or hooks[Hook.INPUT] or device is None or device.master:
@@ -260,9 +266,10 @@ class Express:
         connection = netns.sockets.connections.get((family, dst, dport, src, sport))
         if connection is None or not netns.addresses.is_local(family, dst):
             return None
-        first = packet[0] << 8 | packet[1]
-        ends = packet[l4 - 2 * half : l4 + 4]
-        way = self.ways[ends] = Way(first if family == 4 else first & 0xFFF0, ends, steps, at, connection)
+        first = seen[0] << 8 | seen[1]
+        ends = seen[l4 - 2 * half : l4 + 4]
+        way = Way(first if family == 4 else first & 0xFFF0, ends, steps, at, connection, checked=checked)
+        self.ways[ends] = way
         return way
 
     def _learn_back(self, way: Way) -> Back | None:

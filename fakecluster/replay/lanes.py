@@ -12,14 +12,13 @@ from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express, rewritten
 from fakecluster.fabric.pcapng import Stamp
 from fakecluster.fabric.ways import Way
-from fakecluster.kernel.packet import TCP
+from fakecluster.kernel.packet import TCP, Skb
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow, FlowKey
 from fakecluster.replay.matching import Signature
 from fakecluster.replay.preparing import with_ack_shifted
 
 if TYPE_CHECKING:
-    from fakecluster.kernel.packet import Skb
     from fakecluster.replay.replaying import Replayer
     from fakecluster.replay.writing import AnnotatedWriter
 
@@ -54,6 +53,7 @@ class Lanes:
     """The lanes of a replay; see the module's docstring, and `fabric.express.Watcher` for what it is told."""
 
     def __init__(self, replayer: Replayer) -> None:
+        self.replayer = replayer
         self.report, self.choices, self.clock, self.balance = (
             replayer.report, replayer.choices, replayer.clock, replayer.balance,
         )  # fmt: skip
@@ -68,9 +68,9 @@ class Lanes:
 
     # --- adding
 
-    def add(self, packet: bytes, flow: Flow, fate: Fate, played: Played) -> None:
-        """A packet of the flow was delivered just now."""
-        way = self.express.learn(packet)
+    def add(self, packet: bytes, seen: bytes, flow: Flow, fate: Fate, played: Played) -> None:
+        """A packet of the flow, which the capture has as `seen`, was delivered just now."""
+        way = self.express.learn(packet, seen, checked=not self.replayer.mend)
         if way is not None:
             stamps = self.writer.stamps(way) if self.writer is not None else ()
             way.context = Lane(flow, flow.key.answer(), fate, played, stamps, [])
@@ -112,6 +112,10 @@ class Lanes:
         """A packet goes a way: as if it had arrived at every port on it."""
         lane: Lane = way.context
         assert self.writer is not None
+        if self.replayer.addresses or self.replayer.mend:
+            skb = Skb(packet)
+            self.replayer.prepare(skb)
+            packet = bytes(skb.data)
         if lane.flow.ack_shift:
             packet = with_ack_shifted(packet, lane.flow.ack_shift)
         self.writer.passed(lane.stamps, rewritten(way.steps, packet))

@@ -135,19 +135,23 @@ class Replayer:
         leaving = self._is_leaving(captured, skb)
         if not self.part.has(skb.dst if leaving else skb.src):
             return None
-        if self.addresses:
-            self.addresses.apply(skb)
-        if self.mend:
-            skb.refresh_ip_checksum()
-            if not skb.is_fragment:
-                skb.refresh_l4_checksum()
+        self.prepare(skb)
         if leaving:
             report.recorded += 1
             self.balance.expect(signature(skb), report.packets)
             self.lanes.add_recorded(captured, skb)
             return None
         self.timeline.catch_up()
-        return self._inject(skb)
+        return self._inject(skb, captured.packet)
+
+    def prepare(self, skb: Skb) -> None:
+        """Readdress a packet and mend its checksums, as was asked for."""
+        if self.addresses:
+            self.addresses.apply(skb)
+        if self.mend:
+            skb.refresh_ip_checksum()
+            if not skb.is_fragment:
+                skb.refresh_l4_checksum()
 
     def _unreadable(self, bad: BadPacket) -> Fate | None:
         if not self.part.has(0):
@@ -157,7 +161,7 @@ class Replayer:
         self.report.fates[UNREADABLE] += 1
         return UNREADABLE
 
-    def _inject(self, skb: Skb) -> Fate:
+    def _inject(self, skb: Skb, seen: bytes) -> Fate:
         report, key, now_ns = self.report, FlowKey.of(skb), self.clock.now_ns
         flow = self.flows.of(key, report.packets, now_ns)
         played = self._played.get((key.family, key.src))
@@ -184,8 +188,8 @@ class Replayer:
         flow.fates[fate] += 1
         report.fates[fate] += 1
         report.injected += 1
-        if self._is_express(fate, skb):
-            self.lanes.add(packet, flow, fate, played)
+        if fate[0] == "delivered" and skb.proto == TCP and skb.tcp_flags & ~PSH == ACK:
+            self.lanes.add(packet, seen, flow, fate, played)
         self._since_sweep += 1
         if self._since_sweep >= SWEEP:
             self._since_sweep = 0
@@ -193,16 +197,6 @@ class Replayer:
             self.flows.sweep(now_ns)
             self._played = {key: one for key, one in self._played.items() if now_ns - one.last_ns <= IDLE_NS}
         return fate
-
-    def _is_express(self, fate: Fate, skb: Skb) -> bool:
-        """Whether later packets of this one's flow may go a known way: nothing is done to them, and nobody looks on."""
-        return (
-            fate.what == "delivered"
-            and skb.proto == TCP
-            and skb.tcp_flags & ~PSH == ACK
-            and not self.addresses
-            and not self.mend
-        )
 
     def _run(self, packet: bytes) -> None:
         self.network.inject_and_run(self.port, packet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +27,7 @@ from fakecluster.replay.writing import AnnotatedWriter
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
 ACK, SYN, FIN, RST, PSH = 16, 2, 1, 4, 8
 NS = 1_000_000_000
+NO_MAP: Mapping[str, str] = {}
 COMMANDS = ("conntrack -L", "iptables-save -c", "ip6tables-save -c", "nft list ruleset", "ipvsadm -Ln --stats")
 
 
@@ -42,7 +43,7 @@ def template(request: pytest.FixtureRequest) -> Cluster:
 def step_by_step() -> Iterator[None]:
     """No way is learned."""
     before = Express.learn
-    Express.learn = lambda self, packet: None  # type: ignore[method-assign]
+    Express.learn = lambda self, packet, seen, checked: None  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -104,10 +105,12 @@ def packet(cluster: Cluster, flow: int, like: dict[str, int]) -> bytes:
     return bytes(skb.data)
 
 
-def replayed(cluster: Cluster, packets: list[Captured]) -> tuple[Replay, bytes, list[str]]:
+def replayed(
+    cluster: Cluster, packets: list[Captured], *, mapping: Mapping[str, str] = NO_MAP, mend: bool = False
+) -> tuple[Replay, bytes, list[str]]:  # fmt: skip
     out = io.BytesIO()
     port = port_of(cluster.network, "a:eth0")
-    replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, {}))
+    replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, mapping), mend=mend)
     run(packets, replayer, writer=AnnotatedWriter(out, port, cluster.clock))
     state = []
     for name, netns in sorted(cluster.network.namespaces.items()):
@@ -116,9 +119,8 @@ def replayed(cluster: Cluster, packets: list[Captured]) -> tuple[Replay, bytes, 
     return replayer.finish(), out.getvalue(), state
 
 
-@settings(max_examples=8, deadline=None)
-@given(capture=captures())
-def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
+def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> list[Captured]:
+    """A drawn capture as packets."""
     time_ns, packets, sent = 10 * NS, [], [0, 0, 0]
     for flow, gap_ns, like in capture:
         time_ns += gap_ns
@@ -127,9 +129,28 @@ def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, d
             sent[flow] += like.get("data", 0)
         data = packet(template, flow, like)
         packets.append(Captured(time_ns, data, len(data)))
+    return packets
+
+
+@settings(max_examples=8, deadline=None)
+@given(capture=captures())
+def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
+    packets = captured(template, capture)
     with step_by_step():
         expected: Any = replayed(template.fork(), packets)
     assert replayed(template.fork(), packets) == expected
+
+
+@settings(max_examples=4, deadline=None)
+@given(capture=captures(), mend=st.booleans())
+def test_nor_are_they_when_packets_are_readdressed_and_mended(
+    template: Cluster, capture: list[tuple[int, int, dict[str, int]]], mend: bool
+) -> None:
+    packets = captured(template, capture)
+    mapping = {"203.0.113.9": "198.51.100.77", "2001:db8::9": "2001:db8:1::77"}
+    with step_by_step():
+        expected: Any = replayed(template.fork(), packets, mapping=mapping, mend=mend)
+    assert replayed(template.fork(), packets, mapping=mapping, mend=mend) == expected
 
 
 def test_ways_are_used_and_end_with_what_they_rest_on(template: Cluster) -> None:
