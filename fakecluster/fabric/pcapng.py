@@ -5,9 +5,9 @@ section header | interface description ... | enhanced packet (flags: direction; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import attrs
 
@@ -161,8 +161,7 @@ _PACKET_BLOCKS: dict[int, Callable[[Capture, _Section, bytes], Captured]] = {
 }  # fmt: skip
 
 
-@attrs.frozen
-class Stamp:
+class Stamp(NamedTuple):
     """Which interface a packet passed, and what stands behind its bytes (padding and options) by its length modulo 4."""
 
     interface: int
@@ -199,11 +198,19 @@ class PcapngWriter:
 
     def write(self, stamp: Stamp, time_ns: int, packet: bytes) -> None:
         """One packet: Unix time in ns, L3 bytes."""
-        size = len(packet)
-        tail = stamp.tails[size & 3]
-        whole = size + len(tail) + 32
-        head = _EPB(PACKET, whole, stamp.interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
-        self.file.write(b"".join((head, packet, tail, _WORD(whole))))
+        self.write_all((stamp,), time_ns, (packet,))
+
+    def write_all(self, stamps: Iterable[Stamp], time_ns: int, packets: Iterable[bytes]) -> None:
+        """Several packets of the same time, each with its stamp."""
+        high, low = time_ns >> 32, time_ns & 0xFFFFFFFF
+        parts: list[bytes] = []
+        for stamp, packet in zip(stamps, packets, strict=True):
+            size = len(packet)
+            interface, tails = stamp
+            tail = tails[size & 3]
+            whole = size + len(tail) + 32
+            parts += _EPB(PACKET, whole, interface, high, low, size, size), packet, tail, _WORD(whole)
+        self.file.write(b"".join(parts))
 
     def _block(self, kind: int, body: bytes) -> None:
         size = len(body) + 12

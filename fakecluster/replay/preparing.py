@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
 _U16, _U32 = Struct("!H"), Struct("!I")
+_ACK_TO_CHECKSUM = Struct("!I4sH").pack
 #: Bytes of a transport header that must have been captured for a snapped packet to be restored.
 _TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 1: 8, 58: 8}
 
@@ -116,9 +117,7 @@ def with_ack_shifted(packet: bytes, shift: int) -> bytes:
     before, check = _U32.unpack_from(packet, l4 + 8)[0], _U16.unpack_from(packet, l4 + 16)[0]
     after = before + shift & 0xFFFFFFFF
     check = (check - (after - before)) % 0xFFFF
-    return b"".join(
-        (packet[: l4 + 8], _U32.pack(after), packet[l4 + 12 : l4 + 16], _U16.pack(check), packet[l4 + 18 :])
-    )
+    return packet[: l4 + 8] + _ACK_TO_CHECKSUM(after, packet[l4 + 12 : l4 + 16], check) + packet[l4 + 18 :]
 
 
 def is_whole_tcp(skb: Skb) -> bool:

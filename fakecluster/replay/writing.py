@@ -64,9 +64,7 @@ class AnnotatedWriter:
 
     def passed(self, stamps: Sequence[Stamp], packets: Iterable[bytes]) -> None:
         """A packet went a known way (see `fabric.express`): as `arrived` at every port on it."""
-        time_ns, write = self._base_ns + self.clock.now_ns, self.writer.write
-        for stamp, packet in zip(stamps, packets, strict=True):
-            write(stamp, time_ns, packet)
+        self.writer.write_all(stamps, self._base_ns + self.clock.now_ns, packets)
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""

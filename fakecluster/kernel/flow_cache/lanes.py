@@ -43,6 +43,9 @@ _WRITE_TCP4 = Struct("!8sBBH12s12sH").pack
 _WRITE_TCP6 = Struct("!7sB36s12sH").pack
 _WRITE_UDP4 = Struct("!8sBBH12sHH").pack
 _WRITE_UDP6 = Struct("!7sB36sHH").pack
+# TTL, header checksum, (UDP length,) transport checksum
+_CHANGED_TCP4, _CHANGED_UDP4 = Struct("!8xBxH24xH").unpack_from, Struct("!8xBxH12xHH").unpack_from
+_CHANGED_TCP6, _CHANGED_UDP6 = Struct("!7xB48xH").unpack_from, Struct("!7xB36xHH").unpack_from
 _number = int.from_bytes
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 LOW_6144, LOW_3072, LOW_1536 = ((1 << bits) - 1 for bits in (6144, 3072, 1536))
@@ -206,12 +209,10 @@ def _udp6_rewritten(flow: Flow, packet: bytes, ttl: int, length: int, udp_check:
 
 #: What becomes of the packet that a flow was learned from: it must be what the long way made of it.
 REWRITES: dict[tuple[int, int], Callable[[Flow, bytes], bytes]] = {
-    (4, TCP): lambda flow, packet: _tcp4_rewritten(flow, packet, packet[8], _word(packet, 10), _word(packet, 36)),
-    (6, TCP): lambda flow, packet: _tcp6_rewritten(flow, packet, packet[7], _word(packet, 56)),
-    (4, UDP): lambda flow, packet: _udp4_rewritten(
-        flow, packet, packet[8], _word(packet, 10), _word(packet, 24), _word(packet, 26)
-    ),
-    (6, UDP): lambda flow, packet: _udp6_rewritten(flow, packet, packet[7], _word(packet, 44), _word(packet, 46)),
+    (4, TCP): lambda flow, packet: _tcp4_rewritten(flow, packet, *_CHANGED_TCP4(packet)),
+    (6, TCP): lambda flow, packet: _tcp6_rewritten(flow, packet, *_CHANGED_TCP6(packet)),
+    (4, UDP): lambda flow, packet: _udp4_rewritten(flow, packet, *_CHANGED_UDP4(packet)),
+    (6, UDP): lambda flow, packet: _udp6_rewritten(flow, packet, *_CHANGED_UDP6(packet)),
 }
 
 
@@ -222,7 +223,3 @@ def _delivered(netns: Netns, flow: Flow, arrival: Arrival, packet: bytes) -> lis
     with suppress(SendError):
         netns.deliver(skb)
     return netns.leave()
-
-
-def _word(packet: bytes, at: int) -> int:
-    return packet[at] << 8 | packet[at + 1]
