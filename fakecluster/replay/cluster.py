@@ -60,8 +60,7 @@ def replay(
             damaged.replay = first.finish()
             raise
         if second is not None:
-            for difference in second.differences():
-                first.report.differ(difference)
+            second.settle(first.report)
     return first.finish()
 
 

@@ -15,7 +15,6 @@ from fakecluster.fabric.ways import Way
 from fakecluster.kernel.packet import TCP, Skb
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow, FlowKey
-from fakecluster.replay.matching import Signature
 from fakecluster.replay.preparing import with_ack_shifted
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ class Lanes:
         self.report, self.choices, self.clock, self.balance = (
             replayer.report, replayer.choices, replayer.clock, replayer.balance,
         )  # fmt: skip
+        self.timeline = replayer.timeline
         self.express = Express(replayer.network, replayer.port, self)
         self.writer: AnnotatedWriter | None = None
         #: addresses and ports -> direction as the capture says it, key
@@ -103,7 +103,7 @@ class Lanes:
         if not plain or payload < 0:
             return False
         self.report.recorded += 1
-        self.balance.expect(Signature(found[1], packet[l4 + 13], payload), self.report.packets)
+        self.balance.expect(found[1], packet[l4 + 13], payload, self.report.packets, self.timeline.now_ns)
         return True
 
     # --- what ways tell
@@ -135,7 +135,7 @@ class Lanes:
         lane, report, writer = way.context, self.report, self.writer
         report.sent += 1
         lane.flow.answers += 1
-        self.balance.got(Signature(lane.answer, flags, size), report.packets)
+        self.balance.got(lane.answer, flags, size, report.packets, self.clock.now_ns)
         if writer is not None and way.back is not None:
             if not lane.back_stamps:
                 lane.back_stamps.extend(writer.back_stamps(way.back))

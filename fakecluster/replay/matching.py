@@ -1,7 +1,7 @@
 """What the model sent against what a capture shows: packets counted by what they are, apart from numbers that chance drew.
 
 Sequence numbers, IP ids, TTLs and checksums are not compared; addresses, ports, protocol, TCP flags and payload lengths
-are. Only flows that differ stay in memory.
+are. Of flows that were silent for a while only differences stay in memory, and of these the first.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import attrs
 
-from fakecluster.kernel.packet import ICMP, ICMPV6, TCP, UDP, BadPacket, Skb
-from fakecluster.replay.flows import FlowKey
+from fakecluster.kernel.packet import ICMP, ICMPV6, TCP, UDP, Skb
+from fakecluster.replay.flows import IDLE_NS, FlowKey
 
 #: Differences that are kept; more are only counted.
 DIFFERENCES_KEPT = 1000
@@ -44,14 +44,6 @@ def signature(skb: Skb) -> Signature:
     return Signature(FlowKey.of(skb), code, max(0, len(data) - l4 - head))
 
 
-def signature_of(packet: bytes) -> Signature | None:
-    """None for what is no IP packet."""
-    try:
-        return signature(Skb(packet))
-    except BadPacket:
-        return None
-
-
 @attrs.frozen
 class Difference:
     """Something that is not as recorded (or not as in the other cluster): `packet` is its number in the capture."""
@@ -65,38 +57,87 @@ class Difference:
         return f"packet {self.packet}: {self.what}: expected {self.expected}, got {self.got}"
 
 
-class Balance:
-    """Recorded packets minus the model's, by signature, with the number of the capture's packet where it began."""
+class Left(NamedTuple):
+    """What did not cancel out: since which packet, the how manyth such, how often (negative: the model sent it)."""
+
+    number: int
+    order: int
+    times: int
+    what: Signature
+
+
+class Ledger:
+    """The open entries of one direction of a flow: (code, payload) -> [count, number, order]."""
+
+    __slots__ = ("entries", "last_ns")
 
     def __init__(self) -> None:
-        self._open: dict[Signature, list[int]] = {}
+        self.entries: dict[tuple[int, int], list[int]] = {}
+        self.last_ns = 0
+
+
+class Balance:
+    """Recorded packets minus the model's, by signature, with the number of the capture's packet where it began.
+
+    A flow that was silent for `IDLE_NS` has ended: what is open then stays a difference.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[FlowKey, Ledger] = {}
+        self._left: list[Left] = []
+        self._entries = 0
         self.recorded = 0
+        self.left = 0
 
-    def expect(self, one: Signature | None, number: int) -> None:
-        """The capture shows a packet (None: something that is not compared)."""
+    def expect(self, key: FlowKey, code: int, payload: int, number: int, now_ns: int) -> None:
+        """The capture shows a packet (see `Signature`)."""
         self.recorded += 1
-        self._add(one, number, 1)
+        self._add(key, (code, payload), number, now_ns, 1)
 
-    def got(self, one: Signature | None, number: int) -> None:
+    def got(self, key: FlowKey, code: int, payload: int, number: int, now_ns: int) -> None:
         """The model sent a packet."""
-        self._add(one, number, -1)
+        self._add(key, (code, payload), number, now_ns, -1)
 
-    def _add(self, one: Signature | None, number: int, sign: int) -> None:
-        if one is None:
-            return
-        entry = self._open.get(one)
+    def _add(self, key: FlowKey, what: tuple[int, int], number: int, now_ns: int, sign: int) -> None:
+        ledger = self._open.get(key)
+        if ledger is None:
+            ledger = self._open[key] = Ledger()
+        elif now_ns - ledger.last_ns > IDLE_NS:
+            self._close(key, ledger)
+        ledger.last_ns = now_ns
+        entry = ledger.entries.get(what)
         if entry is None:
-            self._open[one] = [sign, number]
+            self._entries += 1
+            ledger.entries[what] = [sign, number, self._entries]
             return
         entry[0] += sign
         if not entry[0]:
-            del self._open[one]
+            del ledger.entries[what]
+
+    def _close(self, key: FlowKey, ledger: Ledger) -> None:
+        for (code, payload), (count, number, order) in ledger.entries.items():
+            self._left.append(Left(number, order, count, Signature(key, code, payload)))
+        self.left += len(ledger.entries)
+        ledger.entries.clear()
+        if len(self._left) > 2 * DIFFERENCES_KEPT:
+            self._left.sort()
+            del self._left[DIFFERENCES_KEPT:]
+
+    def sweep(self, now_ns: int) -> None:
+        """Let go of flows that have ended."""
+        for key, ledger in list(self._open.items()):
+            if now_ns - ledger.last_ns > IDLE_NS:
+                self._close(key, ledger)
+                del self._open[key]
 
     def differences(self, missing: str = "a packet that was not sent", extra: str = "extra") -> list[Difference]:
-        """What did not cancel out, in order of first appearance."""
+        """What did not cancel out, in order of first appearance: the first of them, of which there are `left`."""
+        for key, ledger in self._open.items():
+            self._close(key, ledger)
+        self._open.clear()
         found = []
-        for one, (count, number) in sorted(self._open.items(), key=lambda item: item[1][1]):
-            times = f"{one}" + (f", {abs(count)} times" if abs(count) > 1 else "")
-            what = (missing, times, "nothing") if count > 0 else (extra, "nothing", times)
-            found.append(Difference(number, *what))
+        for number, _, times, what in sorted(self._left)[:DIFFERENCES_KEPT]:
+            packets = f"{what}" + (f", {abs(times)} times" if abs(times) > 1 else "")
+            words = (missing, packets, "nothing") if times > 0 else (extra, "nothing", packets)
+            found.append(Difference(number, *words))
         return found

@@ -125,6 +125,9 @@ class Replayer:
 
     def _take(self, captured: Captured) -> Fate | None:
         report = self.report
+        self._since_sweep += 1
+        if self._since_sweep >= SWEEP:
+            self._sweep()
         if not captured.packet:
             report.other += 1
             return None
@@ -138,11 +141,19 @@ class Replayer:
         self.prepare(skb)
         if leaving:
             report.recorded += 1
-            self.balance.expect(signature(skb), report.packets)
+            self.balance.expect(*signature(skb), report.packets, self.timeline.now_ns)
             self.lanes.add_recorded(captured, skb)
             return None
         self.timeline.catch_up()
         return self._inject(skb, captured.packet)
+
+    def _sweep(self) -> None:
+        """Let go of what is over."""
+        self._since_sweep, now_ns = 0, self.clock.now_ns
+        self.lanes.express.drop(lambda way: way.context.flow.is_over(now_ns))
+        self.flows.sweep(now_ns)
+        self.balance.sweep(self.timeline.now_ns)
+        self._played = {key: one for key, one in self._played.items() if now_ns - one.last_ns <= IDLE_NS}
 
     def prepare(self, skb: Skb) -> None:
         """Readdress a packet and mend its checksums, as was asked for."""
@@ -190,12 +201,6 @@ class Replayer:
         report.injected += 1
         if fate[0] == "delivered" and skb.proto == TCP and skb.tcp_flags & ~PSH == ACK:
             self.lanes.add(packet, seen, flow, fate, played)
-        self._since_sweep += 1
-        if self._since_sweep >= SWEEP:
-            self._since_sweep = 0
-            self.lanes.express.drop(lambda way: way.context.flow.is_over(now_ns))
-            self.flows.sweep(now_ns)
-            self._played = {key: one for key, one in self._played.items() if now_ns - one.last_ns <= IDLE_NS}
         return fate
 
     def _run(self, packet: bytes) -> None:
@@ -252,9 +257,9 @@ class Replayer:
         if not self.isolate and not self._is_played(skb):
             return False
         self.report.sent += 1
-        found = signature(skb)
-        self.balance.got(found, self.report.packets)
-        flow = self.flows.live.get(found.key.answer())
+        key, code, payload = signature(skb)
+        self.balance.got(key, code, payload, self.report.packets, self.clock.now_ns)
+        flow = self.flows.live.get(key.answer())
         if flow is not None:
             flow.answers += 1
             if skb.tcp_flags & (SYN | ACK) == SYN | ACK and is_whole_tcp(skb):
@@ -273,8 +278,7 @@ class Replayer:
         """The capture is over: the report, with what was recorded and not sent when the capture shows both ways."""
         self.flows.finish()
         if self.balance.recorded:
-            for difference in self.balance.differences():
-                self.report.differ(difference)
+            self.report.settle(self.balance)
         self.report.in_order()
         return self.report
 

@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow
-from fakecluster.replay.matching import DIFFERENCES_KEPT, Difference
+from fakecluster.replay.matching import DIFFERENCES_KEPT, Balance, Difference
 from fakecluster.replay.timeline import BACKWARDS, SHORTENED
 
 #: Flows whose rows are kept, the first of the capture; others are only counted.
@@ -44,6 +44,12 @@ class Replay:
         self.difference_count += 1
         if len(self.differences) < DIFFERENCES_KEPT:
             self.differences.append(difference)
+
+    def settle(self, balance: Balance, *words: str) -> None:
+        """Take in what a balance is out by."""
+        for difference in balance.differences(*words):
+            self.differ(difference)
+        self.difference_count += max(0, balance.left - DIFFERENCES_KEPT)  # the others were told just now
 
     def finish_flow(self, flow: Flow) -> None:
         self.flow_count += 1
