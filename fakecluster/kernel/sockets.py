@@ -51,6 +51,11 @@ class Program(Protocol):
 class Socket:
     """A bound socket. `address` 0 is the wildcard; `program` None makes it a sink, which swallows silently."""
 
+    __slots__ = (
+        "address", "context", "dual_stack", "error", "family", "mark", "name", "netns", "peer", "port", "program", "proto",
+        "received", "transparent", "uid",
+    )  # fmt: skip
+
     def __init__(
         self, netns: Netns, family: int, proto: int, address: int, port: int, program: Program | None, name: str = ""
     ) -> None:

@@ -53,6 +53,11 @@ class TcpConnection(Socket):
     A client reads what came from `incoming` and sees `peer_closed`; a server's program is called back.
     """
 
+    __slots__ = (
+        "_event_ns", "attempts", "closing", "due_ns", "incoming", "mss", "out_of_order", "outlet", "peer_closed", "rcv_nxt",
+        "remote", "rto_s", "snd_nxt", "state", "unacknowledged",
+    )  # fmt: skip
+
     def __init__(
         self, netns: Netns, family: int, src: int, sport: int, dst: int, dport: int, *, name: str = ""
     ) -> None:  # fmt: skip
