@@ -100,6 +100,8 @@ class Express:
         `ack_shift` is added to its acknowledgment number, as if it had been sent so.
         """
         size = len(packet)
+        if size < 40:
+            return False
         if packet[0] == 0x45:
             first, total, ident, fragment, life, check, seq, ack, bits, window, rest = _READ4(packet)
             if total != size or fragment & FRAGMENT or life & 0xFF != TCP:

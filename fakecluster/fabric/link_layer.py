@@ -15,6 +15,9 @@ MAX_TAGS = 8
 #: sll_pkttype: sent by us; the others arrived (or were somebody else's)
 _OUTGOING = 4
 
+#: Packets of up to this size may be padded: an Ethernet frame carries 46 bytes or more, and some captures have its FCS.
+MAX_PADDED = 50
+
 #: Takes a frame; gives the offset of its IP packet (-1: it has none) and "in", "out" or "".
 LinkLayer = Callable[[bytes], tuple[int, str]]
 
@@ -71,3 +74,28 @@ _LINK_LAYERS: dict[int, LinkLayer] = {
     0: _loopback, 1: _ethernet, 12: raw_ip, 14: raw_ip, 101: raw_ip, 108: _loopback, 113: _cooked, 228: raw_ip, 229: raw_ip,
     276: _cooked_2,
 }  # fmt: skip
+
+
+def packet_in(frame: bytes, at: int, length: int) -> tuple[bytes, int]:
+    """The IP packet at an offset of a frame that was `length` long on the wire, and its own length there."""
+    if at < 0:
+        return b"", length
+    packet = frame[at:] if at else frame
+    size = len(packet)
+    if size < length - at:
+        return packet, length - at
+    if size > MAX_PADDED:
+        return packet, size
+    packet = _unpadded(packet)
+    return packet, len(packet)
+
+
+def _unpadded(packet: bytes) -> bytes:
+    """A packet of up to `MAX_PADDED` bytes without what a link put behind it."""
+    size = len(packet)
+    if size >= 20 and packet[0] >> 4 == 4:
+        total = packet[2] << 8 | packet[3]
+        return packet[:total] if 20 <= total < size else packet
+    if size >= 40 and packet[0] >> 4 == 6:
+        return packet[: 40 + (packet[4] << 8 | packet[5])]
+    return packet

@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
-from fakecluster.fabric.link_layer import raw_ip
+from fakecluster.fabric.link_layer import packet_in, raw_ip
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
@@ -74,15 +74,12 @@ def _whole(
         if end > last + RECORD_SIZE or size > MAX_PACKET:
             break
         at, time_ns = end, seconds * NS_PER_S + fraction * unit_ns
-        if length < size:
-            length = size
         if raw and size and data[start] >> 4 in IP_VERSIONS:
-            add(_new(Captured, (time_ns, data[start:end], length, 0, "")))
+            add(_new(Captured, (time_ns, data[start:end], length if length > size else size, 0, "")))
             continue
         frame = data[start:end]
         skip, way = link(frame)
-        packet = frame[skip:] if skip > 0 else frame if not skip else b""
-        add(_new(Captured, (time_ns, packet, length - skip if skip > 0 else length, 0, way)))
+        add(_new(Captured, (time_ns, *packet_in(frame, skip, length), 0, way)))
     window.at = at
     window.packets += len(found)
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import attrs
 
 from fakecluster.fabric.captures import MAX_BLOCK, MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
-from fakecluster.fabric.link_layer import RAW
+from fakecluster.fabric.link_layer import RAW, packet_in
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
@@ -151,9 +151,8 @@ def _captured(capture: Capture, number: int, units: int, data: bytes, size: int,
     time_ns = units * NS_PER_S // interface.units_per_s + interface.offset_s * NS_PER_S
     frame = data[:size]
     at, seen = interface.link(frame)
-    if at < 0:
-        return Captured(time_ns, b"", length, number, way or seen)
-    return Captured(time_ns, frame[at:], max(length, size) - at, number, way or seen)
+    packet, length = packet_in(frame, at, length)
+    return Captured(time_ns, packet, length, number, way or seen)
 
 
 _PACKET_BLOCKS: dict[int, Callable[[Capture, _Section, bytes], Captured]] = {

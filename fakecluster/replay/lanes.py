@@ -90,14 +90,14 @@ class Lanes:
         if found is None or found[0] != captured[4]:
             return False
         packet = captured[1]
-        size = len(packet)
-        if size < 40 or captured[2] > size:
+        had, size = len(packet), captured[2]  # of what was cut off, only the length counts
+        if had < 40:
             return False
         if packet[0] == 0x45:
             plain = packet[9] == TCP and packet[2] << 8 | packet[3] == size and not (packet[6] & 0x3F or packet[7])
             l4 = 20
         else:
-            plain = packet[0] >> 4 == 6 and packet[6] == TCP and (packet[4] << 8 | packet[5]) + 40 == size >= 60
+            plain = packet[0] >> 4 == 6 and packet[6] == TCP and (packet[4] << 8 | packet[5]) + 40 == size and had >= 60
             l4 = 40
         payload = size - l4 - (packet[l4 + 12] >> 4) * 4
         if not plain or payload < 0:

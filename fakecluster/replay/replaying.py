@@ -97,11 +97,13 @@ class Replayer:
             packet = captured[1]
             ends = packet[12:24] if packet[:1] < FIRST_IPV6 else packet[8:44]
             way = ways.get(ends)
-            if way is None or captured[4] == "out" or captured[2] > len(packet):
+            if way is None or captured[4] == "out":
                 timeline.read(captured[0])
                 if not expects(captured, ends):
                     self._take(captured)
                 continue
+            if captured[2] > len(packet):
+                packet = self._restored(captured)
             go_to(captured[0])
             flow, _, _, played, _, _ = way.context
             if express.generation != network.generation or network.taps:
@@ -114,6 +116,14 @@ class Replayer:
                 flow.last_ns = played.last_ns = clock.now_ns
                 continue
             self._take(captured)
+
+    @staticmethod
+    def _restored(captured: Captured) -> bytes:
+        """What was cut off is put back; where that cannot be the packet stays as it is."""
+        try:
+            return restored(captured)
+        except BadPacket:
+            return captured.packet
 
     # --- one packet
 

@@ -71,6 +71,8 @@ def captures(draw: st.DrawFn) -> list[tuple[int, int, dict[str, int]]]:
         st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.integers(0, 200_000), "sequence": st.integers(-2, 70_000)}),
         st.fixed_dictionaries({"flags": st.sampled_from([ACK, FIN | ACK, RST, RST | ACK, SYN, 0]), "ack": st.just(1)}),
         st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.just(1), "spoil": st.sampled_from([10, 30, 36])}),
+        st.fixed_dictionaries({"flags": st.just(ACK), "data": SIZES, "captured": st.integers(20, 80), **goes_on}),
+        st.fixed_dictionaries({"flags": st.just(ACK), "length": st.integers(24, 45), **goes_on}),
     )  # fmt: skip
     gaps = st.one_of(st.just(1000), st.just(1000), st.integers(0, 3 * NS), st.just(130 * NS))
     rest = st.lists(st.tuples(st.integers(0, flows - 1), gaps, kinds, st.lists(data, max_size=5)), min_size=1, max_size=6)
@@ -128,7 +130,8 @@ def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) 
             like = {**like, "sequence": sent[flow]}
             sent[flow] += like.get("data", 0)
         data = packet(template, flow, like)
-        packets.append(Captured(time_ns, data, len(data)))
+        data = data[: like.get("length", len(data))]
+        packets.append(Captured(time_ns, data[: like.get("captured", len(data))], len(data)))
     return packets
 
 

@@ -41,6 +41,12 @@ def test_every_link_layer_leads_to_the_ip_packet(link_type: int, before: bytes, 
     assert (found.packet, found.length, found.direction) == (PACKET, len(PACKET), direction)
 
 
+@pytest.mark.parametrize(("padding", "kept"), [(16, 0), (20, 0), (21, 21)])
+def test_what_ethernet_puts_behind_a_short_packet_is_left_out(padding: int, kept: int) -> None:
+    (found,) = open_capture(pcap(bytes(12) + b"\x08\x00" + PACKET + bytes(padding), 1))
+    assert (found.packet, found.length) == (PACKET + bytes(kept), 30 + kept)
+
+
 @pytest.mark.parametrize(
     ("order", "magic", "time_ns"),
     [
