@@ -53,6 +53,7 @@ from fakecluster.kernel.nat_range import (
 )
 from fakecluster.kernel.packet import GRE, ICMP, ICMPV6, Skb
 from fakecluster.kernel.routing import address_text
+from fakecluster.kernel.trail import mapped
 
 if TYPE_CHECKING:
     from fakecluster.kernel.interfaces import InterfaceAddress
@@ -128,7 +129,8 @@ class Nat:
         done = SRC_NAT_DONE if manip_source else DST_NAT_DONE
         if skb.ctinfo in (NEW, RELATED, RELATED_REPLY):
             if not ct.status & done:
-                skb.trail = None  # asked for the first packet only
+                if skb.trail is not None and not skb.trail.opening:
+                    skb.trail = None  # asked for the first packet only
                 for entry in self.chains.get((ctx.family, ctx.hook), ()):
                     verdict = entry.function(skb, ctx)
                     if verdict != ACCEPT:
@@ -186,6 +188,7 @@ class Nat:
         current = ct.reply.inverted()
         if current is None:
             return DROP
+        mapped(skb, manip, nat_range)
         if nat_range.netmap and nat_range.min_addr is not None:
             nat_range = netmap(nat_range, current.src if source else current.dst)
         wanted = self._unique(current, nat_range, ct, source)
@@ -195,8 +198,9 @@ class Nat:
             ct.reply = reply
             ct.status |= SRC_NAT if source else DST_NAT
         if source:
-            self.netns.conntrack.by_source.setdefault(source_key(ct), []).append(ct)
-        ct.status |= done
+            self.bind_source(ct)
+        else:
+            ct.status |= DST_NAT_DONE
         return ACCEPT
 
     def masquerade(self, skb: Skb, ctx: HookContext, nat_range: NatRange) -> int:
@@ -231,11 +235,19 @@ class Nat:
         conntrack = self.netns.conntrack
         if ct.status & CONFIRMED or conntrack.taken(ct.reply, ct):
             address = ct.reply.dst if source else ct.reply.src
+            skb.trail = None
             return self.setup(skb, NO_CONTEXT, NatRange(address, address), "src" if source else "dst")
+        mapped(skb, "src" if source else "dst", None)
         if source:
-            conntrack.by_source.setdefault(source_key(ct), []).append(ct)
-        ct.status |= SRC_NAT_DONE if source else DST_NAT_DONE
+            self.bind_source(ct)
+        else:
+            ct.status |= DST_NAT_DONE
         return ACCEPT
+
+    def bind_source(self, ct: Conn) -> None:
+        """A new flow's source has got its mapping: other flows of the sender may find it."""
+        self.netns.conntrack.by_source.setdefault(source_key(ct), []).append(ct)
+        ct.status |= SRC_NAT_DONE
 
     def _unique(self, current: Tuple, nat_range: NatRange, ct: Conn, source: bool) -> Tuple:
         """get_unique_tuple(): keep the tuple, reuse the sender's earlier mapping, else find a free one."""

@@ -76,6 +76,8 @@ class Netns:
         self._errno = ""
         self._tracing = False
         self.flow_cache = FlowCache(self)
+        #: answers that the packet on its way has been given already (see flow_cache.opening)
+        self.given: deque[int] = deque()
         self.hooks.on_change = self.sysctls.on_change = self.routes.on_change = self.flow_cache.changed
         for device in self.interfaces.values():
             device.on_change = self.flow_cache.changed
@@ -372,6 +374,16 @@ class Netns:
     def log(self, skb: Skb, ctx: HookContext, group: int | None, prefix: str) -> None:
         """NFLOG, LOG: the packet as it is now."""
         self.effects.append(Log(group, prefix, ctx.hook.name, skb.iif, skb.oif, skb.mark, bytes(skb.data)))
+
+    def pick(self, skb: Skb, weights: tuple[int, ...], why: str) -> int:
+        """Let chance decide what a rule asks for a packet (see sim.choices)."""
+        answer = self.given.popleft() if self.given else self.choices.pick(weights, why)
+        trail = skb.trail
+        if trail is not None:
+            if trail.mapped and trail.mapped[-1][0] == "src":
+                skb.trail = None  # NAT may have looked for a port by chance in between
+            trail.picks.append((weights, why, answer))
+        return answer
 
     def set_errno(self, name: str) -> None:
         """What a local sender is told when its packet is dropped now (EPERM if nothing is said)."""

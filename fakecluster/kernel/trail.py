@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.entry import Conn
+    from fakecluster.kernel.nat_range import NatRange
     from fakecluster.kernel.packet import Skb
 
 
@@ -19,23 +20,55 @@ class Trail:
 
     `counters` are the [packets, bytes] of everything that counted it. `status` and `ct_mark` are the connection's as
     conntrack gave it to the packet (`ct` None: untracked).
+
+    With `opening` the packet is a connection's first, and what counts is what other connections' first packets share
+    with it (see flow_cache.opening). `picks` are the questions that were left to chance, each with its answer; `mapped`
+    is what NAT was told, ("src" or "dst", range), None for a range where it had to change nothing.
     """
 
-    __slots__ = ("counters", "ct", "ct_mark", "generation", "iface", "packet", "status")
+    __slots__ = ("counters", "ct", "ct_mark", "generation", "iface", "mapped", "opening", "packet", "picks", "status")
 
-    def __init__(self, packet: bytes, iface: str, generation: int) -> None:
-        self.packet, self.iface, self.generation = packet, iface, generation
+    def __init__(self, packet: bytes, iface: str, generation: int, *, opening: bool = False) -> None:
+        self.packet, self.iface, self.generation, self.opening = packet, iface, generation, opening
         self.counters: list[list[int]] = []
         self.ct: Conn | None = None
         self.status = self.ct_mark = 0
+        self.picks: list[tuple[tuple[int, ...], str, int]] = []
+        self.mapped: list[tuple[str, NatRange | None]] = []
+
+    @property
+    def ttl(self) -> int:
+        """What the packet came in with."""
+        return self.packet[8] if self.packet[0] == 0x45 else self.packet[7]
 
 
 def tracked(skb: Skb) -> None:
-    """Conntrack has found the packet's connection: a new one, or none, says nothing about later packets."""
+    """Conntrack has found the packet's connection: a new one, or none, says nothing about later packets of the flow."""
     trail, ct = skb.trail, skb.ct
     if trail is None:
         return
-    if ct is None or not ct.confirmed:
+    if trail.opening:
+        if ct is None or ct.confirmed or skb.zone_tmpl is not None:
+            skb.trail = None
+    elif ct is None or not ct.confirmed:
         skb.trail = None
     else:
         trail.ct, trail.status, trail.ct_mark = ct, ct.status, ct.mark
+
+
+def mapped(skb: Skb, end: str, nat_range: NatRange | None) -> None:
+    """NAT was told to map an end of a packet's new connection into a range.
+
+    Only what gives the same for every such connection is remembered: a source may get any port, for it is looked for
+    anew; a destination must be one.
+    """
+    trail = skb.trail
+    if trail is None:
+        return
+    if nat_range is not None:
+        one_address = nat_range.min_addr == nat_range.max_addr
+        one_port = nat_range.min_port == nat_range.max_port and not nat_range.randomised
+        if not one_address or nat_range.netmap or (end == "dst" and not one_port):
+            skb.trail = None
+            return
+    trail.mapped.append((end, nat_range))

@@ -92,14 +92,16 @@ def rule_texts(draw: st.DrawFn, family: int) -> list[tuple[str, str]]:
 
 
 def steps() -> st.SearchStrategy[tuple[object, ...]]:
-    """(what, ...): a packet of a talk, possibly odd; a command; time."""
+    """(what, ...): a packet of a talk, possibly odd; another connection like it; a command; time."""
     talk, side = st.integers(0, 5), st.sampled_from((0, 0, 1))
     size = st.sampled_from((0, 0, 1, 100, 101, 1400, 1600))
     plain = st.tuples(st.just("packet"), talk, side, size, st.just(-1))
     odd = st.tuples(st.just("packet"), talk, side, size, st.integers(0, len(ODDITIES) - 1))
+    oddity = st.one_of(st.just(-1), st.just(-1), st.integers(0, len(ODDITIES) - 1))
+    opening = st.tuples(st.just("open"), talk, st.integers(1000, 1009), st.integers(0, 4), oddity)
     change = st.tuples(st.just("run"), st.sampled_from(CHANGES))
     wait = st.tuples(st.just("wait"), st.sampled_from((0, 1, 2, 2, 40, 200)))
-    return st.one_of(plain, plain, plain, plain, odd, change, wait)
+    return st.one_of(plain, plain, plain, opening, opening, opening, odd, change, wait)
 
 
 def shown(effects: list[Effect]) -> list[object]:
@@ -110,7 +112,9 @@ def shown(effects: list[Effect]) -> list[object]:
 def state(netns: Netns) -> tuple[object, ...]:
     """Connections and sockets, without a command, which would make the cache forget."""
     ends = [(each.key, each.state, each.snd_nxt, each.rcv_nxt) for each in netns.sockets.connections.values()]
-    return listing(netns.conntrack, list(netns.conntrack)), ends, shown(netns.take_effects())
+    entries = list(netns.conntrack)
+    numbers = [entry.id for entry in entries]
+    return listing(netns.conntrack, entries), numbers, ends, shown(netns.take_effects()), list(netns.given)
 
 
 def inject(machines: tuple[Netns, Netns], packet: bytes, iface: str) -> list[Effect]:
@@ -136,20 +140,30 @@ def play(machines: tuple[Netns, Netns], talks: list[Talk], step: tuple[object, .
     elif step[0] == "wait":
         for netns in machines:
             netns.clock.advance(float(str(step[1])))
+    elif step[0] == "open":
+        _what, at, sport, packets, odd = step
+        model = talks[int(str(at))]
+        talk = Talk(model.iface, model.src, model.dst, model.proto, int(str(sport)), model.dport, model.local)
+        for side, flags in ((0, "S"), (1, "SA"), (0, "A"), (0, "FA"))[: int(str(packets))]:
+            say(machines, talk, side, flags, 0, int(str(odd)) if flags == "S" else -1)
     else:
         _what, at, side, size, odd = step
-        talk = talks[int(str(at))]
-        if side and (talk.far is None or talk.local):
-            return
-        fields, mangle = ODDITIES[int(str(odd))] if odd != -1 else ({}, bytes)
-        fields = dict(fields)
-        if ":" in talk.src:
-            fields = {{"ttl": "hlim", "tos": "tc"}.get(name, name): value for name, value in fields.items()}
-        flags = str(fields.pop("flags", "PA" if size else "A"))
-        packet = mangle(talk.packet(int(str(side)), flags, b"x" * int(str(size)), **fields))  # type: ignore[arg-type]
-        effects = inject(machines, packet, talk.arrives(int(str(side))))
-        if not side:
-            talk.learn(effects)
+        say(machines, talks[int(str(at))], int(str(side)), "PA" if size else "A", int(str(size)), int(str(odd)))
+
+
+def say(machines: tuple[Netns, Netns], talk: Talk, side: int, flags: str, size: int, odd: int) -> None:
+    """The next packet of a talk, possibly odd."""
+    if side and (talk.far is None or talk.local):
+        return
+    fields, mangle = ODDITIES[odd] if odd != -1 else ({}, bytes)
+    fields = dict(fields)
+    if ":" in talk.src:
+        fields = {{"ttl": "hlim", "tos": "tc"}.get(name, name): value for name, value in fields.items()}
+    flags = str(fields.pop("flags", flags))
+    packet = mangle(talk.packet(side, flags, b"x" * size, **fields))  # type: ignore[arg-type]
+    effects = inject(machines, packet, talk.arrives(side))
+    if not side:
+        talk.learn(effects)
 
 
 @st.composite
@@ -185,14 +199,18 @@ def test_nothing_shows_that_there_is_a_cache(
                 effects = inject(machines, talk.packet(side, flags), talk.arrives(side))
                 if not side:
                     talk.learn(effects)
-    most = 0
+    most, recipes = 0, 0
     for step in played:
         play(machines, talks, step)
         most = max(most, len(machines[0].flow_cache.flows))
+        recipes = max(recipes, len(machines[0].flow_cache.recipes))
         assert not machines[1].flow_cache.flows
+        assert not machines[1].flow_cache.recipes
         states = [state(netns) for netns in machines]
         assert states[0] == states[1]
     event(f"up to {most} flows remembered")
+    event(f"up to {recipes} recipes remembered")
     for command in ("iptables-save -c", "ip6tables-save -c", "nft list ruleset", "conntrack -L"):
         run(machines, command)
     assert machines[0].choices.taken == machines[1].choices.taken
+    assert machines[0].choices.draw(1 << 32, "") == machines[1].choices.draw(1 << 32, "")

@@ -267,10 +267,15 @@ class Conntrack:
             return None
         return Conn(key, inverted, zone_orig=zone_orig, zone_reply=zone_reply)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many entries as there may be."""
+        limit = self.sysctls.number("net.netfilter.nf_conntrack_max")
+        return limit != 0 and len(self.by_tuple) >= 2 * limit
+
     def has_room(self) -> bool:
         """Whether one more entry fits; a full table gives up an unassured one first (early_drop)."""
-        limit = self.sysctls.number("net.netfilter.nf_conntrack_max")
-        if not limit or len(self.by_tuple) < 2 * limit:
+        if not self.is_full:
             return True
         candidates = (ct for ct in self if not ct.status & ASSURED)
         victim = next(candidates, None)

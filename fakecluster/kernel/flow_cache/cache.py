@@ -10,7 +10,8 @@ from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES, NOT_PSH, REWRITES, Flows, Key
-from fakecluster.kernel.packet import ACK, TCP, UDP
+from fakecluster.kernel.flow_cache.opening import Recipes, key_of, opened, recipe_of, remember
+from fakecluster.kernel.packet import ACK, SYN, TCP, UDP
 from fakecluster.kernel.trail import Trail
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ class FlowCache:
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.flows: Flows = {}
+        self.recipes: Recipes = {}
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
         self._enabled = True
         self._plain: dict[int, bool] = {}
-        self.generation = 0
+        self.generation = self._recipe_count = 0
         #: told when everything was forgotten
         self.on_change: Callable[[], None] | None = None
 
@@ -44,7 +46,12 @@ class FlowCache:
         if len(packet) < 28:
             return None
         lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
-        return lane(self.netns, self.flows, packet, iface, dst_mac) if lane is not None else None
+        if lane is None:
+            return None
+        effects = lane(self.netns, self.flows, packet, iface, dst_mac)
+        if effects is None and self.recipes:
+            return opened(self.netns, self.recipes, packet, iface, dst_mac)
+        return effects
 
     @property
     def enabled(self) -> bool:
@@ -64,6 +71,8 @@ class FlowCache:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
         self.flows.clear()
+        self.recipes.clear()
+        self._recipe_count = 0
         self.input_routes.clear()
         self._plain.clear()
         if self.on_change is not None:
@@ -108,8 +117,13 @@ class FlowCache:
             sound = packet[0] >> 4 == 6 and (packet[4] << 8 | packet[5]) + 40 == size
         if not sound or proto not in (TCP, UDP):
             return None
-        if proto == TCP and (size < l4 + 20 or packet[l4 + 13] & NOT_PSH != ACK):
-            return None
+        if proto == TCP:
+            if size < l4 + 20:
+                return None
+            if packet[l4 + 13] == SYN:
+                return Trail(packet, iface, self.generation, opening=True)
+            if packet[l4 + 13] & NOT_PSH != ACK:
+                return None
         return Trail(packet, iface, self.generation) if size >= l4 + 8 else None
 
     def learn(self, skb: Skb, effects: list[Effect]) -> None:
@@ -122,11 +136,26 @@ class FlowCache:
             return
         if end.generated or end.hop is not None or len(end.packet) != len(trail.packet):
             return
-        if skb.pkttype != "unicast" or skb.iif == "lo" or not _is_settled(trail, skb):
+        if skb.pkttype != "unicast" or skb.iif == "lo":
+            return
+        if trail.opening:
+            self._learn_opening(trail, skb, end)
+            return
+        if not _is_settled(trail, skb):
             return
         flow = flow_of(self.netns, trail, skb, end)
         if REWRITES[skb.family, skb.proto](flow, trail.packet) == end.packet:
             self._remember(trail, flow)
+
+    def _learn_opening(self, trail: Trail, skb: Skb, end: Transmit | Deliver) -> None:
+        recipe = recipe_of(self.netns, trail, skb, end) if isinstance(end, Transmit) else None
+        key = key_of(trail.packet, trail.iface)
+        if recipe is None or key is None:
+            return
+        if self._recipe_count >= MAX_FLOWS:
+            self.changed()
+        self._recipe_count += 1
+        remember(self.recipes, key, trail, recipe)
 
     def _remember(self, trail: Trail, flow: Flow) -> None:
         if len(self.flows) >= MAX_FLOWS:

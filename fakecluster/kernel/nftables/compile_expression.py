@@ -158,8 +158,8 @@ def _meta(expression: Meta, _key: object) -> Getter:
 def _numgen(expression: Numgen, key: object) -> Getter:
     modulus, offset = expression.modulus, expression.offset
     if expression.mode == "random":
-        weights, why = [1] * modulus, f"numgen random mod {modulus}"
-        return lambda packet: packet.ruleset.netns.choices.pick(weights, why) + offset
+        weights, why = (1,) * modulus, f"numgen random mod {modulus}"
+        return lambda packet: packet.ruleset.netns.pick(packet.skb, weights, why) + offset
 
     def read(packet: Packet) -> Value:
         state = packet.ruleset.state(packet.table, key, lambda: [modulus - 1])

@@ -69,7 +69,7 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
             loaded.steady = steady_part(loaded.rule)
         answer: Answer = None
         if packet.skb.trail is not None:
-            answer = _on_trail(packet, compiled, loaded.steady)
+            answer = _on_trail(packet, compiled, loaded.steady[packet.skb.trail.opening])
         else:
             for operation in compiled:
                 answer = operation(packet)

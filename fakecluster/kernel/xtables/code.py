@@ -35,28 +35,31 @@ class Building:
 class Code:
     """One compiled rule. `verdict` is a verdict when nothing has to be done for it, else `act` gives one.
 
-    `chain` is where it jumps or goes ("" when nowhere). The first `steady` of its tests (and, above their number, its
-    target) answer alike for every packet of a flow; `is_steady` when all do.
+    `chain` is where it jumps or goes ("" when nowhere). The first `steady[False]` of its tests (and, above their number,
+    its target) answer alike for every packet of a flow, the first `steady[True]` for every first packet of connections
+    to one port; `is_steady` when all do.
     """
 
     __slots__ = ("act", "chain", "goto", "index", "is_steady", "rule", "steady", "tests", "verdict")
 
     def __init__(
         self, index: int, rule: Rule, tests: tuple[Test, ...], act: Act | None, verdict: int, chain: str, *,
-        goto: bool, steady: int,
+        goto: bool, steady: tuple[int, int],
     ) -> None:  # fmt: skip
         self.index, self.rule, self.tests, self.act, self.verdict = index, rule, tests, act, verdict
         self.chain, self.goto, self.steady = chain, goto, steady
-        self.is_steady = steady > len(tests)
+        self.is_steady = min(steady) > len(tests)
 
     def matches_on_trail(self, skb: Skb, ctx: HookContext) -> bool:
         """Run the tests of a packet whose walk may be remembered: no longer, once one is asked that is not steady."""
+        trail = skb.trail
+        steady = self.steady[trail.opening] if trail is not None else 0
         for number, test in enumerate(self.tests):
-            if number >= self.steady:
+            if number >= steady:
                 skb.trail = None
             if not test(skb, ctx):
                 return False
-        if self.steady <= len(self.tests):
+        if steady <= len(self.tests):
             skb.trail = None
         return True
 

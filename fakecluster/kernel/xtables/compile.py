@@ -106,7 +106,7 @@ def compile_rule(index: int, rule: Rule, backend: str) -> Code:
     parts = rule.parts
     building = Building(rule, parts, backend)
     tests = [*header_tests(parts)]
-    steady = steady_part(parts, len(tests))
+    steady = steady_part(parts, len(tests), opening=False), steady_part(parts, len(tests), opening=True)
     tests += [MATCHES[match.name](match.value, building) for match in parts.matches if match.name != "comment"]
     target = parts.target
     act, verdict = _action(target, building)

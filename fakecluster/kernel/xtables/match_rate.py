@@ -49,7 +49,7 @@ def statistic(value: StatisticMatch, building: Building) -> Test:
             return lambda _skb, _ctx: held
         weights = (weight, ONE - weight)
         why = f"statistic --probability {weight}/2^31"
-        return lambda _skb, ctx: (ctx.netns.choices.pick(weights, why) == 0) != inverted
+        return lambda skb, ctx: (ctx.netns.pick(skb, weights, why) == 0) != inverted
     key, last, start = (rule, "nth"), value.every - 1, value.every - 1 - value.packet
 
     def nth(_skb: Skb, ctx: HookContext) -> bool:

@@ -1,5 +1,8 @@
 """Which tests and targets answer alike for every packet of a flow, so that a walk may be remembered (see flow_cache).
 
+The first packets of connections to one port are another family: TCP SYNs with the same interface, addresses, destination
+port and type of service, which belong to no connection yet. What chance decides is asked again for each (`OPENING`).
+
 Alike are packets with the same interface, addresses, ports, protocol and type of service, which are no fragments, have
 no IPv4 options or IPv6 extension headers, belong to the same connection in the same state and direction and, in TCP,
 have ACK and perhaps PSH set and no other flag. What is not listed here is taken to differ.
@@ -12,7 +15,7 @@ from typing import Any
 
 from fakecluster.kernel.packet import PSH
 from fakecluster.rules.iptables.match_flow import ConntrackMatch
-from fakecluster.rules.iptables.match_transport import TcpMatch
+from fakecluster.rules.iptables.match_transport import EVERY_PORT, TcpMatch
 from fakecluster.rules.iptables.rule import RuleParts
 
 
@@ -50,25 +53,46 @@ MATCHES: Mapping[str, Callable[[Any], bool]] = {
     "tos": _always,
     "udp": _always,
 }
+
+
+def _without_sport(value: TcpMatch) -> bool:
+    return not value.option and value.sport == EVERY_PORT
+
+
+def _without_ports_of_the_sender(value: ConntrackMatch) -> bool:
+    return all(name not in ("ctexpire", "ctorigsrcport", "ctrepldstport") for name, _test in value.tests)
+
+
+#: What is alike for first packets.
+OPENING: Mapping[str, Callable[[Any], bool]] = {
+    **MATCHES,
+    "conntrack": _without_ports_of_the_sender,
+    "multiport": lambda value: bool(value.side == "dports"),
+    "state": _without_ports_of_the_sender,
+    "statistic": lambda value: bool(value.mode == "random"),
+    "tcp": _without_sport,
+}
+OPENING_TARGETS = frozenset(("CLASSIFY", "CONNMARK", "DNAT", "MARK", "MASQUERADE", "SNAT"))
 #: What only writes what the next packet has written too.
 TARGETS = frozenset(("CHECKSUM", "CLASSIFY", "CONNMARK", "CT", "MARK", "NOTRACK", "TRACE"))
 
 
-def steady_part(parts: RuleParts, headers: int) -> int:
+def steady_part(parts: RuleParts, headers: int, *, opening: bool) -> int:
     """How much of a rule can be relied on: the number of its tests, and one more if the target can be too.
 
-    `headers` is the number of tests of the rule's own options, which come first.
+    `headers` is the number of tests of the rule's own options, which come first. `opening`: for first packets.
     """
+    matches, targets = (OPENING, OPENING_TARGETS) if opening else (MATCHES, TARGETS)
     count = headers
     for match in parts.matches:
         if match.name == "comment":
             continue
-        known = MATCHES.get(match.name)
+        known = matches.get(match.name)
         if known is None or not known(match.value):
             return count
         count += 1
     target = parts.target
-    steady = target is None or target.is_chain or target.name in VERDICTS or target.name in TARGETS
+    steady = target is None or target.is_chain or target.name in VERDICTS or target.name in targets
     return count + steady
 
 

@@ -1,0 +1,220 @@
+"""First packets of connections by recipe: what the walk of an earlier one to the same address and port has shown.
+
+A TCP SYN that comes by the same interface, from the same address, to the same address and port as one before, meets the
+same rules, unless one of them looks at what such packets do not share (the source port, options, a rate, time: see
+`xtables.steady`, `nftables.steady`). What rules leave to chance is asked anew, in the same order and words: a recipe is
+a tree of questions, and behind every way of answering them that was met stands what comes of it.
+
+Conntrack and NAT take no part in the memory: the entry is made, its port found and its tuples checked as ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.kernel.conntrack import tcp
+from fakecluster.kernel.conntrack.entry import (
+    CONFIRMED,
+    DST_NAT,
+    DST_NAT_DONE,
+    NEW,
+    ORIGINAL,
+    SRC_NAT,
+    SRC_NAT_DONE,
+    Conn,
+    Tuple,
+    packet_tuple,
+)
+from fakecluster.kernel.effects import Drop, Effect, Transmit
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT
+from fakecluster.kernel.hooks import POSTROUTING, PREROUTING
+from fakecluster.kernel.nat import NO_CONTEXT
+from fakecluster.kernel.packet import SYN, TCP, Skb, is_group
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.nat_range import NatRange
+    from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.trail import Trail
+
+#: Interface, first 16 bits without the flow label, addresses, destination port.
+OpeningKey = tuple[str, int, bytes, bytes]
+
+
+@attrs.frozen
+class Recipe:
+    """What comes of a first packet: `counters` count it, it leaves by `oif` (see Flow for the rest).
+
+    `dst` is where it is translated to, (address, port), None for nowhere; `src` the range for its source. Both only mean
+    something with SRC_NAT_DONE or DST_NAT_DONE among `done`.
+    """
+
+    counters: list[list[int]]
+    done: int
+    dst: tuple[int, int] | None
+    src: NatRange | None
+    masq_oif: str
+    ct_mark: int
+    dst_mac: bytes
+    oif: str
+    next_hop: int
+    mark: int
+    mtu: int
+    neighbour: tuple[int, int] | None
+
+
+@attrs.frozen(eq=False)
+class Question:
+    """Something that is left to chance, and what follows from each answer that was met."""
+
+    weights: tuple[int, ...]
+    why: str
+    answers: dict[int, Recipe | Question]
+
+
+Recipes = dict[OpeningKey, Recipe | Question]
+
+
+def key_of(packet: bytes, iface: str) -> OpeningKey | None:
+    """The key of a packet that may open a connection by itself: a whole TCP SYN without IP options; else None."""
+    size, first = len(packet), packet[0] << 8 | packet[1]
+    if packet[0] == 0x45:
+        if size < 40 or packet[9] != TCP or packet[33] != SYN or (packet[6] << 8 | packet[7]) & FRAGMENT:
+            return None
+        return (iface, first, packet[12:20], packet[22:24]) if packet[2] << 8 | packet[3] == size else None
+    if size < 60 or packet[0] >> 4 != 6 or packet[6] != TCP or packet[53] != SYN:
+        return None
+    return (iface, first & 0xFFF0, packet[8:40], packet[42:44]) if packet[4] << 8 | packet[5] == size - 40 else None
+
+
+def opened(netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+    """What comes of a first packet; None when it must go the long way, where answers that were given count."""
+    key = key_of(packet, iface)
+    found = recipes.get(key) if key is not None else None
+    if found is None:
+        return None
+    if packet[0] == 0x45 and int.from_bytes(packet[:20]) % 0xFFFF:
+        return None
+    skb = Skb(packet, iif=iface)
+    ct = _tracked(netns, skb)
+    if ct is None:
+        return None
+    given = []
+    while type(found) is Question:
+        answer = netns.choices.pick(found.weights, found.why)
+        given.append(answer)
+        found = found.answers.get(answer)
+    if not isinstance(found, Recipe) or not _fits(netns, found, skb, dst_mac) or not _mapped(netns, found, skb, ct):
+        netns.given.extend(given)
+        return None
+    return [_ended(netns, found, skb, ct)]
+
+
+def _tracked(netns: Netns, skb: Skb) -> Conn | None:
+    """A new entry for the packet, not yet in the table; None for everything that is not plain."""
+    conntrack = netns.conntrack
+    orig = packet_tuple(skb)
+    if orig is None or (0, orig) in conntrack.by_tuple or conntrack.is_full:
+        return None
+    if netns.sysctls.number("net.netfilter.nf_conntrack_checksum") and not skb.l4_checksum_ok():
+        return None
+    reply = orig.inverted()
+    assert reply is not None
+    ct = skb.ct = Conn(orig, reply)
+    skb.ctinfo = NEW
+    return ct if tcp.track(conntrack, ct, skb, ORIGINAL) == "accept" else None
+
+
+def _fits(netns: Netns, recipe: Recipe, skb: Skb, dst_mac: bytes) -> bool:
+    if skb.ttl < 2 or len(skb.data) > recipe.mtu or (dst_mac and dst_mac != recipe.dst_mac):
+        return False
+    return recipe.neighbour is None or recipe.neighbour in netns.neighbours
+
+
+def _mapped(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> bool:
+    """Translate the entry's tuples; False, and nothing changed, when one is taken that was to stay as it is."""
+    conntrack, reply = netns.conntrack, ct.reply
+    if recipe.done & DST_NAT_DONE:
+        if recipe.dst is None and conntrack.taken(reply, ct):
+            return False
+        if recipe.dst is not None and recipe.dst != (reply.src, reply.sport):
+            address, port = recipe.dst
+            ct.reply = Tuple(reply.family, reply.proto, address, reply.dst, port, reply.dport)
+            ct.status |= DST_NAT
+        ct.status |= DST_NAT_DONE
+    if recipe.done & SRC_NAT_DONE:
+        if recipe.src is None:
+            if conntrack.taken(ct.reply, ct):
+                return False
+            netns.nat.bind_source(ct)
+        else:
+            ct.masq_oif = recipe.masq_oif
+            netns.nat.setup(skb, NO_CONTEXT, recipe.src, "src")
+    ct.mark = recipe.ct_mark
+    return True
+
+
+def _ended(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> Effect:
+    """Count the packet, rewrite it and let it go."""
+    size = len(skb.data)
+    for pair in recipe.counters:
+        pair[0] += 1
+        pair[1] += size
+    skb.set_ttl(skb.ttl - 1)
+    if ct.status & DST_NAT:
+        netns.nat.translate(skb, ct, PREROUTING)
+    if ct.status & SRC_NAT:
+        netns.nat.translate(skb, ct, POSTROUTING)
+    if not netns.conntrack.insert(ct):
+        return Drop(POSTROUTING.name, "conntrack confirm", bytes(skb.data))
+    return Transmit(recipe.oif, bytes(skb.data), recipe.next_hop, skb.family, recipe.mark)
+
+
+# --- learning
+
+
+def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | None:
+    """The recipe of a packet that went the way of `trail`; None when something about its connection is not plain."""
+    ct: Conn | None = skb.ct
+    if ct is None or not ct.confirmed or skb.ctinfo != NEW or ct.master is not None or ct.zone or skb.physin:
+        return None
+    mapped = {"src": SRC_NAT_DONE, "dst": DST_NAT_DONE}
+    done = sum({mapped[end] for end, _range in trail.mapped})
+    dst = (ct.reply.src, ct.reply.sport) if dict(trail.mapped).get("dst") is not None else None
+    bits = ct.status & (DST_NAT | SRC_NAT)
+    if ct.status != CONFIRMED | done | bits or skb.data[8 if skb.family == 4 else 7] != trail.ttl - 1:
+        return None
+    device = netns.interfaces[sent.iface]
+    alone = device.noarp or is_group(sent.family, sent.next_hop)
+    return Recipe(
+        counters=trail.counters,
+        done=done,
+        dst=dst,
+        src=dict(trail.mapped).get("src"),
+        masq_oif=ct.masq_oif,
+        ct_mark=ct.mark,
+        dst_mac=netns.interfaces[skb.iif].mac,
+        oif=sent.iface,
+        next_hop=sent.next_hop,
+        mark=sent.mark,
+        mtu=netns.mtu_of(skb.route),
+        neighbour=None if alone else (sent.family, sent.next_hop),
+    )
+
+
+def remember(recipes: Recipes, key: OpeningKey, trail: Trail, recipe: Recipe) -> None:
+    """Put a recipe where the answers of its walk lead to."""
+    if not trail.picks:
+        recipes[key] = recipe
+        return
+    weights, why, answer = trail.picks[0]
+    found = recipes.get(key)
+    if not isinstance(found, Question) or (found.weights, found.why) != (weights, why):
+        found = recipes[key] = Question(weights, why, {})
+    for weights, why, following in trail.picks[1:]:
+        behind = found.answers.get(answer)
+        if not isinstance(behind, Question) or (behind.weights, behind.why) != (weights, why):
+            behind = found.answers[answer] = Question(weights, why, {})
+        found, answer = behind, following
+    found.answers[answer] = recipe
