@@ -64,7 +64,9 @@ def by_recipe(netns: Netns, packet: bytes, iface: str = "podA") -> list[Effect] 
 
 def shown(netns: Netns) -> tuple[object, ...]:
     entries = list(netns.conntrack)
-    return listing(netns.conntrack, entries), [ct.id for ct in entries], list(netns.choices.taken)
+    sources = {key: len(mapped) for key, mapped in netns.conntrack.by_source.items()}
+    marks = [(ct.id, ct.masq_oif, ct.status) for ct in entries]
+    return listing(netns.conntrack, entries), marks, sources, list(netns.choices.taken)
 
 
 def alike(machines: tuple[Netns, Netns], packet: bytes, iface: str = "podA") -> list[Effect]:
@@ -97,6 +99,7 @@ def test_what_differs_by_more_than_the_port_is_another_matter() -> None:
     )  # fmt: skip
     assert [by_recipe(netns, packet) for packet in others] == [None] * 6
     assert by_recipe(netns, syn(1001), "podB") is None
+    assert netns.flow_cache.receive(syn(1001), "podA", b"\2\0\0\0\0Z") is None
 
 
 def test_chance_is_asked_as_ever_whether_the_answer_was_met_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +196,7 @@ def test_a_mapping_to_one_place_is_remembered_and_ports_are_looked_for_anew(rule
     machines = both((f"iptables -t nat -A {rule}", ""), ("iptables-restore --noflush", PLAIN))
     for port in (1000, 1001, 1002):
         alike(machines, syn(port))
+        alike(machines, syn(port))  # sent again
         alike(machines, syn(port, src="10.244.0.8"))  # from the same port of another host: SNAT must look for another
     assert (by_recipe(machines[0], syn(1003)) is not None) == remembered
 
@@ -305,6 +309,45 @@ def test_the_answer_of_another_connection_is_not_taken() -> None:
     crossing = syn(8080, src="10.244.0.3", dst="10.244.0.2", dport=1001)
     alike(machines, crossing, "podB")
     alike(machines, syn(1001))
+
+
+@pytest.mark.parametrize(("dst", "dport"), [("10.244.0.3", 8080), ("10.96.0.1", 80)])
+def test_a_source_that_another_one_hides_behind_gets_another_port(dst: str, dport: int) -> None:
+    hide = "iptables -t nat -A POSTROUTING -s 10.244.0.9 -p tcp -j SNAT --to-source 10.244.0.2:1001"
+    machines = both((hide, ""), ("iptables-restore --noflush", PLAIN))
+    alike(machines, syn(1000, dst=dst, dport=dport))
+    alike(machines, syn(5, src="10.244.0.9", dst="10.244.0.3", dport=8080))
+    [sent] = alike(machines, syn(1001, dst=dst, dport=dport))
+    assert isinstance(sent, Transmit)
+    assert sent.packet[20:22] != (1001).to_bytes(2)
+
+
+def test_chance_that_is_asked_after_a_port_was_drawn_keeps_its_turn() -> None:
+    late = "table ip late { chain c { type filter hook postrouting priority 200; numgen random mod 9 1 counter; }; }"
+    rule = "iptables -t nat -A POSTROUTING -p tcp -j MASQUERADE --random-fully"
+    machines = both((rule, ""), ("nft -f -", late), ("iptables-restore --noflush", PLAIN))
+    for port in range(1000, 1010):
+        alike(machines, syn(port))
+
+
+def test_a_connection_in_a_zone_is_opened_the_long_way() -> None:
+    zone = "table ip z { chain c { type filter hook prerouting priority -300; ct zone set 5; }; }"
+    machines = both(("nft -f -", zone), ("iptables-restore --noflush", PLAIN))
+    for port in (1000, 1001):
+        alike(machines, syn(port))
+    assert machines[0].run("conntrack -L").count("zone=5") == 2
+
+
+def test_a_packet_through_a_bridge_goes_the_long_way() -> None:
+    machines = both(("iptables-restore", PLAIN))
+    for netns in machines:
+        netns.add_interface("br0")
+        netns.interfaces["podA"].master = "br0"
+    for port in (1000, 1001):
+        for netns in machines:
+            netns.receive(syn(port), "podA")
+    assert machines[0].flow_cache.receive(syn(1002), "podA", b"") is None
+    assert shown(machines[0]) == shown(machines[1])
 
 
 @pytest.mark.parametrize("most", [1, 3])

@@ -136,8 +136,6 @@ def _mapped(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> bool:
     """Translate the entry's tuples; False, and nothing changed, when one is taken that was to stay as it is."""
     conntrack, reply = netns.conntrack, ct.reply
     if recipe.done & DST_NAT_DONE:
-        if recipe.dst is None and conntrack.taken(reply, ct):
-            return False
         if recipe.dst is not None and recipe.dst != (reply.src, reply.sport):
             address, port = recipe.dst
             ct.reply = Tuple(reply.family, reply.proto, address, reply.dst, port, reply.dport)
@@ -177,7 +175,7 @@ def _ended(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> Effect:
 def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | None:
     """The recipe of a packet that went the way of `trail`; None when something about its connection is not plain."""
     ct: Conn | None = skb.ct
-    if ct is None or not ct.confirmed or skb.ctinfo != NEW or ct.master is not None or ct.zone or skb.physin:
+    if ct is None or not ct.confirmed or skb.ctinfo != NEW or ct.master is not None or skb.physin:
         return None
     mapped = {"src": SRC_NAT_DONE, "dst": DST_NAT_DONE}
     done = sum({mapped[end] for end, _range in trail.mapped})
