@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from fakecluster.strategies.rule_addresses import OUTSIDE, OWN, PODS, PORTS, SOURCE_PORTS, VIPS
@@ -14,6 +16,12 @@ CHAINS = {
     "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
 USER_CHAINS = ("U1", "U2")
+#: Every (table, chain), those first that people use most.
+PLACES = tuple(
+    (table, chain)
+    for table in ("filter", "nat", "mangle", "raw", "security")
+    for chain in (*CHAINS[table], *USER_CHAINS)
+)
 _INPUT_SIDE = ("PREROUTING", "INPUT", "FORWARD")
 _OUTPUT_SIDE = ("FORWARD", "OUTPUT", "POSTROUTING")
 REJECTS = {
@@ -27,23 +35,30 @@ def _of(*values: object) -> st.SearchStrategy[str]:
     return st.sampled_from([str(value) for value in values])
 
 
+def _option(module: str, option: str, *values: object) -> st.SearchStrategy[str]:
+    """`-m MODULE [!] OPTION VALUE`, sometimes negated."""
+    negation = st.sampled_from(("", "", "", "! "))
+    return st.tuples(negation, _of(*values)).map(lambda pair: f"-m {module} {pair[0]}{option} {pair[1]}")
+
+
 def _not(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Sometimes negated."""
     return st.tuples(st.sampled_from(("", "", "", "! ")), text).map("".join)
 
 
-@st.composite
-def addresses(draw: st.DrawFn, family: int) -> str:
+@cache
+def addresses(family: int) -> st.SearchStrategy[str]:
     """An address or a network out of those that packets carry."""
-    one: str = draw(st.sampled_from(PODS[family] + OUTSIDE[family] + VIPS[family] + OWN[family]))
+    one = st.sampled_from(PODS[family] + OUTSIDE[family] + VIPS[family] + OWN[family])
     lengths = ("", "/32", "/31", "/24", "/16", "/0") if family == 4 else ("", "/128", "/127", "/64", "/32")
-    return one + draw(st.sampled_from(lengths))
+    return st.tuples(one, st.sampled_from(lengths)).map("".join)
 
 
 def _ports() -> st.SearchStrategy[str]:
     return _of(*PORTS, *SOURCE_PORTS, "0:1023", "1024:65535", "53:80", "4000:", ":443")
 
 
+@cache
 def _with_protocol(family: int) -> st.SearchStrategy[str]:
     """Matches that need `-p`."""
     port = st.tuples(_of("tcp", "udp", "sctp"), _not(st.tuples(_of("--sport ", "--dport "), _ports()).map("".join)))
@@ -88,6 +103,7 @@ def _with_protocol(family: int) -> st.SearchStrategy[str]:
     return st.one_of(options)
 
 
+@cache
 def _conntrack(family: int) -> st.SearchStrategy[str]:
     states = _of("NEW", "ESTABLISHED", "RELATED,ESTABLISHED", "INVALID", "UNTRACKED", "DNAT", "SNAT", "NEW,DNAT")
     options = [
@@ -106,27 +122,62 @@ def _conntrack(family: int) -> st.SearchStrategy[str]:
     return st.one_of(options).map("-m conntrack {}".format)
 
 
+@cache
 def _others(family: int, chain: str) -> st.SearchStrategy[str]:
     """Matches that stand alone."""
-    kinds = _of("LOCAL", "UNICAST", "BROADCAST,LOCAL", "MULTICAST", "BLACKHOLE")
-    options = [
-        _not(_of("0x1", "0x0", "0x1/0x1", "0x4000/0x4000", "0x2/0xff")).map(
-            lambda text: f"-m mark {'! ' if text.startswith('! ') else ''}--mark {text.removeprefix('! ')}"
+    options = [*_metadata(), *_headers(family), *_counting()]
+    if chain in _INPUT_SIDE:
+        options.append(_option("mac", "--mac-source", "02:bb:00:00:00:0a"))
+    return st.one_of(options)
+
+
+def _metadata() -> list[st.SearchStrategy[str]]:
+    """What the kernel knows of a packet beside its bytes; and what only people read."""
+    kinds = ("LOCAL", "UNICAST", "BROADCAST,LOCAL", "MULTICAST", "BLACKHOLE")
+    return [
+        _option("mark", "--mark", "0x1", "0x0", "0x1/0x1", "0x4000/0x4000", "0x2/0xff"),
+        _option("connmark", "--mark", "0x1", "0x0", "0x1/0xf"),
+        _option("addrtype", "--dst-type", *kinds),
+        _option("addrtype", "--src-type", *kinds),
+        _of("unicast", "broadcast").map("-m pkttype --pkt-type {}".format),
+        _of("comment", "'two words'").map("-m comment --comment {}".format),
+    ]
+
+
+def _headers(family: int) -> list[st.SearchStrategy[str]]:
+    """What stands in a packet."""
+    found = [
+        _option("length", "--length", "28", "0:60", "40:1500"),
+        _of("--tos 0x10/0xff", "! --tos 0x10/0x3f", "--tos Minimize-Delay").map("-m tos {}".format),
+        _of("--dscp 0x04", "! --dscp 0x00", "--dscp-class CS0").map("-m dscp {}".format),
+        _of("--string GET --algo bm", "--string ing --algo kmp --from 20", "! --string ping --algo bm --to 60").map(
+            "-m string {}".format
         ),
-        _not(_of("0x1", "0x0", "0x1/0xf")).map(
-            lambda text: f"-m connmark {'! ' if text.startswith('! ') else ''}--mark {text.removeprefix('! ')}"
-        ),
-        st.tuples(_not(_of("--dst-type ", "--src-type ")), kinds).map(lambda pair: f"-m addrtype {pair[0]}{pair[1]}"),
+    ]
+    if family == 6:
+        return [
+            *found,
+            _of("--hl-eq 64", "--hl-lt 10", "--hl-gt 63").map("-m hl {}".format),
+            _option("iprange", "--src-range", "fd00:10:244::-fd00:10:244::2"),
+        ]
+    words = ("0>>22&0x3C@0>>16=4000", "6&0xFF=17", "4&0x1FFF=0&&0>>22&0x3C@0&0xFFFF=80")
+    return [
+        *found,
+        _of("--ttl-eq 64", "--ttl-lt 10", "--ttl-gt 63", "! --ttl-eq 63").map("-m ttl {}".format),
+        _option("iprange", "--src-range", "10.244.0.0-10.244.0.2"),
+        _option("iprange", "--dst-range", "10.96.0.1-10.96.0.2"),
+        _of(*words).map('-m u32 --u32 "{}"'.format),
+        _of("-f", "! -f"),
+    ]
+
+
+def _counting() -> list[st.SearchStrategy[str]]:
+    """Matches with a memory."""
+    return [
         st.tuples(_of(1, 2, 3), _of(0, 0, 1)).map(
             lambda pair: f"-m statistic --mode nth --every {pair[0]} --packet {min(int(pair[1]), int(pair[0]) - 1)}"
         ),
-        _not(_of("28", "0:60", "40:1500")).map(
-            lambda text: f"-m length {'! ' if text.startswith('! ') else ''}--length {text.removeprefix('! ')}"
-        ),
-        _of("--tos 0x10/0xff", "! --tos 0x10/0x3f", "--tos Minimize-Delay").map("-m tos {}".format),
-        _of("--dscp 0x04", "! --dscp 0x00", "--dscp-class CS0").map("-m dscp {}".format),
         _of("--limit 1/hour --limit-burst 2", "--limit 1/day").map("-m limit {}".format),
-        _of("unicast", "broadcast").map("-m pkttype --pkt-type {}".format),
         _of(
             "--connbytes 2: --connbytes-dir both --connbytes-mode packets",
             "--connbytes 0:100 --connbytes-dir original --connbytes-mode bytes",
@@ -135,168 +186,132 @@ def _others(family: int, chain: str) -> st.SearchStrategy[str]:
             "--hashlimit-upto 1/hour --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name a",
             "--hashlimit-above 1/hour --hashlimit-burst 1 --hashlimit-mode dstip,dstport --hashlimit-name b",
         ).map("-m hashlimit {}".format),
-        _of(
-            "--set --name r1",
-            "--rcheck --name r1",
-            "--update --hitcount 2 --name r1",
-            "--remove --name r1",
-            "! --rcheck --name r1 --rdest",
-        ).map("-m recent {}".format),
+        _of("--set --name r1", "--rcheck --name r1", "--update --hitcount 2 --name r1", "--remove --name r1",
+            "! --rcheck --name r1 --rdest").map("-m recent {}".format),
         _of("--quota 100", "--quota 0").map("-m quota {}".format),
-        _of("--string GET --algo bm", "--string ing --algo kmp --from 20", "! --string ping --algo bm --to 60").map(
-            "-m string {}".format
-        ),
-        _of("comment", "'two words'").map("-m comment --comment {}".format),
-    ]
-    if family == 4:
-        options += [
-            _of("--ttl-eq 64", "--ttl-lt 10", "--ttl-gt 63", "! --ttl-eq 63").map("-m ttl {}".format),
-            _not(_of("--src-range 10.244.0.0-10.244.0.2", "--dst-range 10.96.0.1-10.96.0.2")).map(
-                "-m iprange {}".format
-            ),
-            _of("0>>22&0x3C@0>>16=4000", "6&0xFF=17", "4&0x1FFF=0&&0>>22&0x3C@0&0xFFFF=80").map(
-                lambda text: f'-m u32 --u32 "{text}"'
-            ),
-            _of("-f", "! -f"),
-        ]
-    else:
-        options += [
-            _of("--hl-eq 64", "--hl-lt 10", "--hl-gt 63").map("-m hl {}".format),
-            _not(_of("--src-range fd00:10:244::-fd00:10:244::2")).map("-m iprange {}".format),
-        ]
-    if chain in ("PREROUTING", "INPUT", "FORWARD"):
-        options.append(_of("-m mac --mac-source 02:bb:00:00:00:0a", "-m mac ! --mac-source 02:bb:00:00:00:0a"))
-    return st.one_of(options)
+    ]  # fmt: skip
 
 
-@st.composite
-def matches(draw: st.DrawFn, family: int, table: str, chain: str) -> str:
+@cache
+def matches(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
     """None to three matches that may stand in this chain."""
-    words = []
-    if chain in _INPUT_SIDE and draw(st.integers(0, 3)) == 0:
-        words.append(draw(_not(_of("-i vethA", "-i veth+", "-i eth0", "-i lo"))))
-    if chain in _OUTPUT_SIDE and draw(st.integers(0, 3)) == 0:
-        words.append(draw(_not(_of("-o vethB", "-o veth+", "-o eth0", "-o lo"))))
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_not(addresses(family).map("-d {}".format))))
-    if draw(st.integers(0, 4)) == 0:
-        words.append(draw(_not(addresses(family).map("-s {}".format))))
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_with_protocol(family)))
-    if draw(st.integers(0, 3)) == 0 and table != "raw":
-        words.append(draw(_conntrack(family)))
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_others(family, chain)))
-    return " ".join(words)
+    possible = [addresses(family).map(form.format) for form in ("-d {}", "-s {}")]
+    if chain in _INPUT_SIDE:
+        possible.append(_of("-i vethA", "-i veth+", "-i eth0", "-i lo"))
+    if chain in _OUTPUT_SIDE:
+        possible.append(_of("-o vethB", "-o veth+", "-o eth0", "-o lo"))
+    possible = [_not(match) for match in possible]
+    possible += [_with_protocol(family), _others(family, chain)]
+    if table != "raw":
+        possible.append(_conntrack(family))
+    chosen = st.lists(st.sampled_from(range(len(possible))), unique=True, max_size=3).map(sorted)
+    return chosen.flatmap(lambda indexes: st.tuples(*(possible[index] for index in indexes))).map(" ".join)
 
 
-@st.composite
-def targets(draw: st.DrawFn, family: int, table: str, chain: str) -> str:
-    """`-p PROTOCOL -j TARGET`, the protocol where the target needs one."""
-    options = [_of("", "-j ACCEPT", "-j RETURN", "-j DROP") if table != "nat" else _of("", "-j ACCEPT", "-j RETURN")]
-    if not chain.startswith("U") and draw(st.integers(0, 3)) == 0:
-        options = [_of("-j U1", "-j U2", "-g U1", "-g U2")]
-    elif chain == "U1" and draw(st.integers(0, 5)) == 0:
-        options = [_of("-j U2", "-g U2")]
-    elif table == "nat":
-        options.append(_nat_target(family, chain))
-    elif table == "raw":
-        options.append(
-            _of("-j NOTRACK", "-j CT --notrack", "-j CT --zone 1", "-j CT --zone-orig 2", "-j MARK --set-mark 2")
-        )
-    elif table == "mangle":
-        options += [_mangle_target(family, chain)] * 3
-    elif table == "filter":
-        options += [
-            _of(*REJECTS[family]).map("-j REJECT --reject-with {}".format),
-            _of("-p tcp -j REJECT --reject-with tcp-reset"),
-        ]
-    return draw(st.one_of(options))
+@cache
+def targets(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
+    """`-p PROTOCOL -j TARGET`, the protocol where the target needs one.
+
+    One choice out of a table, and not one for every part: lists lose those elements most easily that take few choices.
+    """
+    plain = ("", "-j ACCEPT", "-j RETURN") if table == "nat" else ("", "-j ACCEPT", "-j RETURN", "-j DROP")
+    jumps = {"U1": ("-j U2", "-g U2"), "U2": ()}.get(chain, ("-j U1", "-j U2", "-g U1", "-g U2"))
+    return st.sampled_from((*plain, *_targets_of(family, table, chain), *plain, *jumps))
 
 
-def _mangle_target(family: int, chain: str) -> st.SearchStrategy[str]:
+def _targets_of(family: int, table: str, chain: str) -> tuple[str, ...]:
+    """What a table has beside verdicts."""
+    if table == "nat":
+        return _nat_targets(family, chain)
+    if table == "raw":
+        return ("-j NOTRACK", "-j CT --notrack", "-j CT --zone 1", "-j CT --zone-orig 2", "-j MARK --set-mark 2")
+    if table == "mangle":
+        return _mangle_targets(family, chain)
+    if table == "filter":
+        return (*(f"-j REJECT --reject-with {word}" for word in REJECTS[family]), "-p tcp -j REJECT --reject-with tcp-reset")
+    return ()
+
+
+def _mangle_targets(family: int, chain: str) -> tuple[str, ...]:
     ttl = "TTL --ttl" if family == 4 else "HL --hl"
-    options = [
-        _of("--set-mark 1", "--set-xmark 0x4000/0x4000", "--or-mark 2", "--and-mark 0xfe", "--xor-mark 3").map(
-            "-j MARK {}".format
-        ),
-        _of(
-            "--set-mark 1",
-            "--save-mark",
-            "--restore-mark",
-            "--set-xmark 0x1/0xf",
-            "--save-mark --nfmask 0xff --ctmask 0xff",
-        ).map("-j CONNMARK {}".format),
-        _of(f"-j {ttl}-set 40", f"-j {ttl}-inc 1", f"-j {ttl}-dec 1"),
-        _of(
-            "-j TOS --set-tos 0x08/0xff",
-            "-j TOS --or-tos 0x10",
-            "-j DSCP --set-dscp 0x0a",
-            "-j DSCP --set-dscp-class EF",
-        ),
-        _of("-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1000", "-j CLASSIFY --set-class 1:2"),
-    ]
-    if chain in ("FORWARD", "OUTPUT", "POSTROUTING"):
-        options.append(_of("-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"))
-    return st.one_of(options)
+    syn = "-p tcp -m tcp --tcp-flags SYN,RST SYN"
+    found = (
+        "-j MARK --set-mark 1", "-j MARK --set-xmark 0x4000/0x4000", "-j MARK --or-mark 2", "-j MARK --and-mark 0xfe",
+        "-j MARK --xor-mark 3", "-j CONNMARK --set-mark 1", "-j CONNMARK --save-mark", "-j CONNMARK --restore-mark",
+        "-j CONNMARK --set-xmark 0x1/0xf", "-j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff",
+        f"-j {ttl}-set 40", f"-j {ttl}-inc 1", f"-j {ttl}-dec 1", "-j TOS --set-tos 0x08/0xff", "-j TOS --or-tos 0x10",
+        "-j DSCP --set-dscp 0x0a", "-j DSCP --set-dscp-class EF", f"{syn} -j TCPMSS --set-mss 1000",
+        "-j CLASSIFY --set-class 1:2",
+    )  # fmt: skip
+    return (*found, f"{syn} -j TCPMSS --clamp-mss-to-pmtu") if chain in _OUTPUT_SIDE else found
 
 
-def _nat_target(family: int, chain: str) -> st.SearchStrategy[str]:
+def _nat_targets(family: int, chain: str) -> tuple[str, ...]:
     pod, other = PODS[family][1], PODS[family][0]
-    pod_port = f"{pod}:8080" if family == 4 else f"[{pod}]:8080"
     own = OWN[family][0]
-    own_ports = f"{own}:5000-5003" if family == 4 else f"[{own}]:5000-5003"
+    bracketed, own_bracketed = (pod, own) if family == 4 else (f"[{pod}]", f"[{own}]")
     network = "10.244.0.0/30" if family == 4 else "fd00:10:244::/126"
-    destination = _of(
-        f"-p tcp -j DNAT --to-destination {pod_port}",
-        f"-p udp -j DNAT --to-destination {pod_port}",
-        f"-p sctp -j DNAT --to-destination {pod_port}",
-        f"-j DNAT --to-destination {pod}",
-        f"-j DNAT --to-destination {other}",
-        "-p tcp -j REDIRECT --to-ports 8080",
-        "-p udp -j REDIRECT",
-        f"-j NETMAP --to {network}",
-        f"-p tcp -j DNAT --to-destination {pod if family == 4 else f'[{pod}]'}:80-443",
-    )
-    source = _of(
+    source = (
         f"-j SNAT --to-source {own}",
-        f"-p tcp -j SNAT --to-source {own_ports}",
-        f"-p udp -j SNAT --to-source {own_ports}",
+        f"-p tcp -j SNAT --to-source {own_bracketed}:5000-5003",
+        f"-p udp -j SNAT --to-source {own_bracketed}:5000-5003",
         f"-j NETMAP --to {network}",
     )
     if chain in ("PREROUTING", "OUTPUT"):
-        return destination
+        return (
+            *(f"-p {word} -j DNAT --to-destination {bracketed}:8080" for word in ("tcp", "udp", "sctp")),
+            f"-j DNAT --to-destination {pod}",
+            f"-j DNAT --to-destination {other}",
+            "-p tcp -j REDIRECT --to-ports 8080",
+            "-p udp -j REDIRECT",
+            f"-j NETMAP --to {network}",
+            f"-p tcp -j DNAT --to-destination {bracketed}:80-443",
+        )
     if chain == "POSTROUTING":
-        return st.one_of(source, _of("-j MASQUERADE", "-p udp -j MASQUERADE --to-ports 7000-7003"))
-    return source if chain == "INPUT" else _of("-j ACCEPT")
+        return ("-j MASQUERADE", "-p udp -j MASQUERADE --to-ports 7000-7003", *source)
+    return source if chain == "INPUT" else ()
 
 
-@st.composite
-def rules(draw: st.DrawFn, family: int, table: str, chain: str) -> str:
-    found = draw(matches(family, table, chain))
-    wanted = draw(targets(family, table, chain))
+@cache
+def rules(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
+    """One `-A` line of this chain."""
+    return st.builds(
+        lambda found, wanted: _line(chain, found, wanted), matches(family, table, chain), targets(family, table, chain)
+    )
+
+
+def _line(chain: str, found: str, wanted: str) -> str:
     if "-p " in wanted and "-p " in found:
         found = ""
     return " ".join(word for word in ("-A", chain, found, wanted) if word)
 
 
-@st.composite
-def tables(draw: st.DrawFn, family: int, table: str) -> str:
-    """One table's lines, from `*table` to COMMIT."""
-    lines = [f"*{table}"]
-    for chain in CHAINS[table]:
-        policy = draw(st.sampled_from(("ACCEPT",) * 6 + ("DROP",))) if table == "filter" else "ACCEPT"
-        lines.append(f":{chain} {policy} [0:0]")
-    lines += [f":{chain} - [0:0]" for chain in USER_CHAINS]
-    for chain in (*CHAINS[table], *USER_CHAINS):
-        lines += draw(st.lists(rules(family, table, chain), max_size=3 if chain in CHAINS[table] else 2))
-    return "\n".join((*lines, "COMMIT"))
+@cache
+def restores(family: int) -> st.SearchStrategy[str]:
+    """The input of iptables-restore: some tables, with the rules that are drawn for them."""
+    lines = st.lists(st.sampled_from(PLACES).flatmap(lambda place: _placed(family, *place)), max_size=20)
+    dropping = st.sampled_from(("",) * 6 + CHAINS["filter"])
+    return st.builds(_text, lines, lines, dropping)
 
 
-@st.composite
-def restores(draw: st.DrawFn, family: int) -> str:
-    """The input of iptables-restore: one to three tables."""
-    names = draw(
-        st.lists(st.sampled_from(("nat", "filter", "mangle", "raw", "security")), min_size=1, max_size=3, unique=True)
+def _placed(family: int, table: str, chain: str) -> st.SearchStrategy[tuple[str, str]]:
+    return st.tuples(st.just(table), rules(family, table, chain))
+
+
+def _text(some: list[tuple[str, str]], more: list[tuple[str, str]], dropping: str) -> str:
+    """The tables that the lines (table, line) are for, and the one whose chain is `dropping` what no rule decides."""
+    lines = [*some, *more]
+    named = {table for table, _ in lines} | ({"filter"} if dropping or not lines else set())
+    return "".join(
+        _table(table, [line for own, line in lines if own == table], dropping if table == "filter" else "")
+        for table in CHAINS
+        if table in named
     )
-    return "\n".join(draw(tables(family, name)) for name in sorted(names, key=list(CHAINS).index)) + "\n"
+
+
+def _table(table: str, lines: list[str], dropping: str) -> str:
+    """One table, from `*table` to COMMIT; user chains are there when a rule speaks of them."""
+    words = {word for line in lines for word in line.split()}
+    heads = [f":{chain} {'DROP' if chain == dropping else 'ACCEPT'} [0:0]" for chain in CHAINS[table]]
+    heads += [f":{chain} - [0:0]" for chain in USER_CHAINS if chain in words]
+    return "\n".join((f"*{table}", *heads, *lines, "COMMIT", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ _PORT_SPANS = (*PORTS, *SOURCE_PORTS, "0-1023", "4000-4001", "1024-65535", "53-8
 _OPERATORS = ("", "", "", "!= ")
 
 
+@cache
 def _addresses(family: int) -> st.SearchStrategy[str]:
     one = st.tuples(_of("saddr", "daddr"), _of(*_OPERATORS), networks(family)).map(
         lambda parts: f"{WORD[family]} {parts[0]} {parts[1]}{parts[2]}"
@@ -59,6 +61,7 @@ def _addresses(family: int) -> st.SearchStrategy[str]:
     return st.one_of(one, many, named, joined)
 
 
+@cache
 def _ports() -> st.SearchStrategy[str]:
     one = st.tuples(
         _of("tcp", "udp", "th", "sctp"), _of("sport", "dport"), _of(*_OPERATORS, "< ", ">= "), _of(*PORTS, 4000)
@@ -81,6 +84,7 @@ def _ports() -> st.SearchStrategy[str]:
     return st.one_of(with_protocol, others)
 
 
+@cache
 def _metadata(family: int, hook: str) -> st.SearchStrategy[str]:
     options = [
         "meta mark 1", "meta mark != 0", "meta mark & 0xff == 2", "meta length > 60", "meta length 28-60",
@@ -114,8 +118,8 @@ def _metadata(family: int, hook: str) -> st.SearchStrategy[str]:
     return _of(*options)
 
 
-@st.composite
-def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
+@cache
+def actions(family: int, kind: str, hook: str) -> st.SearchStrategy[str]:
     """What ends or goes on with a rule."""
     word, pod = WORD[family], PODS[family][1]
     bracket = pod if family == 4 else f"[{pod}]"
@@ -162,32 +166,34 @@ def actions(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
                   "tcp flags syn tcp option maxseg size set 1000", "tcp dport set 8080"]  # fmt: skip
         if hook == "prerouting":
             plain.append(f"{word} daddr set {pod}")
-    return draw(_of(*plain))
+    return _of(*plain)
 
 
 _PROTOCOLS = re.compile(r"\b(?:tcp|udp|sctp|th|icmp|icmpv6)\b(?! })")
 
 
-@st.composite
-def rules(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
-    words = []
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_addresses(family)))
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_ports()))
-    if draw(st.integers(0, 2)) == 0:
-        words.append(draw(_metadata(family, hook)))
-    action = draw(actions(family, kind, hook))
-    text = " ".join((*words, action))
+@cache
+def rules(family: int, kind: str, hook: str) -> st.SearchStrategy[str]:
+    """One rule of a chain: none to three matches, and what it does."""
+    possible = (_addresses(family), _ports(), _metadata(family, hook))
+    chosen = st.lists(st.sampled_from(range(len(possible))), unique=True, max_size=len(possible)).map(sorted)
+    matches = chosen.flatmap(lambda indexes: st.tuples(*(possible[index] for index in indexes)))
+    return st.builds(_rule, matches, actions(family, kind, hook))
+
+
+def _rule(matches: tuple[str, ...], action: str) -> str:
+    text = " ".join((*matches, action))
     return action if len(set(_PROTOCOLS.findall(text))) > 1 else text  # no rule speaks of two protocols
 
 
-def _declarations(family: int) -> list[str]:
+def _declarations(family: int) -> list[tuple[str, str]]:
+    """(name, text) of every counter, quota, limit, set and map that rules speak of."""
     one, two = VIPS[family]
     pod, other = PODS[family]
     kind = TYPE[family]
     net = "10.244.0.0/31, 192.168.1.0/24" if family == 4 else "fd00:10:244::/127, fd00:1::/64"
-    return [
+    first_net = net.split(",")[0]
+    texts = (
         "counter c1 { }", "quota q1 { over 100 bytes }", "limit l1 { rate 1/hour burst 2 packets }",
         f"set hosts {{ type {kind}; elements = {{ {pod}, {one} }}; }}",
         f"set nets {{ type {kind}; flags interval; elements = {{ {net} }}; }}",
@@ -196,43 +202,78 @@ def _declarations(family: int) -> list[str]:
         f"set seen {{ type {kind}; flags dynamic,timeout; timeout 1h; size 100; }}",
         f"map verdicts {{ type {kind} : verdict; elements = {{ {pod} : drop, {two} : accept, {one} : jump one }}; }}",
         f"set areas {{ type {kind} . inet_service; flags interval; "
-        f"elements = {{ {net.split(',')[0]} . 80-443, {one} . 53 }}; }}",
+        f"elements = {{ {first_net} . 80-443, {one} . 53 }}; }}",
         f"set talks {{ type {kind} . inet_service; flags dynamic,timeout; size 8; timeout 1m; }}",
-        f"map zones {{ type {kind} : verdict; flags interval; elements = {{ {net.split(',')[0]} : jump one }}; }}",
+        f"map zones {{ type {kind} : verdict; flags interval; elements = {{ {first_net} : jump one }}; }}",
         f"map ways {{ type {kind} . inet_service : verdict; elements = {{ {pod} . 80 : accept, {two} . 443 : goto two }}; }}",
         f"map marks {{ type {kind} : mark; elements = {{ {pod} : 1, {one} : 2 }}; }}",
-        f"map targets {{ type {kind} . inet_service : {kind} . inet_service",
+        f"map targets {{ type {kind} . inet_service : {kind} . inet_service\n"
         f"elements = {{ {one} . 80 : {other} . 8080 }}; }}",
-    ]  # fmt: skip
+    )  # fmt: skip
+    return [(text.split()[1], text) for text in texts]
 
 
-def _body(draw: st.DrawFn, family: int, kind: str, hook: str) -> str:
+@cache
+def _bodies(family: int, kind: str, hook: str) -> st.SearchStrategy[str]:
     """A chain's rules; the two chains that others jump to lead nowhere else."""
-    body = "\n".join(draw(st.lists(rules(family, kind, hook), max_size=4)))
-    if kind != "none":
-        return body
-    nowhere = "{ 0.0.0.0 : accept }" if family == 4 else "{ :: : accept }"
-    plain = body.replace("jump one", "accept").replace("goto two", "accept").replace("@verdicts", nowhere)
-    return plain.replace("@zones", nowhere).replace(
-        "@ways", "{ %s . 1 : accept }" % ("0.0.0.0" if family == 4 else "::")
-    )
+    lines = st.lists(rules(family, kind, hook), max_size=4).map("\n".join)
+    return lines.map(lambda text: _leading_nowhere(text, family)) if kind == "none" else lines
 
 
-@st.composite
-def files(draw: st.DrawFn, family: int) -> str:
-    """One table, of the family or for both, with sets, two chains to jump to and up to four base chains."""
-    both = draw(st.integers(0, 2)) == 0
-    lines = [f"table {'inet' if both else WORD[family]} t {{", *_declarations(family)]
-    lines += [f"chain {name} {{ {_body(draw, family, 'none', 'none')}\n}}" for name in ("two", "one")]
-    for number in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(("filter", "filter", "nat", "nat", "route")))
-        hook, priority = draw(_of(*HOOKS[kind])), draw(_of(*PRIORITIES[kind]))
-        if kind == "nat":
-            priority = "srcnat" if hook in ("input", "postrouting") else "-100"
-        if priority == "raw" and hook not in ("prerouting", "output"):
-            priority = "filter"
-        policy = draw(_of("accept", "accept", "accept", "drop")) if kind == "filter" else "accept"
-        body = _body(draw, family, kind, hook)
-        lines.append(f"chain c{number} {{ type {kind} hook {hook} priority {priority}; policy {policy}\n{body}\n}}")
-    text = "\n".join((*lines, "}", ""))
+def _leading_nowhere(text: str, family: int) -> str:
+    zero = "0.0.0.0" if family == 4 else "::"
+    plain = text.replace("jump one", "accept").replace("goto two", "accept")
+    for name, elements in (("verdicts", zero), ("zones", zero), ("ways", f"{zero} . 1")):
+        plain = plain.replace(f"@{name}", f"{{ {elements} : accept }}")
+    return plain
+
+
+#: Every (kind, hook, priority, policy) of a base chain, the plainest first.
+BASES = tuple(
+    (kind, hook, priority, policy)
+    for kind, hooks in HOOKS.items()
+    for hook in hooks
+    for priority in PRIORITIES[kind]
+    for policy in (("accept", "accept", "accept", "drop") if kind == "filter" else ("accept",))
+)
+
+
+def _bases(family: int) -> st.SearchStrategy[tuple[str, str]]:
+    """A base chain's first line and its rules."""
+    return st.sampled_from(BASES).flatmap(lambda base: st.tuples(st.just(_head(*base)), _bodies(family, *base[:2])))
+
+
+def _head(kind: str, hook: str, priority: str, policy: str) -> str:
+    if kind == "nat":
+        priority = "srcnat" if hook in ("input", "postrouting") else "-100"
+    if priority == "raw" and hook not in ("prerouting", "output"):
+        priority = "filter"
+    return f"type {kind} hook {hook} priority {priority}; policy {policy}"
+
+
+@cache
+def files(family: int) -> st.SearchStrategy[str]:
+    """One table, of the family or for both, with one to four base chains, and two chains to jump to, sets and maps: all of
+    them, or those that the rules need.
+    """
+    nowhere = _bodies(family, "none", "none")
+    bases = st.lists(_bases(family), min_size=1, max_size=4)
+    return st.builds(
+        lambda both, whole, one, two, chains: _file(family, both, whole, {"two": two, "one": one}, chains),
+        st.sampled_from((False, False, True)), st.booleans(), nowhere, nowhere, bases,
+    )  # fmt: skip
+
+
+def _file(family: int, both: bool, whole: bool, targets: dict[str, str], bases: list[tuple[str, str]]) -> str:
+    chains = [f"chain c{number} {{ {head}\n{body}\n}}" for number, (head, body) in enumerate(bases)]
+    spoken = "\n".join((*targets.values(), *chains))
+    declared = [text for name, text in _declarations(family) if whole or re.search(rf"(@| name ){name}\b", spoken)]
+    spoken = "\n".join((*declared, *chains))
+    reached = [
+        f"chain {name} {{\n{body}\n}}"
+        for name, body in targets.items()
+        if whole or re.search(rf"(jump|goto) {name}\b", spoken)
+    ]
+    lines = (f"table {'inet' if both else WORD[family]} t {{", *declared, *reached, *chains, "}", "")
+    text = re.sub(r"\n+", "\n", "\n".join(lines))
     return re.sub(r"([ds]nat) to", rf"\1 {WORD[family]} to", text) if both else text

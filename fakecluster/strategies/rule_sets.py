@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
 #: language -> the text of a rule set for one family
-LANGUAGES = {"iptables": iptables_rules.restores, "nft": nft_rules.files}
+LANGUAGES: dict[str, Callable[[int], st.SearchStrategy[str]]] = {"iptables": iptables_rules.restores, "nft": nft_rules.files}
 BACKENDS = ("nft", "legacy")
 
 

@@ -99,7 +99,9 @@ class Forgetful(ClusterMachine):
 
 
 def test_a_run_that_fails_prints_the_clusters_script(capsys: pytest.CaptureFixture[str]) -> None:
-    few = settings(FEW, max_examples=10, stateful_step_count=8, database=None, derandomize=True, phases=[Phase.generate])
+    few = settings(
+        FEW, max_examples=10, stateful_step_count=8, database=None, derandomize=True, phases=[Phase.generate]
+    )
     with pytest.raises(AssertionError) as failed:
         run_state_machine_as_test(Forgetful, settings=few)
     notes = "\n".join(failed.value.__notes__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fakecluster import strategies as kube
 from fakecluster.api.selectors import from_label_selector
 from fakecluster.errors import CommandError, ManifestError, Unsupported
 from fakecluster.kernel.netns import Netns
+from fakecluster.strategies import nft_rules
 
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(SOME, max_examples=12)
@@ -175,6 +177,35 @@ def test_rule_sets_load_or_are_refused_in_the_tools_words(rules: kube.RuleSet) -
         rules.load(netns)
     except (CommandError, Unsupported):
         assert "t {" not in netns.run("nft list ruleset")
+
+
+def test_a_rule_set_shrinks_to_the_one_rule_that_matters() -> None:
+    """Neither another rule stays, nor a chain or a table that it does not need."""
+    drawn = kube.rule_sets(languages=["iptables"])
+    found = find(drawn, lambda rules: "-j DROP" in rules.text, settings=SEARCH, random=Random(1))
+    assert (found.command, found.family) == (("iptables-restore",), 4)
+    head, *policies, rule, end = found.text.splitlines()
+    assert head in ("*filter", "*mangle", "*raw", "*security") and end == "COMMIT"
+    assert [line for line in policies if not re.fullmatch(r":[A-Z]+ ACCEPT \[0:0\]|:U[12] - \[0:0\]", line)] == []
+    assert re.fullmatch(r"-A [A-Z12]+ -j DROP", rule)
+
+
+@SOME
+@given(text=nft_rules.files(4))
+def test_sets_and_chains_are_declared_all_or_as_far_as_the_rules_need_them(text: str) -> None:
+    declared = set(re.findall(r"^(?:counter|quota|limit|set|map) (\w+) ", text, re.MULTILINE))
+    spoken_of = set(re.findall(r"@([a-z]+)\b(?!,)|(?:counter|quota|limit) name (\w+)", text))
+    assert len(declared) == 15 or declared == {one or other for one, other in spoken_of} - {"nh", "th"}
+    for chain in ("one", "two"):
+        is_reached = re.search(rf"(jump|goto) {chain}\b", text) is not None
+        assert (f"chain {chain} {{" in text) == (is_reached or len(declared) == 15)
+
+
+def test_policies_shrink_to_one_rule_with_ports_alone() -> None:
+    found = find(kube.network_policies(), lambda policy: "endPort" in str(policy), settings=SEARCH, random=Random(3))
+    assert found["metadata"] == {"name": "p", "namespace": "default"}
+    ((direction, (rule,)),) = ((key, value) for key, value in found["spec"].items() if key != "podSelector")
+    assert direction in ("ingress", "egress") and list(rule) == ["ports"] and found["spec"]["podSelector"] == {}
 
 
 def test_clusters_shrink_to_one_node_one_service_one_pod() -> None:
