@@ -218,8 +218,9 @@ NFT = """table ip t {
 }
 """
 NFT_UNSTEADY = (
-    "tcp sport 1000 accept", "tcp sport @ports accept", "th sport 1000 accept", "ct original proto-src 1000 accept",
-    "ct reply proto-dst 1000 accept", "ct id 5 accept", "numgen inc mod 2 1 accept", "limit rate 1/hour accept",
+    "tcp sport 1000 accept", "tcp sport @ports accept", "th sport 1000 accept",
+    "meta l4proto tcp ct original proto-src 1000 accept", "meta l4proto tcp ct reply proto-dst 1000 accept", "ct id 5 accept",
+    "numgen inc mod 2 1 accept", "limit rate 1/hour accept",
     "tcp sport vmap { 1000 : accept }", "ip saddr . tcp sport { 10.244.0.2 . 1000 } accept", "update @seen { ip saddr }",
     "jhash tcp sport mod 2 seed 1 1 accept", "ip saddr @timed accept", "ct count 2 accept", "meta length 48 accept",
     "tcp option maxseg size 1400 accept", "log", "tcp window 9000 accept",
