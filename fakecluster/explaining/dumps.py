@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from fakecluster.errors import CommandError, RuleSyntaxError, Unsupported
 from fakecluster.explaining import conntrack_dump
 from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.nftables.managed import managed
 
 _LINK = re.compile(r"\d+: ([^:@\s]+)(?:@\S+)?: <([^>]*)>(?:.*? mtu (\d+))?")
 _ADDRESS = re.compile(r"\s+inet6? (\S+)(?: peer (\S+))?(.*)")
@@ -157,6 +158,17 @@ def _iptables(program: str) -> Callable[[Netns, str, str], None]:
     return load
 
 
+def _nft(netns: Netns, text: str, source: str) -> None:
+    """`nft list ruleset`, without the tables that iptables-save gave: those of iptables-nft are in both."""
+    known = {f"table {name} {{" for name in managed(netns)}
+    lines, inside = [], False
+    for line in text.split("\n"):
+        inside = inside or line.partition("#")[0].rstrip() in known
+        lines.append("" if inside else line)
+        inside = inside and line != "}"
+    _tool("nft", "-f", "-")(netns, "\n".join(lines), source)
+
+
 def _conntrack(netns: Netns, text: str, source: str) -> None:
     conntrack_dump.load(netns, text, source=source)
 
@@ -169,7 +181,7 @@ LOADERS: dict[str, Callable[[Netns, str, str], None]] = {
     "ipset": _tool("ipset", "restore"),
     "iptables-save": _iptables("iptables"),
     "ip6tables-save": _iptables("ip6tables"),
-    "nft": _tool("nft", "-f", "-"),
+    "nft": _nft,
     "ipvsadm": _tool("ipvsadm", "-R"),
     "conntrack": _conntrack,
 }

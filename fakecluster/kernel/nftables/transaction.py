@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from fakecluster.kernel.nftables import managed
 from fakecluster.kernel.nftables.elements import add_elements, delete_elements
 from fakecluster.kernel.nftables.reach import Growth, Reached, anew, grown
 from fakecluster.kernel.nftables.references import rule_references
@@ -64,9 +66,14 @@ class Transaction:
         self._at: tuple[TableName, Table, Growth] | None = None
 
     def run(self, commands: Sequence[Command], *, check: bool) -> None:
+        mixed = any(managed.managed(self.ruleset.netns))
         try:
             for command in commands:
                 self.command = command
+                of_iptables = managed.change(self.ruleset.netns, command) if mixed else None
+                if of_iptables is not None:
+                    self.later.append(of_iptables)
+                    continue
                 _HANDLERS[command.verb, command.noun](self, command)
             reached = self._validated(commands)
         except BaseException:
@@ -236,6 +243,10 @@ class Transaction:
         family = command.table.family if command.table else ""
         for name in [name for name in self.ruleset.tables if not family or name.family == family]:
             self._drop_table(name)
+        netns = self.ruleset.netns
+        for name in managed.managed(netns):
+            if not family or name.family == family:
+                self.later.append(partial(netns.xtables.remove, managed.FAMILIES[name.family], name.name))
 
     # --- chains
 

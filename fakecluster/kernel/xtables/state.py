@@ -74,6 +74,23 @@ class Xtables:
                     "RULE_APPEND failed (No such file or directory)", token=match.value.name, kind="commit"
                 )
 
+    # --- what nft does to iptables-nft's tables
+
+    def remove(self, family: int, table: str) -> None:
+        """Take a whole table away."""
+        tables = self.of(family)
+        change = tables.begin(table)
+        change.transaction.clear()
+        change.commit()
+        del tables.tables[table], tables.reach[table]
+
+    def flush(self, family: int, table: str) -> None:
+        """Take the rules out of all chains of a table."""
+        change = self.of(family).begin(table)
+        for name in change.transaction.names():
+            change.transaction.flush(name)
+        change.commit()
+
     # --- after a change
 
     def _changed(self, tables: Tables, table: str, changed: dict[str, Chain | None], before: dict[str, Chain]) -> None:

@@ -10,6 +10,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.rules.iptables import BUILT_IN, RuleProblem, Tables, read, restore
 from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.problem import VERSION
+from fakecluster.rules.iptables.tables import SAVE_ORDER
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -29,15 +30,19 @@ def run(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     family = 6 if name.startswith("ip6") else 4
     backend = "legacy" if "-legacy" in name else "nft"
     tables = netns.xtables.of(family, backend)
+    others = _made_by_nft(netns, tables)
     program = name.replace("-legacy", "")
     if not program.endswith(("-restore", "-save")):
         program = program.replace("-nft", "")
     try:
         if program.endswith("-restore"):
+            for table in others:
+                if f"*{table}" in stdin:
+                    _refuse(tables, table)
             return _restore(tables, argv[1:], stdin)
         if program.endswith("-save"):
-            return _save(tables, argv[1:])
-        return _command(tables, argv[1:])
+            return _save(netns, tables, argv[1:], others)
+        return _command(netns, tables, argv[1:], others)
     except RuleProblem as problem:
         raise CommandError(argv, problem.status(backend), problem.words(program, backend)) from problem
 
@@ -69,7 +74,20 @@ def _restore(tables: Tables, options: Sequence[str], stdin: str) -> str:
     return ""
 
 
-def _save(tables: Tables, options: Sequence[str]) -> str:
+def _made_by_nft(netns: Netns, tables: Tables) -> list[str]:
+    """Tables of nft under names of iptables, that iptables-nft has not made itself (see `foreign`)."""
+    if "nftables" not in netns.__dict__ or tables.backend != "nft":
+        return []
+    word = "ip" if tables.family == 4 else "ip6"
+    there = {name.name for name in netns.nftables.tables if name.family == word}
+    return [name for name in BUILT_IN if name in there and name not in tables.tables]
+
+
+def _refuse(tables: Tables, table: str) -> None:
+    raise Unsupported(f"iptables on table {'ip' if tables.family == 4 else 'ip6'} {table}, which nft made", token=table)
+
+
+def _save(netns: Netns, tables: Tables, options: Sequence[str], others: list[str]) -> str:
     counters, table, position = False, "", 0
     while position < len(options):
         word = options[position]
@@ -88,13 +106,24 @@ def _save(tables: Tables, options: Sequence[str]) -> str:
             reason = "Cannot initialize: Table does not exist (do you need to insmod?)"
             raise RuleProblem(reason, kind="version", token=table)
         raise RuleProblem(f"Table `{table}' does not exist", kind="bare", token=table)
-    return tables.save(counters=counters, table=table)
+    if not others:
+        return tables.save(counters=counters, table=table)
+    from fakecluster.kernel.xtables import foreign
+
+    text = ""
+    for name in (table,) if table else SAVE_ORDER:
+        if name in others:
+            found = foreign.read(netns, tables.family, name)
+            text += found.said + (found.tables.save(counters=counters) if found.tables is not None else "")
+        elif name in tables.tables:
+            text += tables.save(counters=counters, table=name)
+    return text
 
 
 _read = lru_cache(maxsize=COMMANDS_KEPT)(read)
 
 
-def _command(tables: Tables, words: tuple[str, ...]) -> str:
+def _command(netns: Netns, tables: Tables, words: tuple[str, ...], others: list[str]) -> str:
     command: Command = _read(words, tables.family)
     if command.letter == "V":
         program = "iptables" if tables.family == 4 else "ip6tables"
@@ -107,6 +136,10 @@ def _command(tables: Tables, words: tuple[str, ...]) -> str:
             reason = f"can't initialize {program} table `{table}': Table does not exist (do you need to insmod?)"
         reason += "\nPerhaps iptables or your kernel needs to be upgraded."
         raise RuleProblem(reason, kind="table", token=table)
+    if table in others:
+        if command.letter != "S":
+            _refuse(tables, table)
+        return _foreign_specs(netns, tables, table, command)
     if command.letter == "S":
         return tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)
     change = tables.begin(table)
@@ -114,3 +147,13 @@ def _command(tables: Tables, words: tuple[str, ...]) -> str:
     if command.letter != "C":
         change.commit()
     return ""
+
+
+def _foreign_specs(netns: Netns, tables: Tables, table: str, command: Command) -> str:
+    from fakecluster.kernel.xtables import foreign
+
+    found = foreign.read(netns, tables.family, table)
+    if found.tables is None:
+        raise RuleProblem(f"table `{table}' is incompatible, use 'nft' tool.", kind="version", token=table)
+    shown = found.tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)
+    return found.said + shown

@@ -56,7 +56,7 @@ class Tables:
             return self._save_table(Table(table), counters)
         names = [name for name in self.tables if not table or name == table]
         # /proc/net/ip_tables_names has the newest table first; iptables-nft goes by its own list
-        order = reversed(names) if self.backend == "legacy" else sorted(names, key=_SAVE_ORDER.index)
+        order = reversed(names) if self.backend == "legacy" else sorted(names, key=SAVE_ORDER.index)
         return "".join(self._save_table(self.tables[name], counters) for name in order)
 
     def _save_table(self, table: Table, counters: bool) -> str:
@@ -99,7 +99,8 @@ class Tables:
         return "".join(line + "\n" for line in lines)
 
 
-_SAVE_ORDER = ("mangle", "security", "raw", "filter", "nat")
+#: in which iptables-nft lists its tables
+SAVE_ORDER = ("mangle", "security", "raw", "filter", "nat")
 
 
 class Change:

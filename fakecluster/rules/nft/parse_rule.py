@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import attrs
 
 from fakecluster.rules.nft.datatypes import BOOLEAN, Datatype
@@ -80,7 +82,22 @@ def _skip(context: RuleContext) -> None:
         _match(context)
 
 
+def _compat(context: RuleContext) -> NoReturn:
+    """``xt match NAME``: what nft lists of rules of iptables-nft that it cannot say."""
+    cursor, first = context.cursor, context.cursor.at
+    cursor.take()
+    if cursor.take() not in ("match", "target"):
+        cursor.at -= 1
+        cursor.unexpected()
+    if cursor.word[:1] == '"':
+        cursor.unexpected(expecting="string")
+    cursor.take()
+    cursor.fail_at("unsupported xtables compat expression, use iptables-nft with this ruleset", first, cursor.at - 1)
+
+
 def _statement(context: RuleContext, word: str) -> None:
+    if word == "xt":
+        _compat(context)
     action = ACTIONS.get(word)
     if action is not None and not (word == "ct" and context.cursor.peek() != "count"):
         statement = action(context)

@@ -30,19 +30,17 @@ from fakecluster.rules.translate.to_iptables_target import changes
 from fakecluster.rules.translate.words import NoTranslation
 
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
-#: (type, hook, priority) of nft -> table of iptables
+#: (type, hook, priority) of nft -> table of iptables-nft (iptables-legacy has security at 50)
 PLACES = {
     **{("filter", hook, -300): "raw" for hook in ("prerouting", "output")},
     **{("filter", hook, -150): "mangle" for hook in ("prerouting", "input", "forward", "postrouting")},
     ("route", "output", -150): "mangle",
     **{("filter", hook, 0): "filter" for hook in ("input", "forward", "output")},
-    **{("filter", hook, 50): "security" for hook in ("input", "forward", "output")},
+    **{("filter", hook, 150): "security" for hook in ("input", "forward", "output")},
     **{("nat", hook, -100): "nat" for hook in ("prerouting", "output")},
     **{("nat", hook, 100): "nat" for hook in ("input", "postrouting")},
 }
 _ORDER = ("raw", "mangle", "nat", "filter", "security")
-#: Where chains stand to which none of those leads.
-ELSEWHERE = "filter"
 CHAIN_NAME_LIMIT = 28
 DIGEST = 8
 
@@ -85,11 +83,28 @@ def as_iptables(tables: Sequence[TableView], *, family: int) -> Translation:
     )
 
 
+def as_table(view: TableView, table: str, *, family: int) -> str:
+    """An nft table as iptables-restore text of the table of iptables with its name and hooks.
+
+    Raises `NoTranslation` when not every chain and rule has its like, and as one rule.
+    """
+    shown, sets = _Shown(family, elsewhere=table), IpSets(family, {}, set())
+    missing = [*shown.table(view, sets), *(line.text for line in shown.lines() if line.text.startswith("#"))]
+    if missing or sets.lines or sum(map(len, shown.rules.values())) != sum(len(chain.rules) for chain in view.chains):
+        raise NoTranslation(f"table {view.name} as a whole", "iptables")
+    shown.chains.setdefault(table, {})
+    return "".join(f"{line.text}\n" for line in shown.lines())
+
+
 @attrs.define
 class _Shown:
-    """The tables of iptables as they fill: chains in order with policies, and their rules."""
+    """The tables of iptables as they fill: chains in order with policies, and their rules.
+
+    `elsewhere` is the table for chains that no base chain leads to.
+    """
 
     family: int
+    elsewhere: str = "filter"
     chains: dict[str, dict[str, str]] = attrs.field(factory=dict)
     rules: dict[str, list[_Line]] = attrs.field(factory=dict)
     names: dict[tuple[str, str, str], str] = attrs.field(factory=dict)
@@ -118,7 +133,7 @@ class _Shown:
                     self._user_chain(view, chains[name], place, sets)
         for name, chain in chains.items():
             if chain.spec.base is None and name not in placed:
-                self._user_chain(view, chain, ELSEWHERE, sets)
+                self._user_chain(view, chain, self.elsewhere, sets)
 
     def _user_chain(self, view: TableView, chain: ChainView, place: str, sets: IpSets) -> None:
         name = self._name(view, place, chain.spec.name)

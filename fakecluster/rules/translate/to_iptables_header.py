@@ -136,10 +136,8 @@ def tcp_flags(value: Match, mask: int = 0) -> Ways:
         raise no("sets of TCP flags")
     wanted = value.right.raw
     if value.operator in ("any", "none"):
-        names = _flag_names(wanted)
-        single = not wanted & wanted - 1
-        shown, inverted = (names, value.operator == "none") if single else ("NONE", value.operator == "any")
-        return one(f"-m tcp {sign(f'--tcp-flags {names} {shown}', inverted=inverted)}")
+        inverted = value.operator == "any"  # iptables-nft says it so, too
+        return one(f"-m tcp {sign(f'--tcp-flags {_flag_names(wanted)} NONE', inverted=inverted)}")
     if not mask:
         raise no("all eight TCP flags at once")
     if wanted & ~mask:

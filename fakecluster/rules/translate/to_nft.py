@@ -23,7 +23,8 @@ from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol
 from fakecluster.rules.translate.to_nft_target import target
 from fakecluster.rules.translate.words import IP, NoTranslation, address_word, span_word
 
-PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
+#: iptables-nft hangs its security chains behind NAT, iptables-legacy at 50.
+PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 150}
 PORT_WORDS = {6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"}
 #: xt_limit counts in ten-thousandths of a second
 PERIODS = ((10_000, "second"), (600_000, "minute"), (36_000_000, "hour"), (864_000_000, "day"))
