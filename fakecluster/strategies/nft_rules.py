@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from hypothesis import strategies as st
@@ -266,14 +267,19 @@ def files(family: int) -> st.SearchStrategy[str]:
 
 def _file(family: int, both: bool, whole: bool, targets: dict[str, str], bases: list[tuple[str, str]]) -> str:
     chains = [f"chain c{number} {{ {head}\n{body}\n}}" for number, (head, body) in enumerate(bases)]
-    spoken = "\n".join((*targets.values(), *chains))
-    declared = [text for name, text in _declarations(family) if whole or re.search(rf"(@| name ){name}\b", spoken)]
-    spoken = "\n".join((*declared, *chains))
+    reaching = "\n".join((*_declared(family, chains, whole), *chains))
     reached = [
         f"chain {name} {{\n{body}\n}}"
         for name, body in targets.items()
-        if whole or re.search(rf"(jump|goto) {name}\b", spoken)
+        if whole or re.search(rf"(jump|goto) {name}\b", reaching)
     ]
+    declared = _declared(family, (*reached, *chains), whole)
     lines = (f"table {'inet' if both else WORD[family]} t {{", *declared, *reached, *chains, "}", "")
     text = re.sub(r"\n+", "\n", "\n".join(lines))
     return re.sub(r"([ds]nat) to", rf"\1 {WORD[family]} to", text) if both else text
+
+
+def _declared(family: int, chains: Sequence[str], whole: bool) -> list[str]:
+    """The declarations that these chains need; all of them, if `whole`."""
+    spoken = "\n".join(chains)
+    return [text for name, text in _declarations(family) if whole or re.search(rf"(@| name ){name}\b", spoken)]
