@@ -7,6 +7,7 @@ prepared aside and put in place at once. Counters stand apart and only for rules
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -29,6 +30,12 @@ Counters = dict[int, list[int]]
 _NONE: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=1024)
+def _just(name: str) -> frozenset[str]:
+    """A set of one chain, kept once: every endpoint's chain jumps to the same one."""
+    return frozenset((name,))
+
+
 class Chain:
     """A chain, never changed once made: `policy` is "" for user chains, `jumps` are the chains its rules lead to.
 
@@ -42,7 +49,8 @@ class Chain:
         self.name, self.policy, self.rules = name, policy, rules
         self.derived: object = None
         self._text = ""
-        self.jumps = frozenset([rule.target for rule in rules if rule.target]) if rules else _NONE
+        targets = {rule.target for rule in rules if rule.target}
+        self.jumps = _just(*targets) if len(targets) == 1 else frozenset(targets) if targets else _NONE
         self.special = tuple([rule for rule in rules if not rule.text]) if rules else ()
         tracking = [rule for rule in rules if rule.tracks]
         self.tracking, self.extensions = len(tracking), _NONE
