@@ -266,7 +266,7 @@ def files(family: int) -> st.SearchStrategy[str]:
 
 
 def _file(family: int, both: bool, whole: bool, targets: dict[str, str], bases: list[tuple[str, str]]) -> str:
-    chains = [f"chain c{number} {{ {head}\n{body}\n}}" for number, (head, body) in enumerate(bases)]
+    chains = [f"chain b{number} {{ {head}\n{body}\n}}" for number, (head, body) in enumerate(bases)]
     reaching = "\n".join((*_declared(family, chains, whole), *chains))
     reached = [
         f"chain {name} {{\n{body}\n}}"
@@ -282,4 +282,4 @@ def _file(family: int, both: bool, whole: bool, targets: dict[str, str], bases: 
 def _declared(family: int, chains: Sequence[str], whole: bool) -> list[str]:
     """The declarations that these chains need; all of them, if `whole`."""
     spoken = "\n".join(chains)
-    return [text for name, text in _declarations(family) if whole or re.search(rf"(@| name ){name}\b", spoken)]
+    return [text for name, text in _declarations(family) if whole or re.search(rf"(@| name |: ){name}\b", spoken)]
