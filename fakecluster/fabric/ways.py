@@ -90,25 +90,28 @@ def count(way: Way | Back) -> None:
 
 def followed(steps: tuple[Step, ...], seq: int, ack: int, end: int, window: int, size: int, now_ns: int) -> bool:
     """Let conntrack of every host take the segment in; False, and nothing changed, when one would not."""
+    if len(steps) > 1 and not all(_would_follow(step, seq, ack, end, now_ns) for step in steps):
+        return False
     for step in steps:
         ct = step.ct
         if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= now_ns:
             return False
         if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
             return False
-    if len(steps) > 1 and not all(_would_follow(step, seq, ack, end) for step in steps):
-        return False
-    for step in steps:
-        if not tcp.follow(step.timeouts, step.ct, step.direction, seq, ack, ack, end, window, now_ns):
+        if not tcp.follow(step.timeouts, ct, step.direction, seq, ack, ack, end, window, now_ns):
             return False  # it is the only one, else it would have been asked before
         if step.accounted:
-            step.ct.packets[step.direction] += 1
-            step.ct.octets[step.direction] += size
+            ct.packets[step.direction] += 1
+            ct.octets[step.direction] += size
     return True
 
 
-def _would_follow(step: Step, seq: int, ack: int, end: int) -> bool:
-    """Whether `tcp.follow` takes in a segment."""
-    seen = step.info.seen
+def _would_follow(step: Step, seq: int, ack: int, end: int, now_ns: int) -> bool:
+    """Whether conntrack of a host takes in a segment."""
+    ct, seen = step.ct, step.info.seen
+    if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= now_ns:
+        return False
+    if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
+        return False
     sender, receiver = seen[step.direction], seen[1 - step.direction]
     return step.info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"
