@@ -173,8 +173,8 @@ class Express:
         if back is None:
             back = way.back = self._learn_back(way)
         size = len(data) + (40 if connection.family == 4 else 60)
-        if back is None or size > back.mtu:
-            return False
+        if back is None or size > back.mtu or (self.shows and len(back.steps) > 1):
+            return False  # shown answers take turns from host to host
         end = sequence + len(data) & MASK
         if not followed(back.steps, sequence, connection.rcv_nxt, end, MAX_WINDOW, size, self.clock.now_ns):
             return False

@@ -175,6 +175,7 @@ class Replayer:
                 skb.refresh_l4_checksum()
 
     def _unreadable(self, bad: BadPacket) -> Fate | None:
+        self.timeline.catch_up()
         if not self.part.has(0):
             return None
         self.report.warn(f"unreadable: {bad}")
