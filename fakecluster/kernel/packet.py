@@ -212,18 +212,18 @@ class Skb:
         """Change one end of an IPv4 packet with a TCP or UDP header, address and port, and each checksum once."""
         data = self.data
         if source:
-            change, ports = checksum_change(self.src, address), checksum_change(self.sport, port)
+            farther, higher, at, port_at = address - self.src, port - self.sport, 12, self.l4
             self.src, self.sport = address, port
         else:
-            change, ports = checksum_change(self.dst, address), checksum_change(self.dport, port)
+            farther, higher, at, port_at = address - self.dst, port - self.dport, 16, self.l4 + 2
             self.dst, self.dport = address, port
-        if change:
-            _PACK4(data, 12 if source else 16, address)
-            self.fix_checksum(10, change)
-        if ports:
-            _U16.pack_into(data, self.l4 if source else self.l4 + 2, port)
-            change = (change + ports) % 0xFFFF or 0xFFFF
-        if change:
+        if farther:
+            _PACK4(data, at, address)
+            self.fix_checksum(10, farther % 0xFFFF or 0xFFFF)
+        if higher:
+            data[port_at], data[port_at + 1] = port >> 8, port & 0xFF
+        if farther or higher:
+            change = (farther + higher) % 0xFFFF or 0xFFFF
             self.fix_l4_checksum(change)
 
     def _set_address(self, address: int, at: int) -> None:
@@ -267,9 +267,10 @@ class Skb:
         data = self.data
         if at + 2 > len(data) or not change:
             return
-        total = (~(data[at] << 8 | data[at + 1]) & 0xFFFF) + change
-        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        data[at], data[at + 1] = total >> 8, total & 0xFF
+        value = (data[at] << 8 | data[at + 1]) - change
+        if value < 0:
+            value += 0xFFFF
+        data[at], data[at + 1] = value >> 8, value & 0xFF
 
     def set_icmp_id(self, identifier: int) -> None:
         """Change the id of an ICMP query or its answer; other ICMP messages have none and stay."""

@@ -397,7 +397,7 @@ def test_counting_of_connections_and_their_marks_are_kept() -> None:
 
 def test_recipes_are_bounded_and_a_fork_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     netns, _ = both(("iptables-restore", PLAIN))
-    monkeypatch.setattr(cache, "MAX_FLOWS", 3)
+    monkeypatch.setattr(cache, "MAX_RECIPES", 3)
     for host in range(2, 12):
         netns.receive(syn(1000, src=f"10.244.0.{host}"), "podA")
         assert 1 <= len(netns.flow_cache.recipes) <= 3

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 InputKey = tuple[str, int, int, int, bytes]
 #: Flows that one namespace remembers; with more it starts anew rather than grow. An entry takes about 600 bytes.
 MAX_FLOWS = 65_536
+#: Recipes likewise; most are of no more use when there are that many clients.
+MAX_RECIPES = 16_384
 OPEN = ASSURED | SEEN_REPLY
 
 
@@ -152,8 +154,9 @@ class FlowCache:
         key = key_of(trail.packet, trail.iface)
         if recipe is None or key is None:
             return
-        if self._recipe_count >= MAX_FLOWS:
-            self.changed()
+        if self._recipe_count >= MAX_RECIPES:
+            self.recipes.clear()
+            self._recipe_count = 0
         self._recipe_count += 1
         remember(self.recipes, key, trail, recipe)
 
