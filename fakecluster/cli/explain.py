@@ -44,6 +44,9 @@ def explain_command(
     ] = None,
     output: Annotated[str, output_option("svg", "mermaid")] = "",
     file: OutputFile = None,
+    translate: Annotated[
+        bool, typer.Option("--translate", help="Show the rules that it met in the other language, too (iptables, nft).")
+    ] = False,
     proxy: Proxy = "iptables",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",
@@ -80,7 +83,7 @@ def explain_command(
         explanation = explain(node_from_dumps(dumps), words, names=_names(objects or []))
     else:
         raise UsageError("expected manifests, or a node's dumps: --iptables-save, --ip-route, --ip-addr, --nft...")
-    give(answer_of(explanation), output, file)
+    give(answer_of(explanation, translate=translate), output, file)
     if not explanation.arrived:
         raise typer.Exit(NOT_ARRIVED)
 
@@ -95,7 +98,7 @@ def read_dump(path: Path) -> tuple[str, str]:
     return read_text(path), str(path)
 
 
-def answer_of(explanation: Explanation) -> Answer:
+def answer_of(explanation: Explanation, *, translate: bool = False) -> Answer:
     """An explanation in every way that it can be printed."""
     way, names = explanation.trace.way, explanation.names
     others: dict[str, Callable[[], str]] = {
@@ -104,14 +107,19 @@ def answer_of(explanation: Explanation) -> Answer:
         "mermaid": lambda: mermaid(way, names=names),
     }
     return Answer(
-        "fakecluster explain", lambda console: _show(console, explanation), lambda: as_json(explanation), others
+        "fakecluster explain", lambda console: _show(console, explanation, translate), lambda: as_json(explanation), others
     )
 
 
-def _show(console: Console, explanation: Explanation) -> None:
+def _show(console: Console, explanation: Explanation, translate: bool) -> None:
     for line in explanation.lookup:
         console.print(Text(line, style="dim"), soft_wrap=True)
     print_walks(console, explanation.trace.hops, everything=True, names=explanation.names)
+    if translate and explanation.translated:
+        console.print(Text("the rules that it met, in the other language", style="bold"))
+        for each in explanation.translated:
+            console.print(Text(f"  {each.table} {each.chain} #{each.rule}: {each.text}"), soft_wrap=True)
+            console.print(Text(f"      {each}", style="green" if each.like else "yellow"), soft_wrap=True)
     if explanation.neighbours:
         console.print(Text("rules that did not match", style="bold"))
         for one in explanation.neighbours:
@@ -137,6 +145,7 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
         "lookup": list(explanation.lookup),
         "hops": [hop_data(hop) for hop in explanation.trace.hops],
         "neighbours": [attrs.asdict(one) for one in explanation.neighbours],
+        "translated": [attrs.asdict(one) for one in explanation.translated],
         "changes": [attrs.asdict(one) for one in explanation.changes],
         "names": explanation.names.used_in(explanation.trace),
     }

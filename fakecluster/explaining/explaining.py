@@ -10,6 +10,7 @@ from fakecluster.explaining.names import NO_NAMES, Names, names_of
 from fakecluster.explaining.neighbours import neighbours
 from fakecluster.explaining.packet_words import PacketWords, parse_packet
 from fakecluster.explaining.targets import sent
+from fakecluster.explaining.translated import translated
 from fakecluster.explaining.walking import Walker, through_cluster, through_node
 from fakecluster.kernel.netns import Netns
 
@@ -45,4 +46,5 @@ def cluster_names(cluster: Cluster) -> Names:
 def _explained(walker: Walker, packet: PacketWords, names: Names, lookup: tuple[str, ...] = ()) -> Explanation:
     walked = walker(packet, "", None)
     near = tuple(neighbours(walked.namespaces, walked.trace))
-    return Explanation(walked.trace, near, tuple(changes(walker, packet, walked.trace, near)), names, lookup)
+    other = tuple(translated(walked.namespaces, walked.trace))
+    return Explanation(walked.trace, near, tuple(changes(walker, packet, walked.trace, near)), names, lookup, other)

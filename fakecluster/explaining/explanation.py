@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from fakecluster.explaining.names import NO_NAMES, Names
+from fakecluster.explaining.translated import Translated
 from fakecluster.trace import Trace, fate
 
 
@@ -41,6 +42,7 @@ class Explanation:
     """The walk of a packet, the rules that nearly matched, and changes that would have led elsewhere.
 
     `lookup` are the queries for the name that the packet was sent to; `names` are those of addresses.
+    `translated` are the rules that the packet met, in the other language.
     """
 
     trace: Trace
@@ -48,6 +50,7 @@ class Explanation:
     changes: tuple[Change, ...]
     names: Names = NO_NAMES
     lookup: tuple[str, ...] = ()
+    translated: tuple[Translated, ...] = ()
 
     @property
     def end(self) -> str:

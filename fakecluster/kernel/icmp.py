@@ -41,10 +41,11 @@ def _send_error4(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         return
     if skb.route is not None and skb.route.kind in ("broadcast", "multicast"):
         return
-    # before routing nobody knows yet that the packet is for this host (nf_reject_fill_skb_dst gives it the way back)
-    to_host = skb.route is not None and netns.addresses.is_local(4, skb.dst)
+    # before routing nobody knows yet whom the packet is for, and it has the way back (nf_reject_fill_skb_dst)
+    is_local = netns.addresses.is_local
+    to_host = is_local(4, skb.src if skb.route is None else skb.dst)
     source = skb.dst if to_host else error_source(netns, skb)
-    if not source:
+    if not source or (to_host and not is_local(4, skb.dst)):
         return
     options = ip_options.echoed(netns, skb, source)
     quoted = bytes(skb.data[: MAX_ERROR4 - 28 - len(options)])

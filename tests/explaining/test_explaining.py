@@ -122,6 +122,25 @@ def test_tables_that_iptables_and_nft_both_list_are_loaded_once() -> None:
         node_from_dumps({"nft": (LISTED, "listed")})
 
 
+def test_the_rules_that_a_packet_met_are_shown_in_the_other_language() -> None:
+    saved = "*filter\n-A FORWARD -p udp -j DROP\n-A FORWARD -p tcp -m tcp --dport 80 -j LOG\nCOMMIT\n"
+    listed = """table inet fw {
+    chain f {
+        type filter hook forward priority 5; policy accept;
+        tcp dport { 80, 443 } counter log drop
+    }
+}
+"""
+    routes = "10.0.0.0/24 dev a proto kernel scope link\n10.0.1.0/24 dev b proto kernel scope link\n"
+    node = node_from_dumps({"ip-route": (routes, "r"), "iptables-save": (saved, "s"), "nft": (listed, "l")})
+    explained = explain(node, "tcp 10.0.0.2:5 > 10.0.1.2:80 in a")
+    ports = "-p tcp -m multiport --dports 80,443"
+    assert [(one.table, one.rule, one.like) for one in explained.translated] == [
+        ("ip filter", 2, ("tcp dport 80 counter log",)),
+        ("inet fw", 1, (f"{ports} -j LOG --log-level 4", f"{ports} -j DROP")),
+    ]
+
+
 def test_the_explained_node_does_not_change() -> None:
     node = node_from_dumps(DUMPS)
     explain(node, "udp 10.244.1.5:40000 > 10.96.0.10:53 in cni0")

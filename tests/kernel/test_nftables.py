@@ -62,3 +62,10 @@ def test_what_looped_back_is_not_routed_again() -> None:
     netns = loaded("chain c { type filter hook prerouting priority 0\niif lo udp dport 9 ip daddr set 10.244.0.3\n}")
     packet = IP(src="192.168.1.10", dst="10.244.0.1") / UDP(dport=9)
     assert [one for one in netns.send_local(bytes(packet)) if isinstance(one, Transmit)] == []
+
+
+def test_a_packet_of_ours_rejected_before_routing_is_only_answered_from_an_address_of_ours() -> None:
+    netns = loaded("chain c { type filter hook prerouting priority 0\nudp dport 9 reject\ncounter\n}")
+    for target, answers in (("10.244.0.3", 0), ("10.244.0.1", 1)):
+        arrive(netns, Inject(bytes(IP(src="192.168.1.10", dst=target) / UDP(sport=9, dport=9)), "vethA"))
+        assert f"counter packets {answers} " in netns.run("nft list ruleset")

@@ -137,6 +137,7 @@ def test_neighbouring_fields_are_compared_as_one(written: str, printed: str) -> 
         ("meta iiftype ether ip saddr 10.0.0.1", "ip saddr 10.0.0.1"),
         ("meta iiftype ether counter ip saddr 10.0.0.1", "meta iiftype ether counter packets 0 bytes 0 ip saddr 10.0.0.1"),
         ("meta iiftype ether tcp dport 80", "meta iiftype ether tcp dport 80"),
+        ("meta iiftype ether dnat ip to 10.0.0.1", "meta iiftype ether dnat ip to 10.0.0.1"),
     ],
 )
 def test_a_link_type_goes_without_saying_before_a_network_header(written: str, printed: str) -> None:

@@ -79,6 +79,7 @@ def _target(rule: RuleContext, family: str, first: int, *, joined: bool) -> tupl
     if rule.network and family and family != rule.network:
         cursor.fail_at(f"conflicting protocols specified: {rule.network} vs. {family}", first, first)
     if not rule.network:
+        rule.link_match = None  # it is no header field
         rule.require_network(wanted, first)
     datatype = _ADDRESS[wanted]
     address = _address(rule, datatype, joined=joined)

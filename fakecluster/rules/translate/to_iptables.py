@@ -20,7 +20,7 @@ import attrs
 
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables import BUILT_IN, TARGETS, VERDICTS, RuleProblem, parse
-from fakecluster.rules.nft.objects import BaseChain
+from fakecluster.rules.nft.objects import BaseChain, Rule
 from fakecluster.rules.nft.print_statement import rule as rule_text
 from fakecluster.rules.nft.printer import ChainView, TableView
 from fakecluster.rules.nft.statements import Verdict, Vmap
@@ -96,6 +96,19 @@ def as_table(view: TableView, table: str, *, family: int) -> str:
     return "".join(f"{line.text}\n" for line in shown.lines())
 
 
+def one_rule(view: TableView, rule: Rule, *, family: int) -> list[str]:
+    """One rule of an nft table in iptables' words, without chain and counters. Raises `NoTranslation`."""
+    chains = {each.spec.name: each for each in view.chains}
+    sets = IpSets(family, {each.spec.name: each for each in view.sets}, set())
+    return [text for _, text in rules(rule, family, sets, lambda name: (name, written(name, chains)))]
+
+
+def written(chain: str, chains: Mapping[str, ChainView]) -> frozenset[str]:
+    """What the rules of a chain, and of all that it leads to, may change."""
+    there = [chains[name] for name in (chain, *_reached(chains[chain], chains))] if chain in chains else []
+    return frozenset[str]().union(*(changes(rule.statements) for one in there for rule in one.rules))
+
+
 @attrs.define
 class _Shown:
     """The tables of iptables as they fill: chains in order with policies, and their rules.
@@ -146,9 +159,7 @@ class _Shown:
         lines, chains = self.rules.setdefault(place, []), {one.spec.name: one for one in view.chains}
 
         def chain_of(target: str) -> tuple[str, frozenset[str]]:
-            there = [chains[one] for one in (target, *_reached(chains[target], chains))] if target in chains else []
-            written = (changes(rule.statements) for one in there for rule in one.rules)
-            return self._name(view, place, target), frozenset[str]().union(*written)
+            return self._name(view, place, target), written(target, chains)
 
         for each in chain.rules:
             # a rule that can match no packet of this family has no line
