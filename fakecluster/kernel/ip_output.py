@@ -63,7 +63,13 @@ def local_out(netns: Netns, skb: Skb, route: Route) -> None:
 def goes_straight(netns: Netns, family: int, route: Route, size: int) -> bool:
     """Whether nothing stands between this host's own packets and a device: `local_out` would transmit them as they are."""
     hooks = netns.hooks.entries[family]
-    if hooks[OUTPUT] or hooks[POSTROUTING] or route.kind != "unicast" or route.oif == "lo" or size > netns.mtu_of(route):
+    if (
+        hooks[OUTPUT]
+        or hooks[POSTROUTING]
+        or route.kind != "unicast"
+        or route.oif == "lo"
+        or size > netns.mtu_of(route)
+    ):
         return False
     device = netns.interfaces[route.oif]
     return device.up and device.noarp and device.kind != "dummy"

@@ -49,7 +49,9 @@ def test_rt_mtu_is_known_of_every_protocol_and_looks_both_ways() -> None:
 
 def test_options_are_not_echoed_before_routing() -> None:
     """Nobody has read them there."""
-    packet = IP(src="10.244.0.2", dst="10.244.0.1", options=[IPOption_RR(pointer=4, routers=["0.0.0.0"])]) / UDP(dport=9)
+    packet = IP(src="10.244.0.2", dst="10.244.0.1", options=[IPOption_RR(pointer=4, routers=["0.0.0.0"])]) / UDP(
+        dport=9
+    )
     lengths = {}
     for hook in ("prerouting", "input"):
         netns = loaded(f"chain c {{ type filter hook {hook} priority 0\nudp dport 9 reject\n}}")

@@ -70,10 +70,11 @@ def shown(netns: Netns) -> tuple[object, ...]:
 
 
 def alike(machines: tuple[Netns, Netns], packet: bytes, iface: str = "podA") -> list[Effect]:
-    """Give a packet to both; the same must come of it."""
+    """Give a packet to both; the same must come of it, and no answer is left over."""
     effects = [netns.receive(packet, iface, dst_mac=MAC) for netns in machines]
     assert effects[0] == effects[1]
     assert shown(machines[0]) == shown(machines[1])
+    assert not machines[0].given
     return effects[0]
 
 
@@ -114,6 +115,30 @@ def test_chance_is_asked_as_ever_whether_the_answer_was_met_or_not(monkeypatch: 
     assert {word.removeprefix("sport=") for word in lines if word.startswith("sport=80")} == ports
     assert 30 <= sum(hit is not None for hit in hits) < 40
     assert machines[0].run("iptables-save -c") == machines[1].run("iptables-save -c")
+    assert machines[0].choices.draw(1 << 32, "") == machines[1].choices.draw(1 << 32, "")
+
+
+@pytest.mark.parametrize("chain", ["PREROUTING", "FORWARD", "POSTROUTING"])
+def test_nothing_is_asked_for_a_packet_that_does_not_come_to_the_question(chain: str) -> None:
+    half = "-m statistic --mode random --probability 0.5 -j MARK --set-mark 1"
+    machines = both(("iptables-restore", PLAIN), (f"iptables -t mangle -A {chain} {half}", ""))
+    for port in range(1000, 1006):
+        alike(machines, syn(port))
+    address = {"src": "10.244.0.2", "dst": "10.96.0.1"}
+    alike(machines, wire(**address, transport=TCP(sport=2000, dport=80, flags="S"), ttl=1))
+    alike(machines, wire(**address, transport=TCP(sport=2001, dport=80, flags="S") / bytes(1600), flags="DF"))
+    alike(machines, wire(**address, transport=TCP(sport=2001, dport=80, flags="S") / bytes(1400)))
+    for netns in machines:
+        netns.receive(syn(2002), "podA", dst_mac=b"\2\0\0\0\0Z")
+        netns.interfaces["podB"].mtu = 100
+    for port in range(2500, 2504):
+        alike(machines, syn(port))
+    alike(machines, wire(**address, transport=TCP(sport=2003, dport=80, flags="S") / bytes(200), flags="DF"))
+    for netns in machines:
+        netns.neighbours.clear()
+    for port in range(3000, 3006):
+        alike(machines, syn(port))
+    assert not machines[0].given
     assert machines[0].choices.draw(1 << 32, "") == machines[1].choices.draw(1 << 32, "")
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.trail import Trail
 
+#: First packets are small. What fits everywhere needs no look at the MTU, which depends on what chance decides.
+MTU_LEAST = 576
 #: Interface, first 16 bits without the flow label, addresses, destination port.
 OpeningKey = tuple[str, int, bytes, bytes]
 
@@ -56,11 +58,9 @@ class Recipe:
     src: NatRange | None
     masq_oif: str
     ct_mark: int
-    dst_mac: bytes
     oif: str
     next_hop: int
     mark: int
-    mtu: int
     neighbour: tuple[int, int] | None
 
 
@@ -92,11 +92,13 @@ def opened(netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: b
     """What comes of a first packet; None when it must go the long way, where answers that were given count."""
     key = key_of(packet, iface)
     found = recipes.get(key) if key is not None else None
-    if found is None:
+    if found is None or len(packet) > MTU_LEAST or (dst_mac and dst_mac != netns.interfaces[iface].mac):
         return None
     if packet[0] == 0x45 and int.from_bytes(packet[:20]) % 0xFFFF:
         return None
     skb = Skb(packet, iif=iface)
+    if skb.ttl < 2:
+        return None
     ct = _tracked(netns, skb)
     if ct is None:
         return None
@@ -105,10 +107,10 @@ def opened(netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: b
         answer = netns.choices.pick(found.weights, found.why)
         given.append(answer)
         found = found.answers.get(answer)
-    if not isinstance(found, Recipe) or not _fits(netns, found, skb, dst_mac) or not _mapped(netns, found, skb, ct):
-        netns.given.extend(given)
-        return None
-    return [_ended(netns, found, skb, ct)]
+    if isinstance(found, Recipe) and _has_neighbour(netns, found) and _mapped(netns, found, skb, ct):
+        return [_ended(netns, found, skb, ct)]
+    netns.given.extend(given)  # the long way asks the same: what would stop the packet before was looked at above
+    return None
 
 
 def _tracked(netns: Netns, skb: Skb) -> Conn | None:
@@ -126,9 +128,7 @@ def _tracked(netns: Netns, skb: Skb) -> Conn | None:
     return ct if tcp.track(conntrack, ct, skb, ORIGINAL) == "accept" else None
 
 
-def _fits(netns: Netns, recipe: Recipe, skb: Skb, dst_mac: bytes) -> bool:
-    if skb.ttl < 2 or len(skb.data) > recipe.mtu or (dst_mac and dst_mac != recipe.dst_mac):
-        return False
+def _has_neighbour(netns: Netns, recipe: Recipe) -> bool:
     return recipe.neighbour is None or recipe.neighbour in netns.neighbours
 
 
@@ -183,6 +183,8 @@ def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | 
     bits = ct.status & (DST_NAT | SRC_NAT)
     if ct.status != CONFIRMED | done | bits or skb.data[8 if skb.family == 4 else 7] != trail.ttl - 1:
         return None
+    if netns.mtu_of(skb.route) < MTU_LEAST:
+        return None
     device = netns.interfaces[sent.iface]
     alone = device.noarp or is_group(sent.family, sent.next_hop)
     return Recipe(
@@ -192,11 +194,9 @@ def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | 
         src=dict(trail.mapped).get("src"),
         masq_oif=ct.masq_oif,
         ct_mark=ct.mark,
-        dst_mac=netns.interfaces[skb.iif].mac,
         oif=sent.iface,
         next_hop=sent.next_hop,
         mark=sent.mark,
-        mtu=netns.mtu_of(skb.route),
         neighbour=None if alone else (sent.family, sent.next_hop),
     )
 
