@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 #: Packets that one entry may loop over lo before it is called a loop.
 MAX_LOOPS = 64
 DEFAULT_MTU, LOOPBACK_MTU = 1500, 65536
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 class Netns:
@@ -252,7 +253,8 @@ class Netns:
         traced = self._tracing if self._depth else self.trace_local
         if not traced and ip_output.goes_straight(self, family, route, len(packet)):
             self.enter(trace=False)
-            self.effects.append(Transmit(route.oif, packet, route.next_hop(dst), family, sock.mark))
+            sent = route.oif, packet, route.next_hop(dst), family, sock.mark, False, None
+            self.effects.append(_new(Transmit, sent))
             self.hand_over()
             return
         self.enter(self.trace_local)
@@ -360,7 +362,7 @@ class Netns:
         sink = self.sockets.owner(skb)
         where = sink.name if sink is not None else "the host"
         hop = self.end_walk(skb, "delivered", where, packet_out=packet) if skb.tracer is not None else None
-        self.effects.append(Deliver(packet, skb.iif, skb.mark, skb.generated, sink, hop))
+        self.effects.append(_new(Deliver, (packet, skb.iif, skb.mark, skb.generated, sink, hop)))
         self.sockets.receive(skb, sink)
 
     def reroute(self, skb: Skb) -> bool:

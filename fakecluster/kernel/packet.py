@@ -30,6 +30,7 @@ _FRAGMENT = 44
 ICMP_QUERIES = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
 ICMPV6_QUERIES = frozenset((128, 129))
 _CHECKSUM_OFFSET = {TCP: 16, UDP: 6, UDPLITE: 6, ICMPV6: 2}
+LOW_6144, LOW_3072, LOW_1536 = ((1 << bits) - 1 for bits in (6144, 3072, 1536))
 #: Extension headers that a packet may carry before we stop looking (the kernel has no limit but the packet's length).
 MAX_EXTENSIONS = 16
 
@@ -350,12 +351,28 @@ def is_group(family: int, address: int) -> bool:
     return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
 
 
+def folded(total: int, size: int) -> int:
+    """A smaller number with the same remainder modulo 0xFFFF, for about `size` bytes.
+
+    The sum of 16-bit words is the number that they make, modulo 0xFFFF. Adding halves of a long number at a multiple of
+    16 bits is faster than dividing all of it.
+    """
+    if size > 420:
+        if size > 800:
+            total = (total >> 6144) + (total & LOW_6144)
+        total = (total >> 3072) + (total & LOW_3072)
+    return (total >> 1536) + (total & LOW_1536)
+
+
 def checksum(data: bytes | bytearray, initial: int = 0) -> int:
     """The Internet checksum (RFC 1071) of `data`, as it stands in a header.
 
     The one's complement sum of 16-bit words is the number that they make modulo 0xFFFF; only nothing adds up to 0.
     """
-    total = initial + (int.from_bytes(data) << 8 if len(data) & 1 else int.from_bytes(data))
+    size, total = len(data), int.from_bytes(data)
+    if size > 200:
+        total = folded(total, size)
+    total = initial + (total << 8 if size & 1 else total)
     return 0xFFFF - (total % 0xFFFF or 0xFFFF) if total else 0xFFFF
 
 

@@ -153,14 +153,16 @@ class TcpConnection(Socket):
             options = b"\x02\x04" + min(self.mss, 65535).to_bytes(2) + b"\x01\x01\x04\x02"
         acknowledged = self.rcv_nxt if flags & ACK else 0
         bits = 20 + len(options) << 10 | flags
-        src, (dst, dport) = self.address, self.remote
-        body = _HEADER(self.port, dport, sequence, acknowledged, bits, MAX_WINDOW, 0, 0) + options + data
-        check = checksum(body, src + dst + TCP + len(body))
-        body = body[:16] + check.to_bytes(2) + body[18:]
-        ttl, ident = icmp.ttl_of(self.netns, self.family), self.draw_ident()
-        if self.family == 4:
-            return bytes(icmp.ipv4_header(src, dst, TCP, len(body), ttl=ttl, ident=ident, df=True) + body)
-        return bytes(icmp.ipv6_header(src, dst, TCP, len(body), hop_limit=ttl) + body)
+        src, (dst, dport), family = self.address, self.remote, self.family
+        tail = options + data
+        size, ends = 20 + len(tail), (self.port, dport, sequence, acknowledged, bits, MAX_WINDOW)
+        check = checksum(tail, sum(ends) + src + dst + TCP + size)
+        ttl, ident = icmp.ttl_of(self.netns, family), self.draw_ident()
+        if family == 4:
+            header = icmp.ipv4_header(src, dst, TCP, size, ttl=ttl, ident=ident, df=True)
+        else:
+            header = icmp.ipv6_header(src, dst, TCP, size, hop_limit=ttl)
+        return b"".join((header, _HEADER(*ends, check, 0), tail))
 
     def draw_ident(self) -> int:
         """The IP identification of the next segment (IPv6 has none)."""

@@ -45,7 +45,7 @@ class FlowCache:
 
     def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
         """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
-        if len(packet) < 28:
+        if len(packet) < 28 or not (self.flows or self.recipes):
             return None
         lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
         if lane is None:

@@ -17,7 +17,7 @@ from fakecluster.kernel.conntrack.tcp_segment import SACK_PERM
 from fakecluster.kernel.conntrack.tcp_window import highest_sack
 from fakecluster.kernel.effects import Effect, SendError, Transmit
 from fakecluster.kernel.flow_cache.flow import Arrival, Flow
-from fakecluster.kernel.packet import ACK, PSH, TCP, UDP, Skb
+from fakecluster.kernel.packet import ACK, PSH, TCP, UDP, Skb, folded
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -48,7 +48,6 @@ _CHANGED_TCP4, _CHANGED_UDP4 = Struct("!8xBxH24xH").unpack_from, Struct("!8xBxH1
 _CHANGED_TCP6, _CHANGED_UDP6 = Struct("!7xB48xH").unpack_from, Struct("!7xB36xHH").unpack_from
 _number = int.from_bytes
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
-LOW_6144, LOW_3072, LOW_1536 = ((1 << bits) - 1 for bits in (6144, 3072, 1536))
 
 
 def _tcp(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
@@ -163,19 +162,6 @@ def _udp(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) 
 Lane = Callable[["Netns", Flows, bytes, str, bytes], "list[Effect] | None"]
 #: By protocol.
 LANES: dict[int, Lane] = {TCP: _tcp, UDP: _udp}
-
-
-def folded(total: int, size: int) -> int:
-    """A smaller number with the same remainder modulo 0xFFFF, for about `size` bytes.
-
-    The sum of 16-bit words is the number that they make, modulo 0xFFFF. Adding halves of a long number at a multiple of
-    16 bits is faster than dividing all of it.
-    """
-    if size > 420:
-        if size > 800:
-            total = (total >> 6144) + (total & LOW_6144)
-        total = (total >> 3072) + (total & LOW_3072)
-    return (total >> 1536) + (total & LOW_1536)
 
 
 def _tcp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, tcp_check: int) -> bytes:
