@@ -154,7 +154,7 @@ class Express:
         self.watcher.delivering(way)
         netns.enter(trace=False)
         try:
-            connection.take(flags, seq, ack, payload)
+            connection.take_in(flags, seq, ack, payload)
         finally:
             connection.outlet = None
             effects = netns.leave()

@@ -67,12 +67,12 @@ class Way:
         self.first, self.steps, self.end, self.connection = first, steps, end, connection
         self.addresses, self.ends = int.from_bytes(ends[:-4]) % 0xFFFF, int.from_bytes(ends) % 0xFFFF
         self.checked = checked
-        self.mtu = min(step.flow.mtu for step in steps)
-        passed = 0
-        self.ttl_least = 0
+        mtu, ttl_least, passed = steps[0].flow.mtu, 0, 0
         for step in steps:
-            self.ttl_least = max(self.ttl_least, step.flow.ttl_least + passed)
-            passed += step.flow.ttl_step
+            flow = step.flow
+            mtu, ttl_least = min(mtu, flow.mtu), max(ttl_least, flow.ttl_least + passed)
+            passed += flow.ttl_step
+        self.mtu, self.ttl_least = mtu, ttl_least
         self.packets = self.octets = 0
         self.back: Back | None = None
         self.context: Any = None

@@ -233,9 +233,9 @@ class TcpConnection(Socket):
         if flags & SYN:
             self._acknowledge()
             return
-        self.take(flags, sequence, acknowledged, payload)
+        self.take_in(flags, sequence, acknowledged, payload)
 
-    def take(self, flags: int, sequence: int, acknowledged: int, payload: bytes) -> None:
+    def take_in(self, flags: int, sequence: int, acknowledged: int, payload: bytes) -> None:
         """A segment that neither opens nor resets."""
         if flags & ACK and self.unacknowledged:
             self._acknowledged(acknowledged)
