@@ -21,7 +21,10 @@ FAILED = 1
 
 def check(
     manifests: Manifests,
-    only: Annotated[list[str] | None, typer.Option("--only", help="Run this check only (repeatable).")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Run this check only (repeatable).", autocompletion=lambda: list(checks.CHECKS)),
+    ] = None,
     proxy: Proxy = "iptables",
     nodes: Nodes = 2,
     ip_family: Family = "ipv4",

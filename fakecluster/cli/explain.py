@@ -15,6 +15,7 @@ from fakecluster.api.manifests import read
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of, read_text
 from fakecluster.cli.output import Answer, OutputFile, give, output_option
 from fakecluster.cli.render import print_walks
+from fakecluster.cluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
 from fakecluster.explaining import Explanation, Names, explain, explain_in, names_of, node_from_dumps
 from fakecluster.explaining.packet_words import parse_packet
@@ -74,18 +75,26 @@ def explain_command(
         raise UsageError("either manifests or a node's dumps; names for dumps come from --objects")
     if manifests:
         cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
-        try:
-            explanation = explain_in(cluster, packet, at=at)
-        except LookupError as missing:
-            raise UsageError(f"--at {missing}") from None
+        explanation = _in_cluster(cluster, packet, at)
     elif dumps:
-        words = parse_packet(packet)  # before the dumps are loaded, which may take a while
-        explanation = explain(node_from_dumps(dumps), words, names=_names(objects or []))
+        explanation = _in_node(dumps, packet, objects or [])
     else:
         raise UsageError("expected manifests, or a node's dumps: --iptables-save, --ip-route, --ip-addr, --nft...")
     give(answer_of(explanation, translate=translate), output, file)
     if not explanation.arrived:
         raise typer.Exit(NOT_ARRIVED)
+
+
+def _in_cluster(cluster: Cluster, packet: str, at: str) -> Explanation:
+    try:
+        return explain_in(cluster, packet, at=at)
+    except LookupError as missing:
+        raise UsageError(f"--at {missing}") from None
+
+
+def _in_node(dumps: dict[str, tuple[str, str]], packet: str, objects: list[Path]) -> Explanation:
+    words = parse_packet(packet)  # before the dumps are loaded, which may take a while
+    return explain(node_from_dumps(dumps), words, names=_names(objects))
 
 
 def _names(files: list[Path]) -> Names:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fakecluster.cluster import Cluster
+from fakecluster.cni.addressing import FAMILIES
 from fakecluster.errors import FakeclusterError
 from fakecluster.policy.definitions import policy_definitions
 from fakecluster.proxy.config import MODES
@@ -21,7 +22,9 @@ Proxy = Annotated[
     typer.Option("--proxy", "-p", help=f"kube-proxy's mode: {', '.join(MODES)}.", autocompletion=lambda: list(MODES)),
 ]
 Nodes = Annotated[int, typer.Option("--nodes", "-n", min=1, max=256, help="Number of nodes (a, b, c...).")]
-Family = Annotated[str, typer.Option("--ip-family", help="ipv4, ipv6, dual or dual-ipv6.")]
+Family = Annotated[
+    str, typer.Option("--ip-family", help="ipv4, ipv6, dual or dual-ipv6.", autocompletion=lambda: list(FAMILIES))
+]
 AdminPolicies = Annotated[
     bool,
     typer.Option(
@@ -47,7 +50,8 @@ def cluster_of(
     if admin_policies:
         cluster.apply(policy_definitions())
     for path in manifests:
-        cluster.apply(read_text(path) if str(path) == "-" else path)
+        if not cluster.apply(read_text(path) if str(path) == "-" else path):
+            raise UsageError(f"{path}: there is no object in it")
     return cluster
 
 

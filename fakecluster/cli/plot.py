@@ -22,7 +22,9 @@ MOST_SERVICES = 100_000
 Output = Annotated[str, output_option(SVG)]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Draw shares and costs (SVG; needs the extra plots), or print their numbers."
+    no_args_is_help=True,
+    help="Draw shares and costs (SVG; needs the extra plots), or print their numbers. "
+    "Example: fakecluster plot shares shop.yaml --from pod/client --to svc/web:80 -o shares.svg",
 )
 
 

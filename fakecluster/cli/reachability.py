@@ -93,6 +93,11 @@ def diff(
         matrix_of([path], protocol, port, nodes=nodes, family=ip_family, admin_policies=admin_policies)
         for path in (old, new)
     )
+    _diff_pairs(before, after, output, file)
+
+
+def _diff_pairs(before: Reachability, after: Reachability, output: str, file: Path | None) -> None:
+    """Show which pairs can talk in one matrix but not in the other. Exits 1 when any can."""
     pairs = before.differences(after)
     keys = ("source", "target", "before", "after")
 
@@ -101,7 +106,7 @@ def diff(
 
     def show(console: Console) -> None:
         for source, target, was, is_now in pairs:
-            line = Text(f"{source} -> {target} {protocol} {port}: {was} -> ")
+            line = Text(f"{source} -> {target} {after.protocol} {after.port}: {was} -> ")
             console.print(line.append(is_now, style=_STYLES.get(is_now, "")), soft_wrap=True)
         console.print(f"{len(pairs)} of {len(after.sources) * len(after.targets)} pairs differ")
 

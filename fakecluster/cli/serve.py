@@ -30,7 +30,10 @@ def serve(
     ip_family: Family = "ipv4",
     seed: Seed = 0,
 ) -> None:
-    """Serve the Kubernetes API for kubectl and any other client, on loopback, until interrupted."""
+    """Serve the Kubernetes API for kubectl and any other client, on loopback, until interrupted.
+
+    Example: fakecluster serve shop.yaml --port 6443 --kubeconfig shop.kubeconfig
+    """
     try:
         from fakecluster.http.serving import write_private
     except ModuleNotFoundError as missing:

@@ -100,6 +100,14 @@ def test_wrong_arguments_exit_2_and_say_what_is_expected(arguments: tuple[str, .
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize("text", ["", "---\n# nothing\n"])
+def test_manifests_without_any_object_are_no_success(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text(text)
+    run = fakecluster("check", str(path))
+    assert (run.returncode, run.stderr) == (2, f"fakecluster: {path}: there is no object in it\n")
+
+
 def test_check_prints_a_table_and_exits_1_for_errors(tmp_path: Path) -> None:
     good = fakecluster("check", "examples/nginx.yaml")
     assert (good.returncode, good.stdout.splitlines()[-1].split(": ")[1]) == (0, "0 errors, 0 warnings")
