@@ -83,6 +83,15 @@ class Addresses:
     def is_local(self, family: int, address: int) -> bool:
         return self.routes.address_type(family, address) == "local"
 
+    def is_assigned(self, family: int, address: int) -> bool:
+        """Whether a device has the address; a local route alone does not make it so (ipv6_chk_addr)."""
+        return any(
+            held.address == address
+            for device in self.interfaces.values()
+            for held in device.addresses
+            if held.family == family
+        )
+
     def select(self, iface: str, family: int, towards: int) -> int:
         """The source for packets out of `iface` to the on-link address `towards` (inet_select_addr): 0 when none fits.
 

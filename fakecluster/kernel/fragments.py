@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.kernel.hooks import ACCEPT, DROP, PREROUTING, STOLEN, HookContext
+from fakecluster.kernel.hooks import ACCEPT, DROP, OUTPUT, PREROUTING, STOLEN, HookContext, Priority
 from fakecluster.kernel.packet import Skb
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TIMEOUT_NS = {4: 30 * 10**9, 6: 60 * 10**9}
 MAX_QUEUES = 4096
 MAX_DATAGRAM = 65535
+FRAGMENT_HEADER = 44
 
 
 @attrs.define
@@ -36,10 +37,25 @@ class Fragments:
     def __init__(self, netns: Netns) -> None:
         self.netns = netns
         self.queues: dict[tuple[int, int, int, int, int, str], Queue] = {}
+        self.needed: dict[int, set[str]] = {4: set(), 6: set()}
+
+    def need(self, family: int, owner: str) -> None:
+        """Put fragments together before everything else, until the last owner releases it (nf_defrag_ipv4_enable)."""
+        if not self.needed[family]:
+            for hook in (PREROUTING, OUTPUT):
+                self.netns.hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", self.hook, steady=True)
+        self.needed[family].add(owner)
+
+    def release(self, family: int, owner: str) -> None:
+        had = bool(self.needed[family])
+        self.needed[family].discard(owner)
+        if had and not self.needed[family]:
+            for hook in (PREROUTING, OUTPUT):
+                self.netns.hooks.unregister(family, hook, "defrag")
 
     def hook(self, skb: Skb, ctx: HookContext) -> int:
         """Conntrack's defragmentation, before everything but the earliest raw chains."""
-        if not skb.is_fragment:
+        if not skb.is_fragment and not is_atomic(skb):
             return ACCEPT
         user = "conntrack in" if ctx.hook == PREROUTING else "conntrack out"
         verdict = self.gather(skb, user)
@@ -100,6 +116,11 @@ def identification(skb: Skb) -> int:
 def fragment_header(skb: Skb) -> int:
     """The offset of an IPv6 packet's fragment header (the one right before what `l4` points to)."""
     return skb.l4 - 8
+
+
+def is_atomic(skb: Skb) -> bool:
+    """An IPv6 packet with a fragment header that is all of its datagram (RFC 6946): the header goes too."""
+    return skb.family == 6 and skb.l4 >= 48 and skb.data[_last_extension(skb, skb.l4 - 8)] == FRAGMENT_HEADER
 
 
 def header_length(skb: Skb) -> int:

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import ip_options
-from fakecluster.kernel.packet import ICMP, ICMPV6, Skb, checksum
+from fakecluster.kernel.packet import ICMP, ICMPV6, NO_USER, Skb, checksum
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -23,7 +23,8 @@ DEST_UNREACH, TIME_EXCEEDED, PARAMETER_PROBLEM = 3, 11, 12
 NET_UNREACH, HOST_UNREACH, PROT_UNREACH, PORT_UNREACH, FRAG_NEEDED = 0, 1, 2, 3, 4
 NET_ANO, HOST_ANO, PKT_FILTERED = 9, 10, 13
 V6_UNREACH, V6_TOO_BIG, V6_TIME_EXCEEDED, V6_PARAMETER = 1, 2, 3, 4
-V6_NO_ROUTE, V6_ADM_PROHIBITED, V6_ADDR_UNREACH, V6_PORT_UNREACH, V6_POLICY_FAIL, V6_REJECT_ROUTE = 0, 1, 3, 4, 5, 6
+V6_NO_ROUTE, V6_ADM_PROHIBITED, V6_NOT_NEIGHBOUR, V6_ADDR_UNREACH, V6_PORT_UNREACH = 0, 1, 2, 3, 4
+V6_POLICY_FAIL, V6_REJECT_ROUTE = 5, 6
 
 
 def send_error(netns: Netns, skb: Skb, kind: int, code: int, info: int = 0) -> None:
@@ -54,7 +55,7 @@ def _send_error4(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
     tos = (skb.tos & 0x1E) | ERROR_TOS
     header = ipv4_header(source, skb.src, ICMP, len(body), tos=tos, ttl=ttl_of(netns, 4), options=options)
     answer = Skb(header + body)
-    _send(netns, skb, answer)
+    _send(netns, skb, answer, source if to_host else 0)
 
 
 def error_source(netns: Netns, skb: Skb) -> int:
@@ -77,9 +78,8 @@ def _send_error6(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         return
     if skb.proto == ICMPV6 and not skb.frag_offset and (len(skb.data) <= skb.l4 or skb.data[skb.l4] < 128):
         return
-    if netns.addresses.is_local(6, skb.dst):
-        source = skb.dst
-    else:
+    routed_from = source = skb.dst if netns.addresses.is_assigned(6, skb.dst) else 0
+    if not source:
         route = netns.routes.lookup(6, skb.src)
         if route is None or route.kind not in ("unicast", "local"):
             return
@@ -89,7 +89,7 @@ def _send_error6(netns: Netns, skb: Skb, kind: int, code: int, info: int) -> Non
         return
     quoted = bytes(skb.data[: MAX_ERROR6 - 48])
     answer = icmpv6_packet(source, skb.src, kind, code, info.to_bytes(4) + quoted, hop_limit=ttl_of(netns, 6))
-    _send(netns, skb, answer)
+    _send(netns, skb, answer, routed_from)
 
 
 def icmpv6_packet(
@@ -102,11 +102,12 @@ def icmpv6_packet(
     return answer
 
 
-def _send(netns: Netns, about: Skb, answer: Skb) -> None:
-    answer.generated = True
+def _send(netns: Netns, about: Skb, answer: Skb, routed_from: int) -> None:
+    """Send an answer; routes are asked with the source `routed_from` (0: it follows from the route)."""
+    answer.generated, answer.uid = True, NO_USER
     answer.mark = about.mark if netns.sysctls.number("net.ipv4.fwmark_reflect") else 0
     attach_related(netns, about, answer)
-    netns.send_generated(answer)
+    netns.send_generated(answer, routed_from=routed_from)
 
 
 def attach_related(netns: Netns, about: Skb, answer: Skb) -> None:
@@ -122,7 +123,7 @@ def echo_reply(netns: Netns, skb: Skb) -> None:
         body = bytearray(skb.data[skb.l4 :])
         body[0] = 0
         body[2:4] = b"\0\0"
-        body[2:4] = checksum(body).to_bytes(2)
+        body[2:4] = checksum(body).to_bytes(2) if any(body) else b"\0\0"  # the kernel adds up from ~0
         options = ip_options.echoed(netns, skb, source)
         header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4), options=options)
         answer = Skb(header + body)
@@ -130,7 +131,7 @@ def echo_reply(netns: Netns, skb: Skb) -> None:
         source = skb.dst if netns.addresses.is_local(6, skb.dst) else netns.addresses.primary(skb.iif, 6)
         rest = bytes(skb.data[skb.l4 + 4 :])
         answer = icmpv6_packet(source, skb.src, 129, 0, rest, hop_limit=ttl_of(netns, 6), traffic_class=skb.tos)
-    answer.generated = True
+    answer.generated, answer.uid = True, NO_USER
     netns.send_generated(answer)
 
 
@@ -146,7 +147,7 @@ def timestamp_reply(netns: Netns, skb: Skb) -> None:
     options = ip_options.echoed(netns, skb, source)
     header = ipv4_header(source, skb.src, ICMP, len(body), tos=skb.tos, ttl=ttl_of(netns, 4), options=options)
     answer = Skb(header + body)
-    answer.generated = True
+    answer.generated, answer.uid = True, NO_USER
     netns.send_generated(answer)
 
 

@@ -12,7 +12,7 @@ from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
 from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING, STOLEN
 from fakecluster.kernel.packet import ICMPV6, Skb, checksum
-from fakecluster.kernel.routing import Route
+from fakecluster.kernel.routing import ERROR_KINDS, Route
 
 if TYPE_CHECKING:
     from fakecluster.kernel.flow_cache.cache import InputKey
@@ -97,11 +97,17 @@ def _route_slowly(netns: Netns, skb: Skb, key: InputKey) -> None:
         return
     if skb.family == 4 and (skb.dst == 0xFFFFFFFF or (not skb.dst and not skb.src)):
         skb.route = Route(4, skb.dst, 32, "broadcast", skb.iif)
-        deliver(netns, skb)
+        problem = source_problem(netns, skb) if skb.src >> 24 else ""
+        if problem:
+            netns.drop(skb, "routing", problem)
+        else:
+            deliver(netns, skb)
         return
-    route = netns.routes.lookup(skb.family, skb.dst, src=skb.src, mark=skb.mark, iif=skb.iif, tos=skb.tos & 0x1C)
+    link = skb.iif if skb.family == 6 and skb.dst >> 118 == LINK_LOCAL else ""
+    tos = skb.tos & 0x1C
+    route = netns.routes.lookup(skb.family, skb.dst, src=skb.src, mark=skb.mark, iif=skb.iif, oif=link, tos=tos)
     skb.route = route
-    if route is None or route.kind in ("unreachable", "prohibit", "blackhole"):
+    if route is None or route.kind in ERROR_KINDS:
         _no_route(netns, skb, route)
     elif route.kind in ("local", "broadcast"):
         _local(netns, skb, route, key)
@@ -148,9 +154,10 @@ def source_problem(netns: Netns, skb: Skb) -> str:
         if not accept_local and netns.addresses.is_local(4, skb.src):
             return "martian source: one of our own addresses"
         return ""
-    back = netns.routes.lookup(4, skb.src, src=skb.dst, mark=skb.mark, iif=skb.iif, tos=skb.tos & 0x1C)
-    if back is None:
-        return "rp_filter: no way back to the source" if mode == 1 else ""
+    mark = skb.mark if netns.sysctls.interface("src_valid_mark", skb.iif) else 0
+    back = netns.routes.lookup(4, skb.src, src=skb.dst, mark=mark, tos=skb.tos & 0x1C)
+    if back is None or back.kind in ERROR_KINDS:
+        return "rp_filter: no way back to the source" if mode else ""
     if back.kind != "unicast" and not (back.kind == "local" and accept_local):
         return "martian source: not a unicast address"
     if mode == 1 and back.oif != skb.iif:
@@ -198,15 +205,16 @@ def _multicast(netns: Netns, skb: Skb) -> None:
 SOLICITED = 0xFF02_0000_0000_0000_0000_0001_FF00_0000 >> 32 << 32
 
 
-def forwarding(netns: Netns, family: int) -> bool:
-    name = "net.ipv4.ip_forward" if family == 4 else "net.ipv6.conf.all.forwarding"
+def forwarding(netns: Netns, family: int, iface: str) -> bool:
+    """Whether packets that came in by `iface` may be forwarded: in IPv6 only `all` counts."""
+    name = f"net.ipv4.conf.{iface}.forwarding" if family == 4 else "net.ipv6.conf.all.forwarding"
     return bool(netns.sysctls.number(name))
 
 
 def _no_route(netns: Netns, skb: Skb, route: Route | None) -> None:
     """ip_error(), ip6_pkt_discard(): an ICMP error, for unreachable and prohibit routes and where none leads there."""
     kind = route.kind if route is not None else "no route"
-    if kind != "blackhole" and forwarding(netns, skb.family):
+    if kind != "blackhole" and forwarding(netns, skb.family, skb.iif):
         if skb.family == 4:
             codes = {"no route": icmp.NET_UNREACH, "unreachable": icmp.HOST_UNREACH, "prohibit": icmp.PKT_FILTERED}
             icmp.send_error(netns, skb, icmp.DEST_UNREACH, codes[kind])
@@ -217,7 +225,7 @@ def _no_route(netns: Netns, skb: Skb, route: Route | None) -> None:
 
 
 def _forward_if_allowed(netns: Netns, skb: Skb, route: Route, key: InputKey) -> None:
-    if not forwarding(netns, skb.family):
+    if not forwarding(netns, skb.family, skb.iif):
         netns.drop(skb, "routing", "forwarding is off")
         return
     problem = source_problem(netns, skb) if skb.family == 4 else ""
@@ -263,6 +271,8 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
             icmp.send_error(netns, skb, icmp.V6_TIME_EXCEEDED, 0)
         netns.drop(skb, "forwarding", "TTL exceeded")
         return
+    if skb.family == 6 and route.oif != skb.iif and not _may_leave(netns, skb):
+        return
     mtu = netns.mtu_of(route)
     if (skb.frag_max_size or len(skb.data) > mtu) and too_big(skb, mtu):
         if skb.family == 4:
@@ -279,6 +289,19 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
         if skb.family == 4 and skb.data[0] != 0x45:
             ip_options.forward(netns, skb)
         netns.output(skb)
+
+
+def _may_leave(netns: Netns, skb: Skb) -> bool:
+    """ip6_forward(): no address and link-local ones mean nothing on another link."""
+    if skb.src and skb.src >> 118 != LINK_LOCAL:
+        return True
+    if skb.src:
+        icmp.send_error(netns, skb, icmp.V6_UNREACH, icmp.V6_NOT_NEIGHBOUR)
+    netns.drop(skb, "forwarding", "the source is of another link")
+    return False
+
+
+LINK_LOCAL = 0xFE80 >> 6  # fe80::/10
 
 
 def too_big(skb: Skb, mtu: int) -> bool:

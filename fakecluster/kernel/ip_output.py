@@ -40,6 +40,13 @@ def source_for(netns: Netns, route: Route, dst: int) -> int:
     return route.prefsrc or netns.addresses.select(route.oif, route.family, route.next_hop(dst))
 
 
+def raw_packet(packet: bytes) -> bytes:
+    """What a raw socket was given, with the length that it has (raw_send_hdrinc)."""
+    if len(packet) < 20 or packet[0] >> 4 != 4 or packet[2:4] == len(packet).to_bytes(2):
+        return packet
+    return packet[:2] + len(packet).to_bytes(2) + packet[4:]
+
+
 def finish_raw_header(netns: Netns, skb: Skb, route: Route) -> None:
     """raw_send_hdrinc(): the kernel fills in a missing source and the checksum."""
     if skb.family == 4:

@@ -99,7 +99,7 @@ def _route(netns: Netns, argv: tuple[str, ...], command: iproute.RouteCommand) -
             same = (other.destination, other.prefix, other.metric) == (route.destination, route.prefix, route.metric)
             if same:
                 netns.routes.table(route.family, route.table).remove(other)
-    netns.routes.add(route)
+    netns.routes.add(route, exclusive=command.verb != "append")
     return ""
 
 

@@ -108,6 +108,26 @@ class IpSet:
         return tuple(values)
 
 
+    def added_for(self, skb: Skb, directions: tuple[str, ...]) -> Element | None:
+        """The element that SET adds or deletes for a packet; None when there is none that the set could hold.
+
+        A network is as long as the longest prefix in the set (hash_net4_kadt).
+        """
+        options = self.options
+        if options.type.dimension > len(directions) or (
+            options.family != skb.family and options.type.name != "bitmap:port"
+        ):
+            return None
+        element = self.of_packet(skb, directions)
+        if element is None or (not options.type.is_hash and not options.range[0] <= element[0] <= options.range[1]):
+            return None
+        if self._net_at is None or not self.prefixes:
+            return element
+        at, prefix = self._net_at, max(self.prefixes)
+        spare = (32 if options.family == 4 else 128) - prefix
+        return (*element[:at], element[at] >> spare << spare, prefix, *element[at + 2 :])
+
+
 def _place_of_network(options: SetOptions) -> int | None:
     """Where in an element its network stands."""
     at = 0
@@ -191,8 +211,8 @@ class IpSets:
     ) -> None:
         """The SET target adds what the packet stands for; a full or unfitting set is left as it is."""
         wanted = self.get(name)
-        element = wanted.of_packet(skb, directions) if wanted.options.type.dimension <= len(directions) else None
-        if element is None or (wanted.options.family != skb.family and wanted.options.type.name != "bitmap:port"):
+        element = wanted.added_for(skb, directions)
+        if element is None:
             return
         now_ns = self.netns.clock.now_ns
         wanted.expire(now_ns)
@@ -208,7 +228,7 @@ class IpSets:
     def delete_packet(self, name: str, skb: Skb, directions: tuple[str, ...]) -> None:
         """The SET target deletes what the packet stands for."""
         wanted = self.get(name)
-        element = wanted.of_packet(skb, directions) if wanted.options.type.dimension <= len(directions) else None
+        element = wanted.added_for(skb, directions)
         if element is not None and element in wanted.held:
             wanted.remove(element)
             self.netns.flow_cache.changed()

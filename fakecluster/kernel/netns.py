@@ -216,7 +216,7 @@ class Netns:
         self.enter(trace)
         error: SendError | None = None
         try:
-            skb = packet if isinstance(packet, Skb) else Skb(as_bytes(packet))
+            skb = packet if isinstance(packet, Skb) else Skb(ip_output.raw_packet(as_bytes(packet)))
             skb.uid, skb.mark = uid, mark
             self.begin_walk(skb)
             try:
@@ -233,12 +233,18 @@ class Netns:
             raise error
         return effects
 
-    def send_generated(self, skb: Skb) -> None:
-        """A packet of this host's own making (an ICMP error, a RST): routed and sent; failures end here."""
-        if self._tracing:
-            self.begin_walk(skb)
+    def send_generated(self, skb: Skb, *, routed_from: int | None = None) -> None:
+        """A packet of this host's own making (an ICMP error, a RST): routed and sent; failures end here.
+
+        `routed_from` is what routes are asked with, when not its source.
+        """
+        answers_link = skb.family == 6 and skb.dst >> 118 == ip_input.LINK_LOCAL and skb.reply_to is not None
+        oif = skb.reply_to.iif if answers_link else ""  # other links have their own
+        src = skb.src if routed_from is None else routed_from
+        tos = skb.tos & 0x1C
+        self.begin_walk(skb)
         try:
-            route = ip_output.route_output(self, skb.family, skb.dst, src=skb.src, mark=skb.mark, tos=skb.tos & 0x1C)
+            route = ip_output.route_output(self, skb.family, skb.dst, src=src, mark=skb.mark, oif=oif, tos=tos)
             ip_output.local_out(self, skb, route)
         except SendError:
             return
@@ -341,14 +347,8 @@ class Netns:
                 if verdict != STOLEN:
                     self.drop(skb, hook.name, entry.name)
                 elif skb.tracer is not None:
-                    self.effects.append(
-                        Drop(
-                            hook.name,
-                            f"held by {entry.name}",
-                            bytes(skb.data),
-                            self.end_walk(skb, "consumed", hook.name, entry.name),
-                        )
-                    )
+                    hop = self.end_walk(skb, "consumed", hook.name, entry.name)
+                    self.effects.append(Drop(hook.name, f"held by {entry.name}", bytes(skb.data), hop))
                 return False
         return True
 

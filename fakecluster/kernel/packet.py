@@ -39,6 +39,10 @@ class BadPacket(ValueError):
     """The bytes are not an IP packet that a kernel would look at (InHdrErrors / InTruncatedPkts)."""
 
 
+#: `uid` of what the kernel's own sockets send: there is a socket, but no file and so no user
+NO_USER = -1
+
+
 class Skb:
     """One packet; see the module's docstring. `l4` is the offset of the transport header in `data`.
 

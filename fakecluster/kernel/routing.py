@@ -166,11 +166,11 @@ class Routes:
             found = tables[number] = RouteTable(BITS[family])
         return found
 
-    def add(self, route: Route) -> None:
-        """Add a route. Raises ValueError("File exists") when an equal one stands."""
+    def add(self, route: Route, *, exclusive: bool = True) -> None:
+        """Add a route. Raises ValueError("File exists") when an equal one stands, or (`exclusive`) one of its metric."""
         table = self.table(route.family, route.table)
         for other in table.at(route.destination, route.prefix):
-            if other.metric == route.metric and route.table != LOCAL_TABLE and (route.family == 4 or other == route):
+            if other.metric == route.metric and (exclusive or other == route):
                 raise ValueError("File exists")
         table.add(route)
         self.changed()
@@ -231,6 +231,8 @@ class Routes:
         if not self.custom_rules[family]:
             src = mark = tos = 0
             iif = ""
+        elif not iif:
+            iif = "lo"  # what the host itself sends, or asks
         key = (family, dst, src, mark, iif, oif, tos)
         cache = self._cache
         if key in cache:

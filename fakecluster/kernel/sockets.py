@@ -13,7 +13,7 @@ from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import tuple_at
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output, source_for
-from fakecluster.kernel.packet import ICMP, ICMPV6, IGMP, RST, SCTP, TCP, UDP, BadPacket, Skb
+from fakecluster.kernel.packet import ICMP, ICMPV6, IGMP, NO_USER, RST, SCTP, TCP, UDP, BadPacket, Skb
 from fakecluster.kernel.reject import tcp_packet
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ class Sockets:
     def refuse(self, skb: Skb) -> None:
         """A segment for nobody: RST (tcp_v4_send_reset), but never for a RST."""
         at, flags = skb.l4, skb.tcp_flags
-        if flags & RST:
+        if flags & RST or (skb.route is not None and skb.route.kind != "local"):
             return
         data = skb.data
         if flags & 16:
@@ -276,7 +276,7 @@ class Sockets:
         options = ip_options.echoed(self.netns, skb, skb.dst)
         ttl = icmp.ttl_of(self.netns, skb.family)
         packet = tcp_packet(skb, sequence, acknowledged, answer, ttl=ttl, tos=tos, options=options)
-        packet.generated = True
+        packet.generated, packet.uid = True, NO_USER
         self.netns.send_generated(packet)
 
     def _icmp_input(self, skb: Skb, sock: Socket | None) -> None:

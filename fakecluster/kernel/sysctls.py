@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 
 DEFAULTS: Mapping[str, str] = {
     "net.ipv4.ip_forward": "0",
+    "net.ipv4.conf.all.forwarding": "0",
+    "net.ipv4.conf.default.forwarding": "0",
+    "net.ipv4.conf.all.src_valid_mark": "0",
+    "net.ipv4.conf.default.src_valid_mark": "0",
     "net.ipv6.conf.all.forwarding": "0",
     "net.ipv4.ip_default_ttl": "64",
     "net.ipv6.conf.all.hop_limit": "64",
@@ -87,6 +91,10 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+#: Two names of one switch, which turns on and off that of every device.
+FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding")
+
+
 class Sysctls:
     """A mapping of dotted names to text; `number` reads one as an integer.
 
@@ -113,6 +121,10 @@ class Sysctls:
         return value
 
     def __setitem__(self, name: str, value: str | int) -> None:
+        if name in FORWARDING:  # inet_forward_change(): for every device, now and later
+            for known in [known for known in self._values if _is_forwarding(known)]:
+                del self._values[known]
+            self._values.update(dict.fromkeys((*FORWARDING, "net.ipv4.conf.default.forwarding"), str(value)))
         self._values[name] = str(value)
         self._numbers.clear()
         self._interfaces.clear()
@@ -148,6 +160,10 @@ class Sysctls:
 
     def fork(self) -> Sysctls:
         return Sysctls(self._values)
+
+
+def _is_forwarding(name: str) -> bool:
+    return name.startswith("net.ipv4.conf.") and name.endswith(".forwarding")
 
 
 def _default_name(name: str) -> str:

@@ -186,5 +186,5 @@ def _port_text(protocol: int, port: int) -> str:
     if protocol in (1, 58):
         names = ICMP_NAMES if protocol == 1 else ICMPV6_NAMES
         known = next((word for word, value in names.items() if value == port and word not in ("ping", "pong")), "")
-        return f"{'icmp' if protocol == 1 else 'icmpv6'}:{known or f'{port >> 8}/{port & 255}'}"
+        return f"{name}:{known or f'{port >> 8}/{port & 255}'}"
     return f"{name}:{port}"

@@ -123,12 +123,48 @@ def _conntrack(family: int) -> st.SearchStrategy[str]:
 
 
 @cache
-def _others(family: int, chain: str) -> st.SearchStrategy[str]:
+def _others(family: int, table: str, chain: str, *, sets: bool) -> st.SearchStrategy[str]:
     """Matches that stand alone."""
-    options = [*_metadata(), *_headers(family), *_counting()]
+    options = [*_metadata(), *_headers(family), *_counting(), *_around(family, table, chain)]
     if chain in _INPUT_SIDE:
         options.append(_option("mac", "--mac-source", "02:bb:00:00:00:0a"))
-    return st.one_of(options)
+    return st.one_of([*options, *_set_matches()] if sets else options)
+
+
+def _around(family: int, table: str, chain: str) -> list[st.SearchStrategy[str]]:
+    """Sockets, ways back and bridges: what only some chains can ask for."""
+    found = [_of("-m physdev --physdev-in vethA", "-m physdev ! --physdev-is-bridged")]
+    if chain in ("PREROUTING", "INPUT"):
+        found.append(_of("", " --transparent", " --nowildcard", " --nowildcard --transparent").map("-m socket{}".format))
+    if chain in ("OUTPUT", "POSTROUTING"):
+        found.append(_of("--uid-owner 0", "! --uid-owner 0-10", "--socket-exists").map("-m owner {}".format))
+    if chain == "PREROUTING" and table in ("raw", "mangle"):
+        flags = ("", " --loose", " --invert", " --validmark", " --accept-local", " --loose --invert")
+        found.append(_of(*flags).map("-m rpfilter{}".format))
+    side = {"INPUT": "in", "PREROUTING": "in", "FORWARD": "out", "OUTPUT": "out", "POSTROUTING": "out"}.get(chain)
+    if side is not None and family == 4:
+        types = _of("--dst-type LOCAL", "--src-type UNICAST", "! --dst-type LOCAL")
+        found.append(types.map(lambda text: f"-m addrtype {text} --limit-iface-{side}"))
+    return found
+
+
+def _set_matches() -> list[st.SearchStrategy[str]]:
+    """On the sets s1 (addresses), s2 (networks), s3 (address and port), s4 (ports)."""
+    sides = ("src,src", "dst,dst", "src,dst", "dst,src")
+    return [
+        _option("set", "--match-set", "s1 src", "s1 dst", "s2 src", "s2 dst", "s4 src", "s4 dst"),
+        _option("set", "--match-set", *(f"s3 {side}" for side in sides)),
+        _of("s2 src --return-nomatch", "s2 dst --return-nomatch").map("-m set --match-set {}".format),
+    ]
+
+
+_SET_TARGETS = tuple(
+    f"-j SET {change}"
+    for change in (
+        "--add-set s1 src", "--add-set s1 dst --exist", "--del-set s1 src", "--add-set s3 dst,dst", "--add-set s2 src",
+        "--add-set s4 dst", "--del-set s4 src", "--del-set s3 dst,dst",
+    )
+)  # fmt: skip
 
 
 def _metadata() -> list[st.SearchStrategy[str]]:
@@ -193,7 +229,7 @@ def _counting() -> list[st.SearchStrategy[str]]:
 
 
 @cache
-def matches(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
+def matches(family: int, table: str, chain: str, *, sets: bool = False) -> st.SearchStrategy[str]:
     """None to three matches that may stand in this chain."""
     possible = [addresses(family).map(form.format) for form in ("-d {}", "-s {}")]
     if chain in _INPUT_SIDE:
@@ -201,7 +237,7 @@ def matches(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
     if chain in _OUTPUT_SIDE:
         possible.append(_of("-o vethB", "-o veth+", "-o eth0", "-o lo"))
     possible = [_not(match) for match in possible]
-    possible += [_with_protocol(family), _others(family, chain)]
+    possible += [_with_protocol(family), _others(family, table, chain, sets=sets)]
     if table != "raw":
         possible.append(_conntrack(family))
     chosen = st.lists(st.sampled_from(range(len(possible))), unique=True, max_size=3).map(sorted)
@@ -209,14 +245,15 @@ def matches(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
 
 
 @cache
-def targets(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
+def targets(family: int, table: str, chain: str, *, sets: bool = False) -> st.SearchStrategy[str]:
     """`-p PROTOCOL -j TARGET`, the protocol where the target needs one.
 
     One choice out of a table, and not one for every part: lists lose those elements most easily that take few choices.
     """
     plain = ("", "-j ACCEPT", "-j RETURN") if table == "nat" else ("", "-j ACCEPT", "-j RETURN", "-j DROP")
     jumps = {"U1": ("-j U2", "-g U2"), "U2": ()}.get(chain, ("-j U1", "-j U2", "-g U1", "-g U2"))
-    return st.sampled_from((*plain, *_targets_of(family, table, chain), *plain, *jumps))
+    more = _SET_TARGETS if sets and table != "nat" else ()
+    return st.sampled_from((*plain, *_targets_of(family, table, chain), *more, *plain, *jumps))
 
 
 def _targets_of(family: int, table: str, chain: str) -> tuple[str, ...]:
@@ -224,25 +261,36 @@ def _targets_of(family: int, table: str, chain: str) -> tuple[str, ...]:
     if table == "nat":
         return _nat_targets(family, chain)
     if table == "raw":
-        return ("-j NOTRACK", "-j CT --notrack", "-j CT --zone 1", "-j CT --zone-orig 2", "-j MARK --set-mark 2")
+        return (
+            "-j NOTRACK", "-j CT --notrack", "-j CT --zone 1", "-j CT --zone-orig 2", "-j CT --zone mark",
+            "-j CT --zone-reply 3", "-j MARK --set-mark 2",
+        )  # fmt: skip
     if table == "mangle":
-        return _mangle_targets(family, chain)
+        return (*_mangle_targets(family, chain), *_ASIDE)
     if table == "filter":
-        return (*(f"-j REJECT --reject-with {word}" for word in REJECTS[family]), "-p tcp -j REJECT --reject-with tcp-reset")
+        errors = (f"-j REJECT --reject-with {word}" for word in REJECTS[family])
+        return (*errors, "-p tcp -j REJECT --reject-with tcp-reset", *_ASIDE)
     return ()
+
+
+#: what tells somebody else
+_ASIDE = ("-j LOG --log-prefix x", "-j NFLOG --nflog-group 2", "-j NFQUEUE --queue-bypass")
 
 
 def _mangle_targets(family: int, chain: str) -> tuple[str, ...]:
     ttl = "TTL --ttl" if family == 4 else "HL --hl"
     syn = "-p tcp -m tcp --tcp-flags SYN,RST SYN"
-    found = (
+    found: tuple[str, ...] = (
         "-j MARK --set-mark 1", "-j MARK --set-xmark 0x4000/0x4000", "-j MARK --or-mark 2", "-j MARK --and-mark 0xfe",
         "-j MARK --xor-mark 3", "-j CONNMARK --set-mark 1", "-j CONNMARK --save-mark", "-j CONNMARK --restore-mark",
         "-j CONNMARK --set-xmark 0x1/0xf", "-j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff",
         f"-j {ttl}-set 40", f"-j {ttl}-inc 1", f"-j {ttl}-dec 1", "-j TOS --set-tos 0x08/0xff", "-j TOS --or-tos 0x10",
         "-j DSCP --set-dscp 0x0a", "-j DSCP --set-dscp-class EF", f"{syn} -j TCPMSS --set-mss 1000",
-        "-j CLASSIFY --set-class 1:2",
+        "-j CLASSIFY --set-class 1:2", "-j CONNMARK --set-mark 1 --left-shift-mark 1",
+        "-j CONNMARK --restore-mark --right-shift-mark 1",
     )  # fmt: skip
+    if chain == "PREROUTING":
+        found += tuple(f"-p {word} -j TPROXY --on-port 8080 --tproxy-mark 1/1" for word in ("tcp", "udp"))
     return (*found, f"{syn} -j TCPMSS --clamp-mss-to-pmtu") if chain in _OUTPUT_SIDE else found
 
 
@@ -273,10 +321,12 @@ def _nat_targets(family: int, chain: str) -> tuple[str, ...]:
 
 
 @cache
-def rules(family: int, table: str, chain: str) -> st.SearchStrategy[str]:
+def rules(family: int, table: str, chain: str, *, sets: bool = False) -> st.SearchStrategy[str]:
     """One `-A` line of this chain."""
     return st.builds(
-        lambda found, wanted: _line(chain, found, wanted), matches(family, table, chain), targets(family, table, chain)
+        lambda found, wanted: _line(chain, found, wanted),
+        matches(family, table, chain, sets=sets),
+        targets(family, table, chain, sets=sets),
     )
 
 
@@ -287,15 +337,18 @@ def _line(chain: str, found: str, wanted: str) -> str:
 
 
 @cache
-def restores(family: int) -> st.SearchStrategy[str]:
-    """The input of iptables-restore: some tables, with the rules that are drawn for them."""
-    lines = st.lists(st.sampled_from(PLACES).flatmap(lambda place: _placed(family, *place)), max_size=20)
+def restores(family: int, *, sets: bool = False) -> st.SearchStrategy[str]:
+    """The input of iptables-restore: some tables, with the rules that are drawn for them.
+
+    With `sets` they use four ipsets: s1 (hash:ip), s2 (hash:net), s3 (hash:ip,port) and s4 (bitmap:port).
+    """
+    lines = st.lists(st.sampled_from(PLACES).flatmap(lambda place: _placed(family, *place, sets=sets)), max_size=20)
     dropping = st.sampled_from(("",) * 6 + CHAINS["filter"])
     return st.builds(_text, lines, lines, dropping)
 
 
-def _placed(family: int, table: str, chain: str) -> st.SearchStrategy[tuple[str, str]]:
-    return st.tuples(st.just(table), rules(family, table, chain))
+def _placed(family: int, table: str, chain: str, *, sets: bool) -> st.SearchStrategy[tuple[str, str]]:
+    return st.tuples(st.just(table), rules(family, table, chain, sets=sets))
 
 
 def _text(some: list[tuple[str, str]], more: list[tuple[str, str]], dropping: str) -> str:

@@ -36,7 +36,18 @@ def test_counters_count_packets_and_bytes() -> None:
     for _ in range(3):
         passes(netns)
     assert "[3:84] -A FORWARD -p udp" in netns.run("iptables-save -c")
-    assert ":FORWARD ACCEPT [3:84]" in netns.run("iptables-save -c")
+
+
+def test_a_policy_counts_once_its_chain_was_declared_or_zeroed() -> None:
+    netns = loaded("-A FORWARD -p udp")
+    passes(netns)
+    assert ":FORWARD ACCEPT [0:0]" in netns.run("iptables-save -c")
+    netns.run("iptables -Z FORWARD")
+    passes(netns)
+    assert ":FORWARD ACCEPT [1:28]" in netns.run("iptables-save -c")
+    netns = loaded(":FORWARD ACCEPT [0:0]", "-A FORWARD -p udp")
+    passes(netns)
+    assert ":FORWARD ACCEPT [1:28]" in netns.run("iptables-save -c")
 
 
 def test_statistic_splits_exactly_by_the_choice() -> None:

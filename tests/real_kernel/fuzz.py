@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from packets import scripts
 from real_node import why_not
 from scenario import Load, Scenario
+from setups import setups
 
+from fakecluster.strategies import iptables_rules
 from fakecluster.strategies.rule_sets import LANGUAGES, RuleSet, rule_sets
 
 
@@ -28,9 +30,19 @@ def scenarios(language: str) -> st.SearchStrategy[Scenario]:
 
     def with_packets(rules: RuleSet) -> st.SearchStrategy[Scenario]:
         load = Load(rules.command, rules.text)
-        return scripts(rules.family).map(lambda steps: Scenario((load,), steps))
+        before = setups(rules.family) if language == "iptables" else st.just(())
+        return st.builds(lambda first, steps: Scenario((*first, load), steps), before, scripts(rules.family))
 
-    return rule_sets(languages=(language,)).flatmap(with_packets)
+    if language != "iptables":
+        return rule_sets(languages=(language,)).flatmap(with_packets)
+    return _with_sets().flatmap(with_packets)
+
+
+@st.composite
+def _with_sets(draw: st.DrawFn) -> RuleSet:
+    family, backend = draw(st.sampled_from((4, 4, 6))), draw(st.sampled_from(("", "-legacy")))
+    tool = f"{'iptables' if family == 4 else 'ip6tables'}{backend}-restore"
+    return RuleSet((tool,), draw(iptables_rules.restores(family, sets=True)), family)
 
 
 class Different(AssertionError):

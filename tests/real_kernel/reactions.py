@@ -7,6 +7,8 @@ from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
     ICMPv6EchoReply,
     ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
+    ICMPv6TimeExceeded,
     IPv6,
     _ICMPv6,
 )
@@ -20,7 +22,7 @@ def react(packet: bytes, how: str) -> bytes | None:
     if how == "again":
         return packet
     layer: Packet = IP(packet) if packet[0] >> 4 == 4 else IPv6(packet)
-    made = _error(layer, packet, router=how == "error") if how == "error" else _REACTIONS[how](layer, packet)
+    made = _error(layer, packet, kind=how) if how in _ERRORS else _REACTIONS[how](layer, packet)
     return bytes(made) if made is not None else None
 
 
@@ -65,21 +67,31 @@ def _refuse(layer: Packet, packet: bytes) -> Packet | None:
         if "A" in flags:
             return _back(layer) / TCP(sport=asked.dport, dport=asked.sport, flags="R", seq=asked.ack)
         return _back(layer) / TCP(sport=asked.dport, dport=asked.sport, flags="RA", seq=0, ack=asked.seq + length)
-    return _error(layer, packet, router=False)
+    return _error(layer, packet, kind="refused")
 
 
-def _error(layer: Packet, packet: bytes, *, router: bool) -> Packet | None:
+#: kind -> (from a router?, ICMP header, ICMPv6 header)
+_ERRORS = {
+    "refused": (False, ICMP(type=3, code=3), ICMPv6DestUnreach(code=4)),
+    "error": (True, ICMP(type=3, code=1), ICMPv6DestUnreach(code=4)),
+    "expired": (True, ICMP(type=11, code=0), ICMPv6TimeExceeded(code=0)),
+    "too big": (True, ICMP(type=3, code=4, nexthopmtu=1400), ICMPv6PacketTooBig(mtu=1400)),
+}
+
+
+def _error(layer: Packet, packet: bytes, *, kind: str) -> Packet | None:
+    router, header4, header6 = _ERRORS[kind]
     if ICMP in layer and layer[ICMP].type not in (0, 8):
         return None
     if layer.version == 4:
         if layer.frag:
             return None
         source = "198.51.100.99" if router else layer.dst
-        return IP(src=source, dst=layer.src, ttl=60) / ICMP(type=3, code=1 if router else 3) / Raw(packet[:548])
+        return IP(src=source, dst=layer.src, ttl=60) / header4 / Raw(packet[:548])
     if _is_icmp6(layer) and ICMPv6EchoRequest not in layer:
         return None
     source = "2001:db8::99" if router else layer.dst
-    return IPv6(src=source, dst=layer.src, hlim=60) / ICMPv6DestUnreach(code=4) / Raw(packet[:1200])
+    return IPv6(src=source, dst=layer.src, hlim=60) / header6 / Raw(packet[:1200])
 
 
 def _is_icmp6(layer: Packet) -> bool:

@@ -214,7 +214,7 @@ def _mac(text: str) -> bytes:
 def _is_discovery(packet: bytes) -> bool:
     """Neighbour discovery and multicast listener reports."""
     if packet[:1] and packet[0] >> 4 == 6 and len(packet) > 40:
-        return (packet[6] == 58 and 133 <= packet[40] <= 137) or packet[6] == 0
+        return (packet[6] == 58 and 133 <= packet[40] <= 137) or (packet[6] == 0 and packet[24] == 0xFF)
     return False
 
 

@@ -10,6 +10,7 @@ from scenario import Inject
 from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.netns import Netns
 from fakecluster.sim import Choices
+from fakecluster.strategies.rule_addresses import OUTSIDE, PODS, VIPS
 
 
 @attrs.frozen
@@ -22,6 +23,7 @@ class Link:
     mtu: int = 1500
 
 
+GATEWAYS = {4: ("192.168.1.1",), 6: ()}
 INTERFACES = {
     "eth0": Link("02:aa:00:00:00:01", "02:bb:00:00:00:01", "192.168.1.10"),
     "vethA": Link("02:aa:00:00:00:0a", "02:bb:00:00:00:0a", "10.244.0.1"),
@@ -43,14 +45,12 @@ ROUTES = (
     "fd00:10:244::2 dev vethA",
     "fd00:10:244::3 dev vethB",
 )
-NEIGHBOURS = (
-    ("192.168.1.1", "02:bb:00:00:00:01", "eth0"),
-    ("192.168.1.20", "02:bb:00:00:00:01", "eth0"),
-    ("10.244.0.2", "02:bb:00:00:00:0a", "vethA"),
-    ("10.244.0.3", "02:bb:00:00:00:0b", "vethB"),
-    ("fd00:1::1", "02:bb:00:00:00:01", "eth0"),
-    ("fd00:10:244::2", "02:bb:00:00:00:0a", "vethA"),
-    ("fd00:10:244::3", "02:bb:00:00:00:0b", "vethB"),
+#: Everybody can be reached by every device, wherever routes lead.
+NEIGHBOURS = tuple(
+    (address, link.peer_mac, name)
+    for name, link in INTERFACES.items()
+    for family in (4, 6)
+    for address in (*PODS[family], *VIPS[family], *OUTSIDE[family], *GATEWAYS[family])
 )
 SYSCTLS = {
     "net.ipv6.conf.all.accept_dad": "0",

@@ -66,6 +66,7 @@ class SctpInfo:
 
     state: int = NONE
     vtag: list[int] = attrs.field(factory=lambda: [0, 0])
+    heartbeat_failed: bool = False  # a heartbeat with an unknown tag went by, in direction `last_dir`
     last_dir: int = ORIGINAL
     init: list[int] = attrs.field(factory=lambda: [0, 0])
 
@@ -79,10 +80,10 @@ def chunks(skb: Skb) -> list[tuple[int, int, int]] | None:
     found: list[tuple[int, int, int]] = []
     while at + 4 <= len(data) and len(found) < MAX_CHUNKS:
         length = data[at + 2] << 8 | data[at + 3]
-        if length < 4:
+        if not length or (found and data[at] in (COOKIE_ECHO, COOKIE_ACK)):
             return None
         alone = data[at] in (INIT, INIT_ACK, SHUTDOWN_COMPLETE)
-        if alone and (found or at + (length + 3 & ~3) < len(data)):
+        if alone and (found or at + (length + 3 & ~3) + 4 <= len(data)):
             return None
         found.append((data[at], data[at + 1], at))
         at += length + 3 & ~3
@@ -97,64 +98,80 @@ def track(table: Conntrack, ct: Conn, skb: Skb, direction: int) -> str:
     if found is None:
         return "invalid"
     vtag = int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8])
+    types = {kind for kind, _, _ in found}
+    if not ct.confirmed and types & OUT_OF_THE_BLUE:
+        return "invalid"
     if not ct.confirmed and ct.proto_info is None and not _open(ct, skb, found, vtag):
         return "invalid"
     info: SctpInfo = ct.proto_info
-    types = {kind for kind, _, _ in found}
-    special = types & {INIT, ABORT, SHUTDOWN_COMPLETE, COOKIE_ECHO, HEARTBEAT, HEARTBEAT_ACK}
-    if not special and info.vtag[direction] and vtag != info.vtag[direction]:
+    if not types & OWN_TAG_RULES and vtag != info.vtag[direction]:
         return "invalid"
-    old = new = info.state
-    repeated = False
+    new = _follow(ct, info, skb, found, direction, vtag)
+    if new == INVALID:
+        return "invalid"
+    if new != NOT_RENEWED:
+        table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"), skb)
+    return "accept"
+
+
+def _follow(ct: Conn, info: SctpInfo, skb: Skb, found: list[tuple[int, int, int]], direction: int, vtag: int) -> int:
+    """Take in every chunk: the new state, INVALID, or NOT_RENEWED when the time-out stays as it is."""
+    has_data = any(kind == DATA for kind, _, _ in found)
+    new, ignored = NONE, False
     for kind, flags, at in found:
-        verdict = _check_tag(info, direction, kind, flags, vtag)
-        if verdict:
-            return verdict
+        if kind in (HEARTBEAT, HEARTBEAT_ACK):
+            verdict = _heartbeat(info, direction, kind, vtag, strict=has_data or ignored)
+            if verdict == INVALID:
+                return INVALID
+            if verdict == NOT_RENEWED:
+                ignored = True
+                continue
+        elif not _tag_fits(info, direction, kind, flags, vtag):
+            return INVALID
         old = info.state
         new = NEXT[direction].get(kind, (old,) * 9)[old]
-        if new == INVALID:
-            return "invalid"
-        if kind in (INIT, INIT_ACK) and not _note_tag(info, direction, kind, skb, at):
-            return "invalid"
+        if new == INVALID or (kind in (INIT, INIT_ACK) and not _note_tag(info, direction, kind, skb, at)):
+            return INVALID
         # an INIT sent again does not renew the time-out
-        repeated = repeated or (kind == INIT and old == new == CLOSED and ct.confirmed)
-        if kind == HEARTBEAT and direction == ORIGINAL and not info.vtag[direction]:
-            info.vtag[direction] = vtag
-        if kind == HEARTBEAT_ACK and not info.vtag[direction]:
-            info.vtag[direction] = vtag
-        info.state = new
-    ct.state = STATE_NAMES[new]
-    if repeated:
-        return "accept"
-    table.refresh(ct, table.timeout_ns(f"sctp_timeout_{TIMEOUTS.get(new, 'closed')}"), skb)
-    if old == COOKIE_ECHOED and direction == REPLY and new == ESTABLISHED:
-        ct.status |= ASSURED
-    return "accept"
+        ignored = ignored or (kind == INIT and old == new == CLOSED and ct.confirmed)
+        info.state, ct.state = new, STATE_NAMES[new]
+        if new == ESTABLISHED != old:
+            ct.status |= ASSURED
+    return NOT_RENEWED if ignored else new
+
+
+NOT_RENEWED = 10
+#: Chunks whose verification tag is not simply the one of their direction (section 8.5).
+OWN_TAG_RULES = frozenset(
+    (INIT, ABORT, SHUTDOWN_COMPLETE, SHUTDOWN_ACK, COOKIE_ECHO, HEARTBEAT, HEARTBEAT_ACK)
+)  # fmt: skip
+#: RFC 9260 section 8.4: chunks that open no flow
+OUT_OF_THE_BLUE = frozenset((ABORT, SHUTDOWN_COMPLETE, COOKIE_ACK))
 
 
 def _open(ct: Conn, skb: Skb, found: list[tuple[int, int, int]], vtag: int) -> bool:
     """sctp_new(): what may open a flow."""
     info = SctpInfo()
-    for kind, _, _ in found:
-        new = NEXT[ORIGINAL].get(kind, (NONE,) * 9)[NONE]
-        if new in (NONE, INVALID):
+    for kind, _, at in found:
+        if NEXT[ORIGINAL].get(kind, (NONE,) * 9)[NONE] in (NONE, INVALID):
             return False
         if kind == INIT:
-            if vtag:
+            if vtag or at + INIT_SIZE > len(skb.data):
                 return False
-        elif kind == HEARTBEAT:
-            info.vtag[ORIGINAL] = vtag
-        elif kind == SHUTDOWN_ACK:
-            info.vtag[REPLY] = vtag
+            info.vtag[REPLY] = int.from_bytes(skb.data[at + 4 : at + 8])
         else:
-            info.vtag[ORIGINAL] = vtag
+            info.vtag[ORIGINAL if kind == HEARTBEAT else REPLY] = vtag
     ct.proto_info = info
     return True
 
 
+#: An INIT chunk up to its first parameter.
+INIT_SIZE = 20
+
+
 def _note_tag(info: SctpInfo, direction: int, kind: int, skb: Skb, at: int) -> bool:
     """Remember the tag that an INIT or INIT ACK announces; False when it clashes with what was announced before."""
-    if at + 8 > len(skb.data):
+    if at + INIT_SIZE > len(skb.data):
         return False
     tag, other = int.from_bytes(skb.data[at + 4 : at + 8]), 1 - direction
     if kind == INIT:
@@ -170,16 +187,33 @@ def _note_tag(info: SctpInfo, direction: int, kind: int, skb: Skb, at: int) -> b
     return True
 
 
-def _check_tag(info: SctpInfo, direction: int, kind: int, flags: int, vtag: int) -> str:
-    """RFC 4960 section 8.5: which verification tag each special chunk must carry; "" when it is right."""
+def _tag_fits(info: SctpInfo, direction: int, kind: int, flags: int, vtag: int) -> bool:
+    """RFC 4960 section 8.5.1: the verification tag that special chunks must carry."""
     mine, other = info.vtag[direction], info.vtag[1 - direction]
     if kind == INIT:
-        return "invalid" if vtag else ""
+        return not vtag
     if kind in (ABORT, SHUTDOWN_COMPLETE):
-        expected = other if flags & 1 else mine
-        return "invalid" if vtag != expected and vtag != mine else ""
-    if kind == COOKIE_ECHO:
-        return "invalid" if vtag != mine else ""
-    if kind in (HEARTBEAT, HEARTBEAT_ACK) and mine:
-        return "invalid" if vtag != mine else ""
-    return ""
+        return vtag == (other if flags & 1 else mine)
+    if kind == COOKIE_ACK:
+        info.init = [0, 0]
+    return kind != COOKIE_ECHO or vtag == mine
+
+
+def _heartbeat(info: SctpInfo, direction: int, kind: int, vtag: int, *, strict: bool) -> int:
+    """A heartbeat or its answer: a restarted peer shows by a tag that nobody announced. NONE to go on."""
+    mine = info.vtag[direction]
+    if not mine:
+        info.vtag[direction] = vtag
+    elif vtag != mine:
+        if strict:
+            return INVALID
+        if kind == HEARTBEAT:
+            info.heartbeat_failed, info.last_dir = True, direction
+            return NOT_RENEWED
+        if not info.heartbeat_failed or info.last_dir == direction:
+            return INVALID
+        info.heartbeat_failed = False
+        info.vtag[direction], info.vtag[1 - direction] = vtag, 0
+    else:
+        info.heartbeat_failed = False
+    return NONE

@@ -89,17 +89,17 @@ class Conntrack:
 
     def _register(self, family: int) -> None:
         hooks = self.netns.hooks
+        self.netns.fragments.need(family, "conntrack")
         for hook in (PREROUTING, OUTPUT):
-            defrag = self.netns.fragments.hook
-            hooks.register(family, hook, Priority.CONNTRACK_DEFRAG, "defrag", defrag, steady=True)
             hooks.register(family, hook, Priority.CONNTRACK, "conntrack", self.hook_in, steady=True)
         for hook in (INPUT, POSTROUTING):
             confirm = self.hook_confirm
             hooks.register(family, hook, Priority.CONNTRACK_CONFIRM, "conntrack confirm", confirm, steady=True)
 
     def _unregister(self, family: int) -> None:
+        self.netns.fragments.release(family, "conntrack")
         for hook in Hook:
-            for name in ("defrag", "conntrack", "conntrack confirm"):
+            for name in ("conntrack", "conntrack confirm"):
                 self.netns.hooks.unregister(family, hook, name)
 
     # --- the table
@@ -371,12 +371,19 @@ def source_key(ct: Conn) -> tuple[int, int, int, int, int]:
     return ct.zone_orig, ct.orig.family, ct.orig.proto, ct.orig.src, ct.orig.sport
 
 
+#: where a UDP header has its checksum
+UDP_CHECKSUM = 6
+
+
 def transport_checksum_ok(table: Conntrack, skb: Skb, ctx: HookContext) -> bool:
     """TCP and UDP checksums are verified once, in PREROUTING (nf_conntrack_checksum)."""
     if ctx.hook != PREROUTING or skb.is_fragment or skb.iif == "lo":
         return True
     if not table.sysctls.number("net.netfilter.nf_conntrack_checksum"):
         return True
+    at = skb.l4 + UDP_CHECKSUM
+    if skb.proto == UDP and len(skb.data) >= at + 2 and not (skb.data[at] or skb.data[at + 1]):
+        return True  # none, as it seems; only sockets insist on one in IPv6
     return skb.l4_checksum_ok()
 
 

@@ -13,6 +13,7 @@ from fakecluster.kernel.nftables.read_conntrack import ct
 from fakecluster.kernel.nftables.read_fib import fib, rt, socket
 from fakecluster.kernel.nftables.read_payload import exthdr, payload, tcp_option
 from fakecluster.kernel.nftables.sets import SetState
+from fakecluster.kernel.packet import NO_USER
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -109,9 +110,7 @@ def _nonzero(name: str) -> str | int:
 
 def _uid(packet: Packet) -> int | None:
     skb = packet.skb
-    if skb.uid is not None:
-        return skb.uid
-    return None
+    return None if skb.uid == NO_USER else skb.uid
 
 
 #: ARPHRD_LOOPBACK, ARPHRD_ETHER

@@ -11,7 +11,7 @@ from typing import Any
 
 from fakecluster.kernel.conntrack import ESTABLISHED_REPLY, RELATED_REPLY, SRC_NAT_DONE
 from fakecluster.kernel.hooks import Hook, HookContext
-from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
+from fakecluster.kernel.packet import ICMP, ICMPV6, NO_USER, Skb
 from fakecluster.kernel.xtables.code import Building, Test
 from fakecluster.rules.iptables.match_content import StringMatch, U32Match, U32Test
 from fakecluster.rules.iptables.match_header import DscpMatch, IprangeMatch, TosMatch, TtlMatch
@@ -66,6 +66,8 @@ def owner(value: OwnerMatch, _building: Building) -> Test:
             return (value.exists is not True) and not (value.uid and not value.not_uid)
         if value.exists is False:
             return False
+        if skb.uid == NO_USER:
+            return not value.uid or value.not_uid
         return not value.uid or (value.uid[0] <= skb.uid <= value.uid[1]) != value.not_uid
 
     return test

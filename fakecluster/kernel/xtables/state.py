@@ -50,6 +50,7 @@ class Xtables:
         self._tables: dict[tuple[int, str], Tables] = {}
         self._hooked: set[tuple[int, str, str, str]] = set()
         self._tracking: dict[tuple[int, str, str], int] = {}
+        self._defragmenting: set[tuple[int, str, str]] = set()
 
     def of(self, family: int, backend: str = "nft") -> Tables:
         """The tables of a family (4 or 6) as one backend sees them."""
@@ -105,10 +106,25 @@ class Xtables:
         come = sum(chain.tracking for chain in changed.values() if chain is not None)
         self._tracking[key] = self._tracking.get(key, 0) + come - gone
         self._need_tracking(key)
-        if any(chain is not None and chain.special for chain in changed.values()):
+        special = any(chain is not None and chain.special for chain in changed.values())
+        was_special = any(chain.special for chain in before.values())
+        if special:
             self._force_accounting(changed)
-        if any(chain.special for chain in before.values()):
+        if special or was_special:
+            self._need_defragmentation(key, tables)
+        if was_special:
             self._forget_unused()
+
+    def _need_defragmentation(self, key: tuple[int, str, str], tables: Tables) -> None:
+        """The socket match and TPROXY have fragments put together, with or without conntrack."""
+        family, backend, table = key
+        chains = tables.tables[table].chains.values()
+        if any(_looks_for_sockets(rule.parts) for chain in chains for rule in chain.special):
+            self._defragmenting.add(key)
+            self.netns.fragments.need(family, f"{owner_name(backend)}/{table}")
+        elif key in self._defragmenting:
+            self._defragmenting.discard(key)
+            self.netns.fragments.release(family, f"{owner_name(backend)}/{table}")
 
     def _need_tracking(self, key: tuple[int, str, str]) -> None:
         family, backend, table = key
@@ -214,6 +230,7 @@ class Xtables:
         twin.renamed_sets = self.renamed_sets.copy()
         twin._tables = {key: twin._adopt(tables.fork()) for key, tables in self._tables.items()}
         twin._tracking = self._tracking.copy()
+        twin._defragmenting = self._defragmenting.copy()
         if self._hooked:
             twin._hooked = self._hooked.copy()
             netns.hooks.later(partial(twin._register_all, sorted(self._hooked)))
@@ -222,11 +239,19 @@ class Xtables:
     def _register_all(self, hooked: list[tuple[int, str, str, str]]) -> None:
         for each in hooked:
             self._register(*each)
+        for family, backend, table in sorted(self._defragmenting):
+            self.netns.fragments.need(family, f"{owner_name(backend)}/{table}")
 
 
 def owner_name(backend: str) -> str:
     """What the backend is called in the list of hooks."""
     return "iptables" if backend == "nft" else "iptables-legacy"
+
+
+def _looks_for_sockets(parts: RuleParts) -> bool:
+    return any(match.name == "socket" for match in parts.matches) or (
+        parts.target is not None and parts.target.name == "TPROXY" and not parts.target.is_chain
+    )
 
 
 def set_references(parts: RuleParts) -> list[tuple[str, tuple[str, ...]]]:

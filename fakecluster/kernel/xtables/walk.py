@@ -90,12 +90,14 @@ def _trace(
 
 
 def _policy(table: Table, title: str, base: str, skb: Skb) -> int:
-    policy = table.chains[base].policy
-    pair = table.counters.setdefault(base, {}).setdefault(POLICY, [0, 0])
-    pair[0] += 1
-    pair[1] += len(skb.data)
-    if skb.trail is not None:
-        skb.trail.counters.append(pair)
+    chain = table.chains[base]
+    policy = chain.policy
+    if chain.is_counted:
+        pair = table.counters.setdefault(base, {}).setdefault(POLICY, [0, 0])
+        pair[0] += 1
+        pair[1] += len(skb.data)
+        if skb.trail is not None:
+            skb.trail.counters.append(pair)
     if skb.tracer is not None:
         skb.tracer.end(title, base, "policy", policy.lower(), skb.mark)
     return ACCEPT if policy == "ACCEPT" else DROP

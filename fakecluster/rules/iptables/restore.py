@@ -204,7 +204,7 @@ def _run(change: Change, command: Command, line: int) -> None:
 
 def _base_chain(change: Change, name: str, policy: str, counters: tuple[int, int] | None, line: int) -> None:
     """`:INPUT DROP [0:0]`: the chain exists, with this policy (- leaves the policy alone) and counters."""
-    change.transaction.find(name)
+    change.transaction.start_counting(name)
     if policy != "-":
         if policy not in POLICIES:
             raise RuleProblem(BAD_POLICY, token=policy, kind="state", line=line)

@@ -40,13 +40,16 @@ class Chain:
     """A chain, never changed once made: `policy` is "" for user chains, `jumps` are the chains its rules lead to.
 
     `tracking` counts the rules that need conntrack, `extensions` names what its rules use; `special` are the rules
-    that were not of a plain shape. `derived` is where others keep what they computed from the chain.
+    that were not of a plain shape. `derived` is where others keep what they computed from the chain. `is_counted` says
+    whether its policy counts packets: iptables-nft makes a base chain that nobody declared without a counter.
     """
 
-    __slots__ = ("_text", "derived", "extensions", "jumps", "name", "policy", "rules", "special", "tracking")
+    __slots__ = ("_text", "derived", "extensions", "is_counted", "jumps", "name", "policy", "rules", "special", "tracking")
 
-    def __init__(self, name: str, policy: str = "", rules: tuple[Rule, ...] = ()) -> None:
-        self.name, self.policy, self.rules = name, policy, rules
+    def __init__(
+        self, name: str, policy: str = "", rules: tuple[Rule, ...] = (), *, is_counted: bool = True
+    ) -> None:  # fmt: skip
+        self.name, self.policy, self.rules, self.is_counted = name, policy, rules, is_counted
         self.derived: object = None
         self._text = ""
         targets = {rule.target for rule in rules if rule.target}
@@ -178,7 +181,7 @@ class Transaction:
             return self.chains[name]
         found = self.table.chains.get(name) if self.table and not self.fresh else None
         if found is None and name in BUILT_IN[self.name]:
-            found = self.chains[name] = Chain(name, "ACCEPT")
+            found = self.chains[name] = Chain(name, "ACCEPT", is_counted=self.backend == "legacy")
         return found
 
     def is_jumped_to(self, name: str) -> bool:
@@ -251,6 +254,12 @@ class Transaction:
         self.chains[name] = Chain(name, policy, chain.rules)
         self.counters_of(name).pop(POLICY, None)
 
+    def start_counting(self, name: str) -> None:
+        """Have the chain's policy count from now on."""
+        chain = self.find(name)
+        if chain is not None and not chain.is_counted:
+            self.chains[name] = Chain(name, chain.policy, chain.rules)
+
     def count_policy(self, name: str, counters: tuple[int, int]) -> None:
         """Set a policy's counters."""
         self.counters_of(name)[POLICY] = list(counters)
@@ -270,7 +279,7 @@ class Transaction:
         for name, rules in self.rules.items():
             chain = self.find(name)
             if chain is not None and (name in self.chains or not _says_again(chain, rules)):
-                result[name] = Chain(name, chain.policy, tuple(rules))
+                result[name] = Chain(name, chain.policy, tuple(rules), is_counted=chain.is_counted)
         return result
 
     def apply(self, changed: dict[str, Chain | None]) -> Table:

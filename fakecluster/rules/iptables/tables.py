@@ -409,6 +409,7 @@ class Change:
                 held.pop(command.position - 1, None)
             else:
                 held.clear()
+                self.transaction.start_counting(name)
 
 
 def _retargeted(rule: Rule, old: str, new: str) -> Rule:
