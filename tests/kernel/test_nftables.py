@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_RR
 from scenario import Inject
 from topology import arrive, model
 
+from fakecluster.errors import Unsupported
 from fakecluster.kernel.effects import Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.sim import Seeded
@@ -71,3 +73,14 @@ def test_a_packet_of_ours_rejected_before_routing_is_only_answered_from_an_addre
     for target, answers in (("10.244.0.3", 0), ("10.244.0.1", 1)):
         arrive(netns, Inject(bytes(IP(src="192.168.1.10", dst=target) / UDP(sport=9, dport=9)), "vethA"))
         assert f"counter packets {answers} " in netns.run("nft list ruleset")
+
+
+def test_a_chance_out_of_very_many_numbers_is_one_choice_of_two() -> None:
+    netns = loaded("chain c { type filter hook forward priority 0\nnumgen random mod 2147483648 < 1073741824 counter\n}")
+    packet = IP(src="10.244.0.2", dst="10.244.0.3") / UDP(sport=4000, dport=80)
+    for _ in range(100):
+        sent(netns, packet)
+    counted = int(netns.run("nft list ruleset").partition("packets ")[2].split()[0])
+    assert 35 < counted < 65  # always the same, as the seed is
+    with pytest.raises(Unsupported, match="a choice among more than 65536 numbers"):
+        loaded("chain c {\nnumgen random mod 65537 vmap { 0 : drop }\n}")

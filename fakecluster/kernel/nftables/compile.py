@@ -7,12 +7,13 @@ from typing import Any
 
 from fakecluster.kernel.nftables import stateful
 from fakecluster.kernel.nftables.act import assign, connlimit, log, named, nat, notrack, reject, tproxy, update
-from fakecluster.kernel.nftables.compile_expression import finder, getter
+from fakecluster.kernel.nftables.compile_expression import MOST_NUMBERS, finder, getter
 from fakecluster.kernel.nftables.program import BREAK, Answer, Operation, Packet
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Const,
     Element,
+    Numgen,
     Prefix,
     Range,
     SetRef,
@@ -73,6 +74,8 @@ def _match(match: Match, place: object, _family: str) -> Operation:
     right = match.right
     if isinstance(right, SetRef | AnonymousSet):
         return _membership(match, place)
+    if _is_chance(match) and isinstance(right, Const) and isinstance(right.raw, int):
+        return _chance(match.left, match.operator, right.raw)
     left = getter(match.left, place)
     if isinstance(right, Const):
         if isinstance(right.raw, str):
@@ -83,6 +86,23 @@ def _match(match: Match, place: object, _family: str) -> Operation:
         return _range_match(left, low, high, match.operator == "!=")
     parts = list(right.parts)  # type: ignore[union-attr]
     return _concat_match(left, parts, match)
+
+
+def _is_chance(match: Match) -> bool:
+    left = match.left
+    return isinstance(left, Numgen) and left.mode == "random" and left.modulus > MOST_NUMBERS
+
+
+def _chance(left: Any, operator: str, wanted: int) -> Operation:
+    """One of very many random numbers compared with one: it is, or it is not."""
+    below = {"<": wanted, ">=": wanted}.get(operator, wanted + 1) - left.offset
+    below = min(max(below, 0), left.modulus)
+    hits = {"<": below, "<=": below, ">": left.modulus - below, ">=": left.modulus - below}.get(operator)
+    if hits is None:
+        single = int(0 <= wanted - left.offset < left.modulus)
+        hits = single if operator == "==" else left.modulus - single
+    weights, why = (hits, left.modulus - hits), f"numgen random mod {left.modulus} {operator} {wanted}"
+    return lambda packet: BREAK if packet.ruleset.netns.pick(packet.skb, weights, why) else None
 
 
 def _concat_match(left: Callable[[Packet], Any], parts: list[Any], match: Match) -> Operation:

@@ -154,9 +154,15 @@ def _meta(expression: Meta, _key: object) -> Getter:
 # --- generators and hashes (nft_numgen.c, nft_hash.c)
 
 
+#: Numbers that a random one is drawn from, each a way that a packet can go.
+MOST_NUMBERS = 65_536
+
+
 def _numgen(expression: Numgen, key: object) -> Getter:
     modulus, offset = expression.modulus, expression.offset
     if expression.mode == "random":
+        if modulus > MOST_NUMBERS:
+            raise Unsupported(f"numgen random mod {modulus}: a choice among more than {MOST_NUMBERS} numbers")
         weights, why = (1,) * modulus, f"numgen random mod {modulus}"
         return lambda packet: packet.ruleset.netns.pick(packet.skb, weights, why) + offset
 

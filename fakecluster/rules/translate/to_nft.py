@@ -9,6 +9,7 @@ would not do the same (a state next to DNAT or SNAT, RETURN of what an ipset say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import gcd
 from typing import Any
 
 from fakecluster.rules.iptables import BUILT_IN, Rule, RuleParts, Tables
@@ -28,6 +29,8 @@ PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 150}
 PORT_WORDS = {6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"}
 #: xt_limit counts in ten-thousandths of a second
 PERIODS = ((10_000, "second"), (600_000, "minute"), (36_000_000, "hour"), (864_000_000, "day"))
+#: What xt_statistic counts a probability in.
+CERTAIN = 1 << 31
 STATES = ("new", "established", "related", "invalid", "untracked")
 
 
@@ -265,7 +268,11 @@ def _iprange(value: IprangeMatch, parts: RuleParts) -> list[str]:
 
 def _statistic(value: StatisticMatch, _parts: RuleParts) -> list[str]:
     if value.mode != "nth":
-        raise NoTranslation("a probability (nft draws other random numbers)")
+        common = gcd(value.weight, CERTAIN)
+        if not 0 < value.weight < CERTAIN:
+            raise NoTranslation("a chance that is none")
+        sign = ">=" if value.inverted else "<"
+        return [f"numgen random mod {CERTAIN // common} {sign} {value.weight // common}"]
     return [f"numgen inc mod {value.every} {_not(value.inverted)}{value.packet}"]
 
 
