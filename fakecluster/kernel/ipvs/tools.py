@@ -145,7 +145,7 @@ def _list(ipvs: Ipvs, command: Command) -> str:
         now = ipvs.clock.now_ns
         return ipvsadm_listing.connections([connection_entry(each, now) for each in ipvs.connections], command.given)
     chosen = [ipvs.service(command.service)] if command.service is not None else list(ipvs.services.values())
-    period = ipvs.period
+    period = ipvs.period if "rate" in command.given else 0
     entries = [service_entry(each, period) for each in chosen]
     return ipvsadm_listing.services(entries, command.given, heading=command.service is None)
 
@@ -171,7 +171,7 @@ _HANDLERS: dict[str, Callable[[Ipvs, Command], str]] = {
 
 
 def service_entry(service: Service, period: int = 0) -> ServiceEntry:
-    """A service as the kernel reports it; rates are those of the estimators' `period`."""
+    """A service as the kernel reports it; rates are those of the estimators' `period`, and left out without one."""
     servers = tuple(server_entry(destination, period) for destination in service.destinations)
     rates = service.counters.rates(period) if period else (0, 0, 0, 0, 0)
     return ServiceEntry(service.id, service.options, servers, service.counters.totals, rates)
