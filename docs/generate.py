@@ -54,11 +54,20 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
     from fakecluster.policy.admin import DOMAIN_NAMES
     from fakecluster.rules import iptables
+    from fakecluster.rules.ipset_types import REFUSED_TYPES
 
     yield "iptables matches that are read but not evaluated", set(iptables.MATCHES) - set(MATCHES)
     yield "iptables targets that are read but not evaluated", set(iptables.TARGETS) - set(TARGETS)
     yield "iptables matches that are refused", iptables.REFUSED_MATCHES
     yield "iptables targets that are refused", iptables.REFUSED_TARGETS
+    yield "Options of iptables extensions that are refused", (
+        f"{extension.name} --{option.name}"
+        for extension in (*iptables.MATCHES.values(), *iptables.TARGETS.values())
+        for option in extension.options
+        if option.refused
+    )
+    yield "Values of such options that are refused", iptables.REFUSED_VALUES
+    yield "ipset types that are refused", REFUSED_TYPES
     yield "Peers of administrators' policies that are refused", (DOMAIN_NAMES,)
     yield "Fields of a Job that are refused", (f"spec.{field}" for field in REFUSED)
 

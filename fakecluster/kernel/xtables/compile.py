@@ -94,8 +94,6 @@ def refuse_unmodelled(parts: RuleParts) -> None:
             raise Unsupported(f"iptables match {match.name}: its effect on packets", token=match.name)
         if isinstance(match.value, HashlimitMatch) and (match.value.by_bytes or match.value.rate_match):
             raise Unsupported("hashlimit by bytes or --hashlimit-rate-match", token="hashlimit")
-        if match.name == "owner" and match.value.gid:
-            raise Unsupported("owner --gid-owner: processes here have no group", token="gid-owner")
     target = parts.target
     if target is not None and not target.is_chain and target.name not in VERDICTS and target.name not in TARGETS:
         raise Unsupported(f"iptables target {target.name}", token=target.name)

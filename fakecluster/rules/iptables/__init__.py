@@ -1,7 +1,14 @@
 """iptables' language: iptables-save, iptables-restore and single commands, read and printed; no packets here."""
 
 from fakecluster.rules.iptables.command import Command
-from fakecluster.rules.iptables.extensions import MATCHES, REFUSED_MATCHES, REFUSED_TARGETS, TARGETS, VERDICTS
+from fakecluster.rules.iptables.extensions import (
+    MATCHES,
+    REFUSED_MATCHES,
+    REFUSED_TARGETS,
+    REFUSED_VALUES,
+    TARGETS,
+    VERDICTS,
+)
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.restore import parse, restore
@@ -11,6 +18,7 @@ from fakecluster.rules.iptables.tables import Change, Tables
 from fakecluster.rules.iptables.words import split
 
 __all__ = [
-    "BUILT_IN", "MATCHES", "POLICY", "REFUSED_MATCHES", "REFUSED_TARGETS", "TARGETS", "VERDICTS", "Chain", "Change",
-    "Command", "Rule", "RuleParts", "RuleProblem", "Table", "Tables", "parse", "read", "restore", "split",
+    "BUILT_IN", "MATCHES", "POLICY", "REFUSED_MATCHES", "REFUSED_TARGETS", "REFUSED_VALUES", "TARGETS",
+    "VERDICTS", "Chain", "Change", "Command", "Rule", "RuleParts", "RuleProblem", "Table", "Tables", "parse",
+    "read", "restore", "split",
 ]  # fmt: skip

@@ -43,6 +43,8 @@ REFUSED_TARGETS = frozenset((
     "AUDIT", "CLUSTERIP", "CONNSECMARK", "DNPT", "ECN", "HMARK", "IDLETIMER", "LED", "RATEEST", "SECMARK", "SNPT",
     "SYNPROXY", "TCPOPTSTRIP", "TEE", "ULOG", "QUEUE",
 ))  # fmt: skip
+#: what else is refused when the rule is loaded: values of options that are known
+REFUSED_VALUES = ("hashlimit: rates in bytes, --hashlimit-rate-match", "sctp: flags of chunks")
 #: protocol number -> the match that `--dport` and the like load by themselves
 PROTOCOL_MATCHES = {6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 1: "icmp", 58: "icmp6", 50: "esp"}
 #: matches that only make sense with their protocol, and what is said otherwise

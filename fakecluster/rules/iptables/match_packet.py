@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import attrs
 
-from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.numbers import U32, address_text, number
 from fakecluster.rules.iptables.numbers import mac as mac_bytes
 from fakecluster.rules.iptables.numbers import protocol as protocol_number
@@ -236,17 +235,13 @@ def _set_text(value: SetMatch) -> str:
     return text + (" ! --update-counters" if value.skip_counters else "")
 
 
-def _refuse_counter(text: str, place: Place) -> object:
-    raise Unsupported(f"set --{place.option}: counters of set elements", token=place.option)
-
-
 _SET_OPTIONS = (
     Option("match-set", set_and_directions, invertible=True, words=2, aliases=("set",)),
     Option("return-nomatch"),
     Option("update-counters", invertible=True),
     Option("update-subcounters", invertible=True),
     *(
-        Option(f"{unit}-{test}", _refuse_counter, invertible=True)
+        Option(f"{unit}-{test}", string(SET_NAME_LIMIT), invertible=True, refused="counters of set elements")
         for unit in ("packets", "bytes")
         for test in ("eq", "lt", "gt")
     ),
@@ -285,7 +280,7 @@ def _ipvs(given: Given) -> IpvsMatch:
 
 _OWNER_OPTIONS = (
     Option("uid-owner", _ids, invertible=True),
-    Option("gid-owner", _ids, invertible=True),
+    Option("gid-owner", _ids, invertible=True, refused="processes here have no group"),
     Option("socket-exists", invertible=True),
     Option("suppl-groups"),
 )

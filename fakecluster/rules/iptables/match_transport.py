@@ -222,10 +222,6 @@ def _port_list(text: str, place: Place) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def _refuse_dccp(text: str, place: Place) -> object:
-    raise Unsupported(f"dccp --{place.option}", token=text)
-
-
 def _multiport(given: Given) -> MultiportMatch:
     if not given.options:
         raise RuleProblem("multiport expection an option")
@@ -243,8 +239,8 @@ def _multiport_text(value: MultiportMatch) -> str:
 
 _DCCP_OPTIONS = (
     *_STRICT_PORT_OPTIONS,
-    Option("dccp-types", _refuse_dccp, invertible=True),
-    Option("dccp-option", _refuse_dccp, invertible=True),
+    Option("dccp-types", _tcp_ports, invertible=True, refused="types of DCCP packets"),
+    Option("dccp-option", _tcp_option, invertible=True, refused="options of DCCP packets"),
 )
 _LIST_TITLES = {"sports": "source-ports", "dports": "destination-ports", "ports": "ports"}
 _LIST_OPTIONS = tuple(

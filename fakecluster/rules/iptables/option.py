@@ -11,6 +11,7 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
+from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.numbers import U16, U32, U64, address, bits, mask_of, number, prefix_length, service
 from fakecluster.rules.iptables.problem import RuleProblem
 
@@ -47,7 +48,8 @@ class Option:
     """One option. `read` turns its argument into a value (None: the option takes none).
 
     `words` is how many arguments follow; `needs`, `excludes` and `required` are checked when the rule is complete.
-    `title` is how complaints call it, when not by its name; `only_one` what is said when it is given twice.
+    `title` is how complaints call it, when not by its name; `only_one` what is said when it is given twice. `refused`
+    says why the model does not know it.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Option:
     words: int = 1
     title: str = ""
     only_one: str = ""
+    refused: str = ""
 
 
 @attrs.define
@@ -83,7 +86,9 @@ class Given:
         return cast(T, self.options[name][1]) if name in self.options else default
 
     def take(self, option: Option, name: str, argument: str, inverted: bool) -> None:
-        """Read one option. Raises `RuleProblem`."""
+        """Read one option. Raises `RuleProblem`, and `Unsupported` for one that the model does not know."""
+        if option.refused:
+            raise Unsupported(f"{self.extension} --{option.name}: {option.refused}", token=argument or name)
         if option.name in self.options and not option.repeatable:
             called = f'{self.extension}: option "--{option.title or option.name}" can only be used once.\n'
             raise RuleProblem(option.only_one or called, token=name)

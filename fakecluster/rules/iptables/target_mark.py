@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import attrs
 
-from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.match_packet import set_and_directions
 from fakecluster.rules.iptables.numbers import U16, U32, address_text, number
 from fakecluster.rules.iptables.option import (
@@ -15,11 +14,11 @@ from fakecluster.rules.iptables.option import (
     Given,
     Option,
     Place,
-    Read,
     host,
     integer,
     mark,
     one_port,
+    string,
 )
 from fakecluster.rules.iptables.problem import INVALID, RuleProblem
 
@@ -178,21 +177,14 @@ def _zone(text: str, _place: Place) -> int:
     return value
 
 
-def _refuse(what: str) -> Read:
-    def read(text: str, place: Place) -> object:
-        raise Unsupported(f"{place.extension} --{place.option}: {what}", token=text)
-
-    return read
-
-
 _ZONES = ("zone", "zone-orig", "zone-reply")
 _CT_OPTIONS = (
     Option("notrack"),
     *(Option(name, _zone) for name in _ZONES),
     Option("ctevents", _events),
     Option("expevents", _events),
-    Option("helper", _refuse("conntrack helpers")),
-    Option("timeout", _refuse("conntrack timeout policies")),
+    Option("helper", string(U16), refused="conntrack helpers"),
+    Option("timeout", string(U16), refused="conntrack timeout policies"),
 )
 
 
@@ -267,7 +259,7 @@ _SET_OPTIONS = (
     Option("del-set", set_and_directions, words=2),
     Option("exist"),
     Option("timeout", integer()),
-    Option("map-set", _refuse("mapping sets"), words=2),
+    Option("map-set", string(U16), words=2, refused="mapping sets"),
 )
 MARK_TARGETS = (
     Extension(
