@@ -62,7 +62,7 @@ def lines(rule: str, *, chain: str = "type filter hook forward priority 0", fami
         ("limit rate 5/minute burst 7 packets accept", ["-m limit --limit 5/minute --limit-burst 7 -j ACCEPT"]),
         ("numgen random mod 4 0 accept", ["-m statistic --mode random --probability 0.25000000000 -j ACCEPT"]),
         ("tcp flags syn tcp option maxseg size set rt mtu",
-         ["-p tcp -m tcp ! --tcp-flags SYN NONE -m tcpmss --mss 0:65535 -j TCPMSS --clamp-mss-to-pmtu"]),
+         ["-p tcp -m tcp --tcp-flags SYN SYN -m tcpmss --mss 0:65535 -j TCPMSS --clamp-mss-to-pmtu"]),
         ("ip ttl 5-9 reject", ["-m ttl --ttl-gt 4 -m ttl --ttl-lt 10 -j REJECT --reject-with icmp-port-unreachable"]),
         ("ip6 saddr fe80::/10 accept", []),
         ("counter packets 3 bytes 120 comment \"why not\"", ['-m comment --comment "why not"']),

@@ -180,6 +180,8 @@ def _text(way: Sequence[Condition], given: Action, comment: str) -> str:
                 raise no("an ICMP code without its type")
         else:
             words.append(each.text)
+    if given.needs:  # iptables-legacy wants to see the SYN flag beside TCPMSS, in these words
+        words = [word.replace("! --tcp-flags SYN NONE", "--tcp-flags SYN SYN") for word in words]
     if given.needs and not any(each.text.startswith(f"{given.needs} --") for each in way):
         words.append(f"{given.needs} --mss 0:65535")
     words += [f'-m comment --comment "{comment}"'] if comment else []
