@@ -28,8 +28,10 @@ from fakecluster.kernel.netns import Netns
 from fakecluster.sim import Seeded
 
 ENDPOINTS = 10
-#: Services that new flows go to.
-SPREAD = 50
+#: Services that new flows go to: as many as the smallest rule set has, so that only the rules grow.
+SPREAD = 10
+#: First packets that are sent at a time, and before all others.
+BATCH, WARMING = 50, 3000
 #: First packets that are made beforehand.
 MOST_PER_SECOND = 80_000
 CLIENT, OUTSIDE = "10.244.0.2", "203.0.113.7"
@@ -188,13 +190,13 @@ def established_rate(
 
 def new_flow_rate(netns: Netns, packets: Iterator[bytes], least_s: float) -> float:
     """First packets of connections, to some Services in turn, wherever they stand."""
-    for packet in islice(packets, 60 * SPREAD):
+    for packet in islice(packets, WARMING):
         netns.receive(packet, "pods")  # every endpoint of these Services has its chain compiled when one comes by
     made = iter(list(islice(packets, int(least_s * MOST_PER_SECOND))))
 
     def send() -> int:
         sent = 0
-        for packet in islice(made, SPREAD):
+        for packet in islice(made, BATCH):
             netns.receive(packet, "pods")
             sent += 1
         return sent
