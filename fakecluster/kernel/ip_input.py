@@ -150,7 +150,7 @@ def source_problem(netns: Netns, skb: Skb) -> str:
         return ""
     accept_local = netns.sysctls.interface("accept_local", skb.iif)
     mode = netns.sysctls.interface("rp_filter", skb.iif)
-    if not mode and not netns.routes.custom_rules[4]:
+    if not mode and not netns.routes.custom_rules[4] and not netns.routes.custom_local:
         if not accept_local and netns.addresses.is_local(4, skb.src):
             return "martian source: one of our own addresses"
         return ""

@@ -156,6 +156,7 @@ class Routes:
         self.generation = 0
         self.on_change: Callable[[], None] | None = None
         self.custom_rules = {4: False, 6: False}
+        self.custom_local = False  # whether an IPv4 route of type local was ever added by hand
         self._cache: dict[tuple[int, int, int, int, str, str, int], Route | None] = {}
         self._types: dict[int, str] = {}
 
@@ -173,6 +174,7 @@ class Routes:
             if other.metric == route.metric and (exclusive or other == route):
                 raise ValueError("File exists")
         table.add(route)
+        self.custom_local = self.custom_local or (route.family == 4 and route.kind == "local")
         self.changed()
 
     def add_all(self, routes: Iterable[Route]) -> None:
@@ -247,6 +249,8 @@ class Routes:
         for rule in self.rules[family]:
             if not rule.matches(dst, src, mark, iif, oif, tos):
                 continue
+            if rule.action == "unreachable":
+                return None  # of rules that is ENETUNREACH, of routes EHOSTUNREACH
             if rule.action != "lookup":
                 return Route(family, 0, 0, kind=rule.action)
             table = tables.get(rule.table)
@@ -293,7 +297,7 @@ class Routes:
         copy.interfaces, copy.on_change, copy._cache, copy._types = interfaces, None, {}, {}
         copy.tables = {f: {n: table.fork() for n, table in tables.items()} for f, tables in self.tables.items()}
         copy.rules = {family: rules.copy() for family, rules in self.rules.items()}
-        copy.custom_rules = self.custom_rules.copy()
+        copy.custom_rules, copy.custom_local = self.custom_rules.copy(), self.custom_local
         copy.generation = self.generation
         return copy
 

@@ -77,6 +77,19 @@ FOUND: dict[str, tuple[tuple[Load, ...], tuple[Step, ...]]] = {
         (command(f"ip rule add to {OUT} unreachable"),),
         (comes(IP(src=OUT, dst=B) / SYN, "eth0"),),
     ),
+    "an unreachable rule says what no route says": (
+        (command(f"ip rule add to {OUT} unreachable"), command(f"ip -6 rule add to {OUT6} unreachable")),
+        (
+            Send(bytes(IP(src=OWN, dst=OUT) / UDP(sport=1, dport=2))),
+            Send(bytes(IPv6(src="fd00:1::10", dst=OUT6) / UDP(sport=1, dport=2))),
+            comes(IP(src=A, dst=OUT) / SYN),
+            comes(IPv6(src=A6, dst=OUT6) / SYN),
+        ),
+    ),
+    "local routes of one's own have sources looked at closely": (
+        (command("ip route add local 10.96.0.1 dev lo"),),
+        (comes(IP(src="192.168.1.255", dst=OUT) / SYN), comes(IP(src=A, dst=OUT) / SYN)),
+    ),
     "the way back is asked as if from here": (
         (command("ip rule add iif vethA blackhole"), command("sysctl -q -w net.ipv4.conf.all.rp_filter=1")),
         (comes(IP(src=A, dst=OWN) / ICMP()),),
