@@ -147,7 +147,8 @@ def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
     if device.kind == "dummy":
         netns.drop(skb, "output", f"{skb.oif} is a dummy: it swallows what is sent")
         return
-    if not device.noarp and not netns.has_neighbour(device, skb.family, next_hop):
+    needs_neighbour = not device.noarp and route.kind != "broadcast"
+    if needs_neighbour and not netns.has_neighbour(device, skb.family, next_hop):
         hop = netns.end_walk(skb, "dropped", skb.oif, "no neighbour answers", packet_out=packet)
         netns.effects.append(Arp(skb.oif, next_hop, skb.family, hop))
         return

@@ -90,6 +90,10 @@ FOUND: dict[str, tuple[tuple[Load, ...], tuple[Step, ...]]] = {
         (command("ip route add local 10.96.0.1 dev lo"),),
         (comes(IP(src="192.168.1.255", dst=OUT) / SYN), comes(IP(src=A, dst=OUT) / SYN)),
     ),
+    "errors for a broadcast address go to everybody": (
+        (),
+        (comes(IP(src="192.168.1.255", dst=OWN) / UDP(sport=1, dport=2)),),
+    ),
     "the way back is asked as if from here": (
         (command("ip rule add iif vethA blackhole"), command("sysctl -q -w net.ipv4.conf.all.rp_filter=1")),
         (comes(IP(src=A, dst=OWN) / ICMP()),),
