@@ -265,7 +265,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if folder is not None:
             report.sections.append(("fakecluster artifacts", reports.leave_artifacts(folder, item.nodeid, clusters)))
         if options.html(item.config) is not None:
-            setattr(report, HTML, reports.html_section(item.nodeid, clusters))
+            setattr(report, HTML, reports.html_section(item.nodeid, report.longreprtext, clusters))
     return report
 
 

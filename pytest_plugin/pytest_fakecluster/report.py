@@ -120,7 +120,7 @@ def write_artifacts(folder: Path, nodeid: str, clusters: list[Cluster]) -> list[
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>fakecluster traces</title>
 <style>
-body {{ font: 14px system-ui, sans-serif; margin: 2em auto; max-width: 110em }}
+body {{ font: 14px system-ui, sans-serif; margin: 2em auto; padding: 0 2em; max-width: 110em }}
 pre {{ background: #f6f8fa; padding: 1em; overflow-x: auto; font-size: 12px }}
 summary {{ cursor: pointer; font-weight: 600 }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #111; color: #ddd }} pre {{ background: #1c1f24 }} }}
@@ -131,9 +131,9 @@ summary {{ cursor: pointer; font-weight: 600 }}
 """
 
 
-def html_section(nodeid: str, clusters: list[Cluster]) -> str:
-    """One failing test as HTML."""
-    parts = [f"<h2>{html.escape(nodeid)}</h2>"]
+def html_section(nodeid: str, failure: str, clusters: list[Cluster]) -> str:
+    """One failing test as HTML: what pytest says of it, and its clusters."""
+    parts = [f"<h2>{html.escape(nodeid)}</h2>", f"<pre>{html.escape(failure)}</pre>"]
     for cluster in clusters:
         for title, text in sections(cluster, "all"):
             parts.append(f"<details open><summary>{html.escape(title.removeprefix('fakecluster '))}</summary>")

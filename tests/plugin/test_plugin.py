@@ -341,7 +341,8 @@ def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester
 
     packets = rdpcap(str(folder / "packets.pcap"))
     assert packets[0][TCP].dport == 80
-    assert "pod/web" in (pytester.path / "report" / "traces.html").read_text()
+    page = (pytester.path / "report" / "traces.html").read_text()
+    assert "pod/web" in page and "<pre>cluster = Cluster(" in page and "&gt;       assert False" in page
 
 
 def test_a_reach_that_fails_says_why_in_the_assertion(pytester: pytest.Pytester) -> None:
