@@ -90,6 +90,7 @@ def test_iptables_shows_a_table_of_nft_as_its_own() -> None:
     assert "[3:120] -A INPUT ! -s 10.0.0.0/8 -i eth+ -g web\n" in netns.run("iptables-save -c")
     assert netns.run("iptables -S web") == "-N web\n"
     assert netns.run("ip6tables-save") == ""
+    assert netns.run("iptables-save -t raw") == "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
     assert netns.run("iptables-legacy-save") == ""
 
 

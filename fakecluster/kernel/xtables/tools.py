@@ -115,7 +115,7 @@ def _save(netns: Netns, tables: Tables, options: Sequence[str], others: list[str
         if name in others:
             found = foreign.read(netns, tables.family, name)
             text += found.said + (found.tables.save(counters=counters) if found.tables is not None else "")
-        elif name in tables.tables:
+        elif table or name in tables.tables:
             text += tables.save(counters=counters, table=name)
     return text
 
