@@ -53,7 +53,7 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     from fakecluster.controllers.jobs.controller import REFUSED
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
     from fakecluster.policy.admin import DOMAIN_NAMES
-    from fakecluster.rules import iptables
+    from fakecluster.rules import iproute, iptables
     from fakecluster.rules.ipset_types import REFUSED_TYPES
 
     yield "iptables matches that are read but not evaluated", set(iptables.MATCHES) - set(MATCHES)
@@ -68,6 +68,9 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     )
     yield "Values of such options that are refused", iptables.REFUSED_VALUES
     yield "ipset types that are refused", REFUSED_TYPES
+    yield "Objects of ip that are refused", iproute.REFUSED_OBJECTS
+    yield "Commands of ip's objects that are refused", iproute.REFUSED_VERBS
+    yield "Words of ip route that are refused", iproute.REFUSED_ROUTE_WORDS
     yield "Peers of administrators' policies that are refused", (DOMAIN_NAMES,)
     yield "Fields of a Job that are refused", (f"spec.{field}" for field in REFUSED)
 

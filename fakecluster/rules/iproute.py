@@ -19,6 +19,16 @@ OBJECTS = {"address": "address", "addr": "address", "a": "address", "route": "ro
 VERBS = {"add": "add", "a": "add", "del": "del", "delete": "del", "d": "del", "replace": "replace", "append": "append",
          "change": "replace", "show": "show", "list": "show", "ls": "show", "s": "show", "set": "set",
          "flush": "flush"}  # fmt: skip
+#: what ip has and this model refuses: objects, what can be done with them, and words of routes
+REFUSED_OBJECTS = frozenset(("addrlabel", "tunnel", "tun", "tap", "tuntap", "maddress", "maddr", "mroute", "mrule",
+                             "netns", "l2tp", "macsec", "monitor", "xfrm", "tcp_metrics", "token", "netconf", "fou",
+                             "ila", "vrf", "sr", "nexthop", "mptcp", "ntable", "ioam", "stats"))  # fmt: skip
+REFUSED_VERBS = frozenset(("get", "save", "restore", "showdump", "prepend", "test", "afstats", "property", "help"))
+REFUSED_ROUTE_WORDS = frozenset(("nexthop", "nhid", "tos", "dsfield", "encap", "root", "match", "exact", "cache",
+                                 "realm", "realms", "rtt", "rttvar", "window", "cwnd", "initcwnd", "initrwnd",
+                                 "ssthresh", "reordering", "advmss", "hoplimit", "quickack", "features", "congctl",
+                                 "fastopen_no_cookie", "rto_min", "ttl-propagate", "expires", "pref", "from",
+                                 "lock"))  # fmt: skip
 ROUTE_KINDS = frozenset(("unicast", "local", "broadcast", "multicast", "anycast", "blackhole", "unreachable",
                          "prohibit", "throw"))  # fmt: skip
 TABLES = {"local": 255, "main": 254, "default": 253}
@@ -161,10 +171,14 @@ def parse(argv: Sequence[str]) -> Command:
             raise Unsupported(f"ip option {option}", token=option)
     name = words.take()
     kind = OBJECTS.get(name)
+    if name in REFUSED_OBJECTS:
+        raise Unsupported(f"ip {name}", token=name)
     if kind is None:
         raise CommandError(words.argv, 1, f'Object "{name}" is unknown, try "ip help".\n')
     verb_text = words.rest.pop(0) if words.rest else "show"
     verb = VERBS.get(verb_text)
+    if verb_text in REFUSED_VERBS:
+        raise Unsupported(f"ip {kind} {verb_text}", token=verb_text)
     if verb is None:
         raise CommandError(words.argv, 255, f'Command "{verb_text}" is unknown, try "ip {kind} help".\n')
     return _PARSERS[kind](words, verb)
@@ -225,6 +239,8 @@ def _route(words: Words, verb: str) -> RouteCommand:
         elif word == "onlink":
             words.take()
             command = attrs.evolve(command, onlink=True)
+        elif word in REFUSED_ROUTE_WORDS:
+            raise Unsupported(f"ip route {command.verb}: {word}", token=word)
         elif not seen_destination:
             seen_destination = True
             if word == "to":
@@ -249,6 +265,8 @@ def _via(words: Words, command: RouteCommand) -> RouteCommand:
 
 def _table(words: Words) -> int:
     text = words.take()
+    if text == "all":
+        raise Unsupported("ip route: all tables at once", token=text)
     if text in TABLES:
         return TABLES[text]
     try:
