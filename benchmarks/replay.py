@@ -41,7 +41,7 @@ CLIENTS = 0xC6336400  # 198.51.100.0
 MASK = 0xFFFFFFFF
 REQUEST_SIZE = 200
 TCP_HEADER = Struct("!HHIIHHHH").pack
-START_NS, STEP_NS = 1_767_225_600_000_000_000, 20_000
+START_NS, STEP_NS = 1_767_225_600_000_000_000, 2_000
 
 
 def manifests(services: int) -> list[dict[str, object]]:
