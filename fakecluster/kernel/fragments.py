@@ -59,6 +59,7 @@ class Fragments:
             return ACCEPT
         user = "conntrack in" if ctx.hook == PREROUTING else "conntrack out"
         verdict = self.gather(skb, user)
+        skb.taken = skb.taken or verdict == STOLEN  # who sent it hears of no error
         if skb.tracer is not None:
             words = {ACCEPT: "datagram complete", STOLEN: "held until the datagram is complete", DROP: "bad fragment"}
             skb.tracer.note("fragment", words[verdict])

@@ -90,6 +90,10 @@ FOUND: dict[str, tuple[tuple[Load, ...], tuple[Step, ...]]] = {
         (command("ip route add local 10.96.0.1 dev lo"),),
         (comes(IP(src="192.168.1.255", dst=OUT) / SYN), comes(IP(src=A, dst=OUT) / SYN)),
     ),
+    "a fragment of our own is held without an error": (
+        (table("filter", "-A OUTPUT -m conntrack --ctstate NEW"),),
+        (Send(bytes(IP(src=OWN, dst=B, flags="MF") / UDP(sport=1, dport=2))),),
+    ),
     "errors for a broadcast address go to everybody": (
         (),
         (comes(IP(src="192.168.1.255", dst=OWN) / UDP(sport=1, dport=2)),),
