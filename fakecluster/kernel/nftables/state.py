@@ -22,7 +22,7 @@ class LoadedRule:
     """A rule in a chain: its handle, and its compiled form once a packet has come by. Never changed, so shared.
 
     The first `steady[False]` operations answer alike for every packet of a flow, the first `steady[True]` for every
-    first packet of connections to one port.
+    first packet of connections to one port; None until that is asked.
     """
 
     __slots__ = ("handle", "operations", "references", "rule", "steady", "text")
@@ -30,7 +30,7 @@ class LoadedRule:
     def __init__(self, rule: Rule, handle: int) -> None:
         self.rule, self.handle = rule, handle
         self.operations: tuple[Operation, ...] | None = None
-        self.steady = (0, 0)
+        self.steady: tuple[int, int] | None = None
         self.text: str | None = None
         self.references: References | None = None
 

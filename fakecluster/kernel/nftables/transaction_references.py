@@ -10,7 +10,6 @@ from fakecluster.errors import Unsupported
 from fakecluster.kernel.nftables.compile import operations
 from fakecluster.kernel.nftables.references import References, rule_references, targets
 from fakecluster.kernel.nftables.state import LoadedRule, Table
-from fakecluster.kernel.nftables.steady import steady_part
 from fakecluster.rules.nft.errors import position
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ def _compile(transaction: Transaction, table: Table, rule: LoadedRule) -> None:
     """Refuse what is not modelled now, not when a packet comes."""
     try:
         rule.operations = operations(rule.rule, table.name.family, rule.handle)
-        rule.steady = steady_part(rule.rule)
     except Unsupported as gap:
         place = transaction.command.place
         if place is None:

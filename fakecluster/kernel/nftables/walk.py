@@ -66,9 +66,10 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
         compiled = loaded.operations
         if compiled is None:
             compiled = loaded.operations = operations(loaded.rule, packet.table.name.family, loaded.handle)
-            loaded.steady = steady_part(loaded.rule)
         answer: Answer = None
         if packet.skb.trail is not None:
+            if loaded.steady is None:
+                loaded.steady = steady_part(loaded.rule)
             answer = _on_trail(packet, compiled, loaded.steady[packet.skb.trail.opening])
         else:
             for operation in compiled:
