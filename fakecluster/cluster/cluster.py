@@ -238,24 +238,26 @@ class Cluster:
     def hold(self, target: str) -> None:
         """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
         self.parts.wake_for(target)
-        if target not in self.clock.targets:
-            raise ValueError(f"no component {target!r}; there are {', '.join(sorted(self.clock.targets))}")
+        self.parts.check_target(target)
         self.clock.hold(target)
 
     @kept
     def release(self, target: str) -> None:
         """Let a held component run again; what waited for it runs at the next `settle`."""
+        self.parts.check_target(target)
         self.clock.release(target)
 
     @contextmanager
     def held(self, *targets: str) -> Iterator[None]:
         """Hold components inside the block, then release them and settle: `with cluster.held("kube-proxy@b"):`."""
-        for target in targets:
-            self.hold(target)
+        done: list[str] = []
         try:
+            for target in targets:
+                self.hold(target)
+                done.append(target)
             yield
         finally:
-            for target in targets:
+            for target in done:
                 self.release(target)
         self.settle()
 

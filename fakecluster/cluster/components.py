@@ -166,6 +166,11 @@ class Components:
         """Wake the node that a component (`kube-proxy@a`) runs on, if it sleeps."""
         self.wake(target.partition("@")[2])
 
+    def check_target(self, target: str) -> None:
+        """Refuse what is no component and is not held either. Raises ValueError with those that there are."""
+        if target not in self.clock.targets and target not in self.clock.held:
+            raise ValueError(f"no component {target!r}; there are {', '.join(sorted(self.clock.targets))}")
+
     def run_load(self, load: Load, places: list[tuple[str, TargetPlace]]) -> LoadRun:
         """Begin a load of clients (namespace, what the target means there). Raises ValueError for other than TCP."""
         if wrong := [place for _, place in places if place.protocol != "tcp"]:

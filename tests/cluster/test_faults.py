@@ -167,6 +167,15 @@ def test_impossible_links_are_refused(cluster: Cluster, bad: dict[str, Any]) -> 
 def test_an_unknown_component_is_answered_with_those_there_are(cluster: Cluster) -> None:
     with (
         pytest.raises(ValueError, match=r"no component 'kube-proxy@z'; there are .*kube-proxy@a"),
-        cluster.held("kube-proxy@z"),
+        cluster.held("kube-proxy@a", "kube-proxy@z"),
     ):
         pass
+    assert cluster.clock.held == ()
+
+
+def test_releasing_what_does_not_exist_is_refused_and_what_is_not_held_is_nothing() -> None:
+    cluster = Cluster(nodes=1)
+    with pytest.raises(ValueError, match=r"no component 'kube-proxy@z'; there are .*kube-proxy@a"):
+        cluster.release("kube-proxy@z")
+    cluster.release("kube-proxy@a")
+    assert cluster.clock.held == ()
