@@ -48,10 +48,9 @@ class Cluster:
     `nodes` is a number, or a list of names or of `{"name", "labels", "taints", "zone"}`; `proxy` is kube-proxy's mode
     (iptables, ipvs, nftables, userspace) and `kubernetes` its version; `ip_family` ipv4, ipv6, dual or dual-ipv6;
     `cni` what enforces network policies (iptables, nftables); `sleeping_nodes` whether nodes are made only when they are
-    needed (None: in clusters of more than 64);
-    `proxy_config` fields of a KubeProxyConfiguration; `dns` and `node_local_dns` whether there is cluster DNS, and a
-    cache of it on every node; `seed` (or a driver, `choices`) decides what chance would.
-    Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
+    needed (None: in clusters of more than 64); `proxy_config` fields of a KubeProxyConfiguration; `dns` and
+    `node_local_dns` whether there is cluster DNS, and a cache of it on every node; `seed` (or a driver, `choices`) decides
+    what chance would. Raises ValueError for arguments that make no cluster, `Unsupported` for what is not modelled.
     """
 
     def __init__(
