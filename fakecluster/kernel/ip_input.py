@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp, ip_options
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
-from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING, STOLEN
+from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING
 from fakecluster.kernel.packet import ICMPV6, Skb, checksum
 from fakecluster.kernel.routing import ERROR_KINDS, Route
 
@@ -314,13 +314,23 @@ def too_big(skb: Skb, mtu: int) -> bool:
 
 
 def deliver(netns: Netns, skb: Skb) -> None:
-    """ip_local_deliver(): complete datagrams only, then INPUT, then the transport."""
-    if skb.is_fragment and netns.fragments.gather(skb, "local") == STOLEN:
-        netns.drop(skb, "local delivery", "fragment held until the datagram is complete")
+    """ip_local_deliver(), ip6_input(): INPUT, then the transport, which gets complete datagrams only.
+
+    IPv4 puts fragments together before INPUT, IPv6 behind it: there INPUT sees each of them.
+    """
+    if skb.family == 4 and not _is_whole(netns, skb):
         return
     skb.oif = ""
-    if netns.run_hooks(INPUT, skb):
+    if netns.run_hooks(INPUT, skb) and _is_whole(netns, skb):
         netns.deliver(skb)
+
+
+def _is_whole(netns: Netns, skb: Skb) -> bool:
+    """Whether this is a datagram, or has just become one."""
+    if not skb.is_fragment or netns.fragments.gather(skb, "local") == ACCEPT:
+        return True
+    netns.drop(skb, "local delivery", "fragment held until the datagram is complete")
+    return False
 
 
 def is_neighbour_discovery(skb: Skb) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from both import compare
 from real_node import why_not
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR, fragment
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.sctp import SCTP, SCTPChunkAbort, SCTPChunkShutdown
 from scapy.packet import Packet
 from scenario import Inject, Load, React, Scenario, Send, Step
@@ -34,6 +34,8 @@ def comes(packet: Packet, iface: str = "vethA") -> Inject:
 TRACKED = table("filter", "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT")
 TRACKED6 = table("filter", "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT", tool="ip6tables")
 BIG = IP(src=A, dst=OUT, id=9) / UDP(sport=4000, dport=80) / (b"y" * 120)
+BIG_HERE = IP(src=A, dst=OWN, id=9) / ICMP(id=7) / (b"y" * 120)
+BIG6 = IPv6(src=A6, dst="fd00:1::10") / IPv6ExtHdrFragment(id=9) / ICMPv6EchoRequest(id=7, data=b"y" * 1000)
 FOUND: dict[str, tuple[tuple[Load, ...], tuple[Step, ...]]] = {
     "a packet with a zone cannot be left untracked": (
         (table("raw", "-A PREROUTING -j CT --zone 1", "-A PREROUTING -j NOTRACK"),),
@@ -93,6 +95,16 @@ FOUND: dict[str, tuple[tuple[Load, ...], tuple[Step, ...]]] = {
     "a fragment of our own is held without an error": (
         (table("filter", "-A OUTPUT -m conntrack --ctstate NEW"),),
         (Send(bytes(IP(src=OWN, dst=B, flags="MF") / UDP(sport=1, dport=2))),),
+    ),
+    "INPUT sees every fragment of IPv6, and no fragment of IPv4": (
+        (
+            table("filter", ":INPUT ACCEPT [0:0]", "-A INPUT -m length --length 0:700", tool="ip6tables"),
+            table("filter", ":INPUT ACCEPT [0:0]", "-A INPUT -m length --length 0:120"),
+        ),
+        (
+            *(comes(each) for each in fragment6(IPv6(bytes(BIG6)), 600)),
+            *(comes(each) for each in fragment(IP(bytes(BIG_HERE)), fragsize=64)),
+        ),
     ),
     "errors for a broadcast address go to everybody": (
         (),
