@@ -68,7 +68,7 @@ class Watcher(Protocol):
         """The socket, and everything that came of it, is done."""
         ...
 
-    def answered(self, way: Way, flags: int, size: int, packets: list[bytes]) -> None:
+    def answered(self, way: Way, flags: int, sequence: int, size: int, packets: list[bytes]) -> None:
         """A TCP segment with `size` bytes of data came back to the port and is taken off there.
 
         With `Express.shows`, `packets` are its bytes at every port on its way and in the end.
@@ -187,7 +187,7 @@ class Express:
             self._used.add(way)
         back.packets += 1
         back.octets += size
-        self.watcher.answered(way, flags, len(data), packets)
+        self.watcher.answered(way, flags, sequence, len(data), packets)
         return True
 
     def settle(self) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import attrs
 
-from fakecluster.kernel.packet import FIN, RST, SYN, Skb
+from fakecluster.kernel.conntrack.tcp_segment import after
+from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
 from fakecluster.replay.fates import Fate
 
 #: A flow that was silent for this long has ended, and one that was closed for the second, in ns of virtual time
@@ -17,6 +18,7 @@ from fakecluster.replay.fates import Fate
 IDLE_NS = 120_000_000_000
 CLOSED_NS = IDLE_NS // 60
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+MASK = 0xFFFFFFFF
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 
@@ -68,7 +70,10 @@ class Flow:
     fates: Counter[Fate] = attrs.field(factory=Counter)
     #: what must be added to the acknowledgments of the capture, so that they fit the model's sequence numbers
     ack_shift: int | None = None
-    model_isn: int | None = None
+    #: the sequence number after all that the model sent
+    model_next: int | None = None
+    #: the model's answers are not as long as the recorded ones
+    diverged: bool = False
     closing: int = 0
     #: how often chance was asked for it
     asked: int = 0
@@ -85,6 +90,37 @@ class Flow:
             self.closing += 1
         elif flags & SYN:
             self.closing = 0
+
+    def model_sent(self, flags: int, sequence: int, size: int) -> None:
+        """The model sent a TCP segment with `size` bytes of data."""
+        size += (flags & SYN != 0) + (flags & FIN != 0)
+        if not size or flags & RST:
+            return
+        end = sequence + size & MASK
+        if flags & SYN:
+            self.model_next = end
+        elif self.model_next is not None:
+            if after(end, self.model_next):
+                self.model_next = end
+            else:
+                self.diverged = True  # sent again: what it was acknowledged by was for less
+
+    def fit(self, flags: int, ack: int) -> int:
+        """What must be added to an acknowledgment of the capture.
+
+        The first one of a handshake tells what the real peer sent. One of more than the model has sent (the real server's
+        answer was longer), and every one after it, or after the model had to repeat itself (it was shorter), is for all
+        that it has sent.
+        """
+        if flags & SYN:
+            self.ack_shift, self.model_next, self.diverged = None, None, False
+        elif self.model_next is not None and flags & ACK:
+            if self.ack_shift is not None and after(ack + self.ack_shift & MASK, self.model_next):
+                self.diverged = True
+            if self.ack_shift is None or self.diverged:
+                self.ack_shift = self.model_next - ack
+            return self.ack_shift
+        return 0
 
     def is_over(self, now_ns: int) -> bool:
         """Whether it has been silent for so long that another packet would begin another flow."""

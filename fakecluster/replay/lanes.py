@@ -130,11 +130,12 @@ class Lanes:
         way.context.flow.asked = self.choices.asked
         self.choices.turn_to()
 
-    def answered(self, way: Way, flags: int, size: int, packets: list[bytes]) -> None:
+    def answered(self, way: Way, flags: int, sequence: int, size: int, packets: list[bytes]) -> None:
         """An answer came back to the port, and is taken off."""
         lane, report, writer = way.context, self.report, self.writer
         report.sent += 1
         lane.flow.answers += 1
+        lane.flow.model_sent(flags, sequence, size)
         self.balance.got(lane.answer, flags, size, report.packets, self.clock.now_ns)
         if writer is not None and way.back is not None:
             if not lane.back_stamps:

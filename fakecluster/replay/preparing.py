@@ -11,6 +11,7 @@ import attrs
 
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.captures import Captured
+from fakecluster.kernel.conntrack.tcp_window import sack_edges
 from fakecluster.kernel.packet import PORT_PROTOCOLS, TCP, BadPacket, Skb
 
 if TYPE_CHECKING:
@@ -104,11 +105,18 @@ def restored(captured: Captured) -> bytes:
 
 
 def shift_ack(skb: Skb, shift: int) -> None:
-    """Add to a TCP packet's acknowledgment number (modulo 2^32), checksum included."""
-    at = skb.l4 + 8
-    ack = (_U32.unpack_from(skb.data, at)[0] + shift) & 0xFFFFFFFF
-    skb.data[at : at + 4] = _U32.pack(ack)
+    """Add to a TCP packet's acknowledgment numbers (modulo 2^32), those of SACK blocks and the checksum included."""
+    begin, data = skb.l4, skb.data
+    end = min(begin + (data[begin + 12] >> 4) * 4, len(data))
+    for at in (begin + 8, *(begin + 20 + edge for edge in sack_edges(bytes(data[begin + 20 : end])))):
+        _U32.pack_into(data, at, _U32.unpack_from(data, at)[0] + shift & 0xFFFFFFFF)
     skb.refresh_l4_checksum()
+
+
+def ack_of(packet: bytes) -> int:
+    """The acknowledgment number of a TCP packet without IP options."""
+    at = 28 if packet[0] >> 4 == 4 else 48
+    return int.from_bytes(packet[at : at + 4])
 
 
 def with_ack_shifted(packet: bytes, shift: int) -> bytes:

@@ -24,7 +24,7 @@ from fakecluster.replay.flows import IDLE_NS, Flow, FlowKey, FlowTable
 from fakecluster.replay.lanes import FIRST_IPV6, Lanes, Played
 from fakecluster.replay.matching import Balance, Difference, signature
 from fakecluster.replay.parts import WHOLE, Part
-from fakecluster.replay.preparing import AddressMap, is_whole_tcp, restored, shift_ack
+from fakecluster.replay.preparing import AddressMap, ack_of, is_whole_tcp, restored, shift_ack
 from fakecluster.replay.report import Replay
 from fakecluster.replay.timeline import Timeline
 from fakecluster.replay.writing import AnnotatedWriter
@@ -111,7 +111,7 @@ class Replayer:
             elif (
                 not flow.closing
                 and clock.now_ns - flow.last_ns <= IDLE_NS
-                and take_express(way, packet, flow.ack_shift or 0)
+                and take_express(way, packet, flow.fit(ACK, ack_of(packet)) if flow.diverged else flow.ack_shift or 0)
             ):
                 flow.last_ns = played.last_ns = clock.now_ns
                 continue
@@ -218,18 +218,11 @@ class Replayer:
         self.network.inject_and_run(self.port, packet)
 
     def _fit(self, flow: Flow, skb: Skb) -> None:
-        """Acknowledge what the model sent: the first acknowledgment of a handshake tells what the real peer sent."""
-        flags = skb.tcp_flags
-        if flags & SYN:
-            flow.ack_shift = flow.model_isn = None
-            return
-        if flow.model_isn is None or not flags & ACK:
-            return
-        if flow.ack_shift is None:
-            ack = int.from_bytes(skb.data[skb.l4 + 8 : skb.l4 + 12])
-            flow.ack_shift = flow.model_isn + 1 - ack
-        if flow.ack_shift:
-            shift_ack(skb, flow.ack_shift)
+        """Acknowledge what the model sent, not what was sent when it was captured."""
+        at = skb.l4 + 8
+        shift = flow.fit(skb.tcp_flags, int.from_bytes(skb.data[at : at + 4]))
+        if shift:
+            shift_ack(skb, shift)
 
     def _arriving(self, arriving: InFlight, effects: list[Effect]) -> None:
         """A packet came somewhere: the one that is followed, or what it caused."""
@@ -273,8 +266,8 @@ class Replayer:
         flow = self.flows.live.get(key.answer())
         if flow is not None:
             flow.answers += 1
-            if skb.tcp_flags & (SYN | ACK) == SYN | ACK and is_whole_tcp(skb):
-                flow.model_isn = int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8])
+            if is_whole_tcp(skb):
+                flow.model_sent(code, int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8]), payload)
         if self.writer is not None:
             self.writer.sent(packet)
         return True

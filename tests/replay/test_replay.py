@@ -17,6 +17,7 @@ from fakecluster.fabric.captures import CaptureError, CaptureInterface, open_cap
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.packet import Skb
 from fakecluster.replay import MapError, replay
+from fakecluster.replay.preparing import shift_ack
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
 
@@ -65,6 +66,37 @@ def test_other_sequence_numbers_do_not_break_connections(shop: Cluster, tmp_path
     assert (tcp.packets, tcp.answers) == (4, 3)
     assert tcp.ack_shift != 0
     assert all(fate.what == "delivered" for fate in result.fates)
+
+
+@pytest.mark.parametrize(("answer", "answers"), [(1, 10), (45, 9), (100, 9)])
+def test_answers_of_another_length_are_acknowledged(shop: Cluster, answer: int, answers: int) -> None:
+    """The capture's server answers with `answer` bytes; the model's with 45."""
+    ip = shop.service("web").cluster_ip
+
+    def sent(flags: str, seq: int, ack: int, data: bytes = b"") -> Any:
+        return IP(src="203.0.113.9", dst=ip) / TCP(sport=5, dport=80, flags=flags, seq=seq, ack=ack) / data
+
+    packets = [sent("S", 0, 0), sent("A", 1, 701)]
+    for n in range(3):
+        packets += [sent("PA", 1 + 2 * n, 701 + answer * n, b"hi"), sent("A", 3 + 2 * n, 701 + answer * (n + 1))]
+    packets += [sent("FA", 7, 701 + answer * 3), sent("A", 8, 702 + answer * 3)]
+    for n, one in enumerate(packets):
+        one.time = 1_000 + n * 0.3  # long enough for what is not acknowledged to be sent again
+    result = shop.replay(packets, at="a:eth0")
+    (flow,) = result.flows
+    assert {fate.what for fate in result.fates} == {"delivered"}
+    # SYN-ACK, three acknowledgments and answers, ACK and FIN; one answer is sent again before the lengths are found to differ
+    assert (flow.answers, flow.diverged) == (answers, answer != 45)
+    assert [one for pod in shop.pods for one in pod.netns.sockets.connections.values()] == []
+
+
+def test_selective_acknowledgments_are_shifted_too() -> None:
+    options = [("NOP", None), ("NOP", None), ("SAck", (1100, 1200, 1300, 1400))]
+    skb = Skb(bytes(IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=5, dport=80, flags="A", ack=1000, options=options)))
+    shift_ack(skb, -1050)
+    shifted = IP(bytes(skb.data))[TCP]
+    assert (shifted.ack, dict(shifted.options)["SAck"]) == (2**32 - 50, (50, 150, 250, 350))
+    assert shifted.chksum == TCP(bytes(skb.data)[20:]).chksum
 
 
 def test_what_was_recorded_and_is_not_sent_is_a_difference(shop: Cluster, tmp_path: Path) -> None:

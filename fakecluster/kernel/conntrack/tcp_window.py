@@ -5,6 +5,8 @@ After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import REPLY
@@ -32,8 +34,8 @@ from fakecluster.kernel.conntrack.tcp_segment import (
 )
 
 
-def highest_sack(options: bytes, sack: int) -> int:
-    """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
+def sack_edges(options: bytes) -> Iterator[int]:
+    """Where the edges of SACK blocks stand in TCP options, left and right in turns."""
     at = 0
     while at < len(options):
         kind = options[at]
@@ -46,10 +48,15 @@ def highest_sack(options: bytes, sack: int) -> int:
         if size < 2 or at + size > len(options):
             break
         if kind == 5 and size >= 10 and (size - 2) % 8 == 0:
-            for block in range(at + 2, at + size, 8):
-                edge = int.from_bytes(options[block + 4 : block + 8])
-                sack = edge if after(edge, sack) else sack
+            yield from range(at + 2, at + size, 4)
         at += size
+
+
+def highest_sack(options: bytes, sack: int) -> int:
+    """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
+    for at in islice(sack_edges(options), 1, None, 2):
+        edge = int.from_bytes(options[at : at + 4])
+        sack = edge if after(edge, sack) else sack
     return sack
 
 
