@@ -1,5 +1,6 @@
 """iptables' language: iptables-save, iptables-restore and single commands, read and printed; no packets here."""
 
+from fakecluster.rules.iptables.change import Change
 from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.extensions import (
     MATCHES,
@@ -14,7 +15,7 @@ from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.restore import parse, restore
 from fakecluster.rules.iptables.rule import Rule, RuleParts
 from fakecluster.rules.iptables.ruleset import BUILT_IN, POLICY, Chain, Table
-from fakecluster.rules.iptables.tables import Change, Tables
+from fakecluster.rules.iptables.tables import Tables
 from fakecluster.rules.iptables.words import split
 
 __all__ = [

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fakecluster.errors import Unsupported
+from fakecluster.rules.iptables.change import POLICIES, Change
 from fakecluster.rules.iptables.command import Command, OtherFamily, check_declared_name
 from fakecluster.rules.iptables.extensions import VERDICTS
 from fakecluster.rules.iptables.problem import BAD_POLICY, NOT_BUILT_IN, RuleProblem
 from fakecluster.rules.iptables.reading import read
 from fakecluster.rules.iptables.ruleset import BUILT_IN
 from fakecluster.rules.iptables.shapes import glance
-from fakecluster.rules.iptables.tables import POLICIES, Change, Tables
+from fakecluster.rules.iptables.tables import Tables
 from fakecluster.rules.iptables.words import split
 from fakecluster.rules.loading import uncollected
 
