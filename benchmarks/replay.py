@@ -29,8 +29,9 @@ from fakecluster.cluster.capturing import port_of
 from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import open_capture
 from fakecluster.fabric.pcap import write_pcap
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.icmp import ipv4_header
-from fakecluster.kernel.packet import ACK, PSH, SYN, checksum
+from fakecluster.kernel.packet import ACK, PSH, SYN
 from fakecluster.replay import replay
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run

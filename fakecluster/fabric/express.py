@@ -23,11 +23,12 @@ from fakecluster.fabric.links import Port
 from fakecluster.fabric.namespaces import CopiedNamespaces
 from fakecluster.fabric.ways import Back, Step, Way, count, followed
 from fakecluster.kernel import icmp
+from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.ip_output import route_output
-from fakecluster.kernel.packet import ACK, TCP, folded
+from fakecluster.kernel.packet import ACK, TCP
 from fakecluster.kernel.tcp_socket import MAX_WINDOW
 
 if TYPE_CHECKING:

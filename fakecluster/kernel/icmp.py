@@ -6,7 +6,8 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import ip_options
-from fakecluster.kernel.packet import ICMP, ICMPV6, NO_USER, Skb, checksum
+from fakecluster.kernel.checksums import checksum
+from fakecluster.kernel.packet import ICMP, ICMPV6, NO_USER, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp, ip_options
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
 from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING
-from fakecluster.kernel.packet import ICMPV6, Skb, checksum
+from fakecluster.kernel.packet import ICMPV6, Skb
 from fakecluster.kernel.routing import ERROR_KINDS, Route
 
 if TYPE_CHECKING:

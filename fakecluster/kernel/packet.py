@@ -9,6 +9,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+from fakecluster.kernel.checksums import checksum, checksum_change, crc32c
+
 if TYPE_CHECKING:
     from fakecluster.kernel.trail import Trail
     from fakecluster.trace import Tracer
@@ -30,7 +32,6 @@ _FRAGMENT = 44
 ICMP_QUERIES = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
 ICMPV6_QUERIES = frozenset((128, 129))
 _CHECKSUM_OFFSET = {TCP: 16, UDP: 6, UDPLITE: 6, ICMPV6: 2}
-LOW_6144, LOW_3072, LOW_1536 = ((1 << bits) - 1 for bits in (6144, 3072, 1536))
 #: Extension headers that a packet may carry before we stop looking (the kernel has no limit but the packet's length).
 MAX_EXTENSIONS = 16
 
@@ -342,62 +343,9 @@ class Skb:
         return twin
 
 
-def checksum_change(before: int, after: int) -> int:
-    """What a rewritten field adds to the one's complement sum (1 to 0xFFFF), 0 when it stays as it was.
-
-    The sum of a number's 16-bit words is the number modulo 0xFFFF, where zero stands as 0xFFFF (RFC 1624).
-    """
-    return 0 if before == after else (after - before) % 0xFFFF or 0xFFFF
-
-
 def is_group(family: int, address: int) -> bool:
     """Whether an address is multicast (or, in IPv4, the broadcast of all networks)."""
     return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
-
-
-def folded(total: int, size: int) -> int:
-    """A smaller number with the same remainder modulo 0xFFFF, for about `size` bytes.
-
-    The sum of 16-bit words is the number that they make, modulo 0xFFFF. Adding halves of a long number at a multiple of
-    16 bits is faster than dividing all of it.
-    """
-    if size > 420:
-        if size > 800:
-            total = (total >> 6144) + (total & LOW_6144)
-        total = (total >> 3072) + (total & LOW_3072)
-    return (total >> 1536) + (total & LOW_1536)
-
-
-def checksum(data: bytes | bytearray, initial: int = 0) -> int:
-    """The Internet checksum (RFC 1071) of `data`, as it stands in a header.
-
-    The one's complement sum of 16-bit words is the number that they make modulo 0xFFFF; only nothing adds up to 0.
-    """
-    size, total = len(data), int.from_bytes(data)
-    if size > 200:
-        total = folded(total, size)
-    total = initial + (total << 8 if size & 1 else total)
-    return 0xFFFF - (total % 0xFFFF or 0xFFFF) if total else 0xFFFF
-
-
-def _crc32c_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ 0x82F63B78 if byte & 1 else byte >> 1
-        table.append(byte)
-    return tuple(table)
-
-
-_CRC32C = _crc32c_table()
-
-
-def crc32c(data: bytes) -> int:
-    """Castagnoli's CRC, as SCTP uses it (RFC 3309)."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC32C[(crc ^ byte) & 0xFF] ^ crc >> 8
-    return crc ^ 0xFFFFFFFF
 
 
 def as_bytes(packet: Any) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fakecluster.kernel import icmp
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.conntrack.tcp import set_closing
 from fakecluster.kernel.hooks import HookContext
-from fakecluster.kernel.packet import ACK, AH, DCCP, ESP, FIN, GRE, RST, SCTP, SYN, TCP, UDP, UDPLITE, Skb, checksum
+from fakecluster.kernel.packet import ACK, AH, DCCP, ESP, FIN, GRE, RST, SCTP, SYN, TCP, UDP, UDPLITE, Skb
 
 #: --reject-with word -> (ICMP type, code)
 KINDS4 = {

@@ -11,9 +11,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel import icmp
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output
-from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb, checksum
+from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
 from fakecluster.kernel.sockets import Program, Socket
 
 if TYPE_CHECKING:

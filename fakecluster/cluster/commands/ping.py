@@ -7,10 +7,11 @@ from ipaddress import ip_address
 from fakecluster.cluster.commands.options import BadOption, Options, is_address, parse
 from fakecluster.cluster.commands.place import Finished, Place, failed
 from fakecluster.kernel import icmp
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output, source_for
 from fakecluster.kernel.netns import Netns
-from fakecluster.kernel.packet import ICMP, ICMPV6, Skb, checksum
+from fakecluster.kernel.packet import ICMP, ICMPV6, Skb
 from fakecluster.sim.clock import NS_PER_S
 
 SIZE = 56

@@ -106,5 +106,5 @@ def _neighbour(netns: Netns, sent: Transmit) -> tuple[int, int] | None:
 
 
 def _sum_change(before: bytes, after: bytes) -> int:
-    """What a one's complement sum gains: 1 to 0xFFFF, 0 when nothing changes (see packet.checksum_change)."""
+    """What a one's complement sum gains: 1 to 0xFFFF, 0 when nothing changes (see checksums.checksum_change)."""
     return 0 if before == after else (int.from_bytes(after) - int.from_bytes(before)) % 0xFFFF or 0xFFFF

@@ -11,13 +11,14 @@ from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.conntrack import tcp
 from fakecluster.kernel.conntrack.entry import ASSURED, SEEN_REPLY
 from fakecluster.kernel.conntrack.tcp_segment import SACK_PERM
 from fakecluster.kernel.conntrack.tcp_window import highest_sack
 from fakecluster.kernel.effects import Effect, SendError, Transmit
 from fakecluster.kernel.flow_cache.flow import Arrival, Flow
-from fakecluster.kernel.packet import ACK, PSH, TCP, UDP, Skb, folded
+from fakecluster.kernel.packet import ACK, PSH, TCP, UDP, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns

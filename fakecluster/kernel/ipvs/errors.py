@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.conntrack.entry import Tuple
 from fakecluster.kernel.conntrack.icmp import inner_packet
 from fakecluster.kernel.hooks import ACCEPT, DROP, FORWARD, INPUT, STOLEN, HookContext
@@ -14,7 +15,7 @@ from fakecluster.kernel.ipvs.scheduling import open_connection
 from fakecluster.kernel.ipvs.service import MASQUERADE
 from fakecluster.kernel.ipvs.tracking import track
 from fakecluster.kernel.ipvs.transmit import send, send_or_continue, way_to
-from fakecluster.kernel.packet import ICMP, SCTP, TCP, UDP, BadPacket, Skb, checksum
+from fakecluster.kernel.packet import ICMP, SCTP, TCP, UDP, BadPacket, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.ipvs.control import Ipvs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from fakecluster.kernel.checksums import checksum_change
 from fakecluster.kernel.nftables.program import Getter, Packet, Value
-from fakecluster.kernel.packet import TCP, Skb, checksum_change
+from fakecluster.kernel.packet import TCP, Skb
 from fakecluster.rules.nft.expressions import Exthdr, Payload, TcpOption
 
 _ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
