@@ -1,11 +1,12 @@
 """The entry point: commands, and what is said when one fails.
 
 Exit codes: 0 it worked; 1 the answer is no (a connection did not open); 2 the input is wrong (a line on standard error
-says where); 3 not modelled; 130 interrupted.
+says where); 3 not modelled; 130 interrupted; 141 the reader of the output has gone (`| head`).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -30,7 +31,8 @@ from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 app = typer.Typer(
     name="fakecluster",
     help="A Kubernetes cluster's network inside one process: apply manifests, follow packets.",
-    epilog="Exit codes: 0 it worked; 1 the answer is no; 2 the input is wrong; 3 not modelled; 130 interrupted. "
+    epilog="Exit codes: 0 it worked; 1 the answer is no; 2 the input is wrong; 3 not modelled; 130 interrupted; "
+    "141 the reader of the output has gone. "
     "Most commands take --output text, json or html, and -o FILE; - is standard input. NO_COLOR and COLUMNS are heeded. "
     "Example: fakecluster explain shop.yaml --packet 'tcp pod/client > web:81' -o why.html",
     no_args_is_help=True,
@@ -52,19 +54,35 @@ app.command("explain")(explain.explain_command)
 app.add_typer(plot.app, name="plot")
 app.command("version")(version.version_command)
 
-WRONG_INPUT, NOT_MODELLED, INTERRUPTED = 2, 3, 130
+WRONG_INPUT, NOT_MODELLED, INTERRUPTED, READER_GONE = 2, 3, 130, 141
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; quietly when nobody reads the output any more, as programs that SIGPIPE ends."""
+    try:
+        try:
+            _run()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as end:
+        # click catches a broken pipe itself, and exits with 1 from there
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                os.dup2(nowhere, stream.fileno())  # what is left in its buffer is written there at the end
+        sys.exit(READER_GONE)
+
+
+def _run() -> None:
     try:
         app()
     except FakeclusterError as problem:
         sys.exit(report(problem))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has seen enough
 
 
 def report(problem: FakeclusterError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_trace_exits_1_when_nobody_answers() -> None:
     run = fakecluster("trace", "examples/nginx.yaml", "--from", "pod/client", "--to", "svc/nginx-service:9999")
     assert run.returncode == 1
     assert run.stdout.rstrip().endswith("network unreachable")  # no rule for that port: it leaves towards the outside
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("demo",)], ids=["at the end", "in the middle"])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "fakecluster", *arguments]
+    try:
+        run = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    finally:
+        os.close(writing)
+    assert (run.returncode, run.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(
