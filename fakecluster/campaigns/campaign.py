@@ -50,12 +50,14 @@ def campaign(
     `resume` names a file that keeps what is done; seeds found there are not run again. `progress` shows a bar (None: on
     a terminal). The campaign ends early after `max_failures`.
 
-    Raises TypeError and ValueError for what cannot be run, `CampaignBroken` when the workers of an executor died that
-    cannot be made again.
+    Raises TypeError and ValueError for what cannot be run, LookupError for a name that cannot be imported,
+    `CampaignBroken` when the workers of an executor died that cannot be made again.
     """
     work = Work.of(what, examples)
     if max_failures is not None and max_failures < 1:
         raise ValueError(f"max_failures={max_failures}: expected 1 or more")
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds={seeds!r}: expected many, such as range(100) or [17]")
     path = Path(resume) if resume is not None else None
     journal = Journal(path, work)
     order: dict[str, None] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,7 +28,10 @@ class Work:
 
     @classmethod
     def of(cls, what: Any, examples: int | None) -> Work:
-        """From the thing itself, or from `module:name`. Raises TypeError for what cannot be run by a seed."""
+        """From the thing itself, or from `module:name`. Raises TypeError for what cannot be run by a seed.
+
+        Raises LookupError for a name that cannot be imported.
+        """
         if isinstance(what, str):
             what = _named(what)
         kind = _kind(what)
@@ -48,7 +52,7 @@ class Work:
         """By name where it has one: what `given` makes cannot be pickled itself."""
         try:
             is_named = _named(self.name) is self.what
-        except (AttributeError, ImportError):
+        except (LookupError, ImportError, TypeError):
             is_named = False
         return Work.of, (self.name if is_named else self.what, self.examples)
 
@@ -62,13 +66,25 @@ def name_of(what: Any) -> str:
 
 
 def _named(text: str) -> Any:
-    module, colon, path = text.partition(":")
-    if not colon:
-        raise TypeError(f"{text!r}: expected module:name")
-    found: Any = import_module(module)
+    """What `module:attribute` names. Raises TypeError for another form, LookupError for what cannot be imported."""
+    module, _, path = text.partition(":")
+    if not module or not path or module.startswith("."):
+        raise TypeError(f"{text!r}: expected module:attribute, such as my_tests.properties:test_my_shop_recovers")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as missing:
+        if not f"{module}.".startswith(f"{missing.name}."):
+            raise  # the module is there, and something that it imports is not
+        raise LookupError(f"{text!r}: no module {missing.name!r} can be imported; expected module:attribute") from None
     for name in path.split("."):
+        if not hasattr(found, name):
+            raise LookupError(f"{text!r}: {_called(found)} has no {name!r}; expected module:attribute")
         found = getattr(found, name)
     return found
+
+
+def _called(found: Any) -> str:
+    return f"module {found.__name__!r}" if isinstance(found, ModuleType) else repr(found)
 
 
 def _kind(what: Any) -> str:
