@@ -229,7 +229,7 @@ class Cluster:
 
     @kept
     def advance(self, seconds: float) -> None:
-        """Let virtual time pass; timers run in order."""
+        """Let virtual time pass; timers run in order. Raises TypeError and ValueError for what is no time to come."""
         with self.guard:
             self.clock.advance(seconds)
 

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from fakecluster.errors import SettleError
+from fakecluster.sim import numbers
 
 NS_PER_S = 1_000_000_000
 #: Events that one `settle` may run before it is called a loop: a 10,000-Service cluster needs about 200,000.
@@ -153,8 +154,11 @@ class Clock:
         raise SettleError(f"no fixed point after {limit} events at {self.now_s:g} s; still busy: {names}")
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` of virtual time pass, running every event in order at its own time."""
-        if seconds < 0:
+        """Let `seconds` of virtual time pass, running every event in order at its own time.
+
+        Raises TypeError for what is no number, ValueError for a negative one, NaN and infinity.
+        """
+        if numbers.finite("seconds", seconds) < 0:
             raise ValueError(f"time does not run backwards ({seconds} s)")
         self.pass_to(self.now_ns + round(seconds * NS_PER_S))
 

@@ -1,3 +1,6 @@
+from math import inf, nan
+from typing import Any
+
 import pytest
 
 from fakecluster.errors import SettleError
@@ -61,6 +64,23 @@ def test_an_endless_loop_is_named():
     clock.schedule("ping")
     with pytest.raises(SettleError, match=r"no fixed point after 100 events at 0 s; still busy: ping"):
         clock.settle(limit=100)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "words"),
+    [
+        ("x", TypeError, "seconds='x': expected a number, not str"),
+        (None, TypeError, "seconds=None: expected a number, not NoneType"),
+        (nan, ValueError, "seconds=nan: expected a finite number"),
+        (inf, ValueError, "seconds=inf: expected a finite number"),
+        (-1, ValueError, r"time does not run backwards \(-1 s\)"),
+    ],
+)
+def test_what_is_no_time_is_refused_by_name(seconds: Any, error: type[Exception], words: str):
+    clock = Clock()
+    with pytest.raises(error, match=words):
+        clock.advance(seconds)
+    assert clock.now_ns == 0
 
 
 def test_time_does_not_run_backwards():
