@@ -66,7 +66,7 @@ def timeout() -> ApiError:
 
 
 def _frozen(verbs: Iterable[str]) -> frozenset[str]:
-    return frozenset(verbs)
+    return frozenset((verbs,) if isinstance(verbs, str) else verbs)
 
 
 @attrs.frozen

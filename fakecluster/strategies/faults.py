@@ -11,12 +11,14 @@ from hypothesis.errors import InvalidArgument
 
 from fakecluster.cluster.faults import Fault, FaultPlan
 from fakecluster.cluster.faults.options import subjects
-from fakecluster.cluster.faults.plan import KINDS, PROBABILITY, contradictions
+from fakecluster.cluster.faults.plan import CODE, KINDS, PROBABILITY, contradictions
 from fakecluster.strategies import arguments
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
+#: What is tried of amounts, the simplest first; for the others the kind's own.
+AMOUNTS: dict[str | None, tuple[float | None, ...]] = {PROBABILITY: (1.0, 0.5, 0.1), CODE: (503, 409, 410, 429, 500, 504)}
 #: Faults of the control plane: connections that exist are none of their business.
 CONTROL_PLANE = ("hold", "restart", "crash", "cut-watch", "fail-api", "slow-api", "stale-lists")
 
@@ -60,9 +62,9 @@ def _faults(
 def _strikes(
     cluster: Cluster, kind: str, targets: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, str, str, float | None]]:
-    """Every (kind, target, other side, amount) of a kind; probabilities are one, a half and a tenth."""
+    """Every (kind, target, other side, amount) of a kind; probabilities and codes are those of `AMOUNTS`."""
     possible = list(targets.get(kind) or subjects(cluster, kind))
-    amounts = (1.0, 0.5, 0.1) if KINDS[kind].amount == PROBABILITY else (None,)
+    amounts = AMOUNTS.get(KINDS[kind].amount, (None,))
     if KINDS[kind].subject == "nodes":
         return [(kind, one, other, None) for one, other in permutations(possible, 2)]
     return [(kind, one, "", amount) for one in possible for amount in amounts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import pytest
@@ -325,6 +324,16 @@ def test_one_seed_makes_one_plan_of_all_kinds() -> None:
     assert {fault.target for fault in only.plan(cluster).faults} == {"kube-proxy@b"}
 
 
+def test_one_seed_draws_every_code_of_the_api_server_and_both_sides_of_a_partition() -> None:
+    cluster = Cluster(nodes=2)
+    refused = FaultOptions(seed=7, count=60, within_s=9999, longest_s=1, kinds=("fail-api",)).plan(cluster)
+    assert {fault.amount for fault in refused.faults} == {409, 410, 429, 500, 503, 504}
+    apart = FaultOptions(seed=7, count=30, within_s=9999, longest_s=1, kinds=("partition",)).plan(cluster)
+    assert {frozenset((one.target, one.to)) for one in apart.faults} == set(
+        map(frozenset, (("a", "b"), ("a", "outside"), ("b", "outside")))
+    )
+
+
 def test_a_pod_that_is_not_there_is_told_in_the_log(cluster: Cluster) -> None:
     cluster.faults.run(FaultPlan((Fault("crash-pod", "nobody"),)))
     cluster.settle()
@@ -332,90 +341,3 @@ def test_a_pod_that_is_not_there_is_told_in_the_log(cluster: Cluster) -> None:
         "0 s crash-pod nobody at 0 s: not done: no Pod 'nobody'; there are client, web, kube-system/coredns-"
         + cluster.faults.log[0].split("coredns-", 1)[1]
     ]
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ({"kind": "earthquake"}, "no fault is called 'earthquake'; there are hold, crash, restart"),
-        ({"kind": "hold", "target": "scheduler", "at_s": -1}, "at_s=-1: time does not run backwards"),
-        ({"kind": "hold", "target": "scheduler", "for_s": -1}, "for_s=-1: time does not run backwards"),
-        ({"kind": "hold", "target": "scheduler", "amount": 1}, "hold has no amount"),
-        ({"kind": "loss", "amount": 2}, "expected a probability from 0 to 1"),
-        ({"kind": "delay", "amount": -2}, "expected seconds of 0 or more"),
-        ({"kind": "partition", "target": "a"}, "`to` is the other side of a partition; say it"),
-        ({"kind": "crash-node", "target": "a", "to": "b"}, "`to` is the other side of a partition"),
-    ],
-)
-def test_a_fault_that_makes_no_sense_is_refused(fault: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        Fault(**fault)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (Fault("hold", "scheduler"), Fault("crash", "scheduler", at_s=5)),
-        (Fault("crash-node", "a", for_s=inf), Fault("reboot", "a", at_s=500)),
-        (Fault("crash-node", "a"), Fault("restart", "kube-proxy@a", at_s=1)),
-        (Fault("partition", "a", "b"), Fault("one-way-partition", "b", "a", at_s=9)),
-        (Fault("loss", amount=0.1), Fault("loss", amount=0.2)),
-        (Fault("stale-lists"), Fault("stale-lists", at_s=1)),
-    ],
-)
-def test_plans_that_contradict_themselves_are_refused(one: Fault, other: Fault) -> None:
-    with pytest.raises(ValueError, match="contradict each other: "):
-        FaultPlan((one, other))
-    FaultPlan((one if one.for_s != inf else Fault("reboot", "b"), Fault(other.kind, other.target, other.to, at_s=600)))
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (Fault("crash", "kube-proxy@z"), r"no component 'kube-proxy@z'; there are kube-proxy@a, .*scheduler"),
-        (Fault("hold", "dentist"), r"no component 'dentist'; there are .*kube-proxy@a"),
-        (Fault("reboot", "z"), "no node 'z'; there are a, b"),
-        (Fault("partition", "a", "z"), "no node 'z'; there are a, b"),
-        (Fault("loss", "cable"), "no link 'cable'; there are node-network"),
-        (Fault("fail-api", amount=404), "code=404: expected one of 409, 410, 429"),
-    ],
-)
-def test_a_plan_that_does_not_fit_is_refused_as_a_whole(fault: Fault, words: str, cluster: Cluster) -> None:
-    with pytest.raises((LookupError, ValueError), match=words):
-        cluster.faults.run(FaultPlan((Fault("crash-pod", "web"), fault)))
-    cluster.settle()
-    assert cluster.faults.log == []
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [({"kinds": ["flood"]}, "no fault is called flood; there are hold"), ({"count": -1}, "count=-1")],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        FaultOptions(**options)
-
-
-@pytest.mark.parametrize(
-    ("call", "arguments", "words"),
-    [
-        ("kill", ("kube-proxy@z",), "no component 'kube-proxy@z'; there are kube-proxy@a"),
-        ("start", ("kube-proxy@a",), "kube-proxy@a runs; down are none"),
-        ("hang", ("nobody",), "no Pod 'nobody'; there are client, web"),
-        ("slow_start", ("a", -1), "seconds=-1"),
-        ("slow_api", (-1,), "seconds=-1"),
-        ("reboot", ("a",), ""),
-        ("fail_api", (418,), "code=418: expected one of 409"),
-        ("dns", ("maybe",), "'maybe': expected silent, NXDOMAIN"),
-        ("cut_watch", ("nobody",), "nothing called 'nobody' watches; there are .*kube-proxy@a"),
-    ],
-)
-def test_wrong_calls_are_answered_with_what_there_is(
-    cluster: Cluster, call: str, arguments: tuple[Any, ...], words: str
-) -> None:
-    if not words:
-        with pytest.raises(ValueError, match="down_s=-1"):
-            cluster.faults.reboot(*arguments, down_s=-1)
-        return
-    with pytest.raises((LookupError, ValueError), match=words):
-        getattr(cluster.faults, call)(*arguments)

@@ -141,7 +141,10 @@ CONTRADICTIONS: dict[str, tuple[st.SearchStrategy[Any], str]] = {
     "families": (kube.rule_sets(families=[5]), "expected some of 4, 6"),
     "fault": (kube.faults(CLUSTER, kinds=["explode"]), "no fault is called explode; there are hold, crash"),
     "no fault": (kube.faults(CLUSTER, kinds=[]), "kinds=[]: expected some of hold"),
-    "partition of one": (kube.fault_plans(CLUSTER, kinds=["partition"]), "this cluster has nothing for partition"),
+    "partition of one": (
+        kube.fault_plans(CLUSTER, kinds=["partition"], targets={"partition": ["a"]}),
+        "this cluster has nothing for partition",
+    ),
     "times": (kube.fault_plans(CLUSTER, within_s=-1), "within_s=-1, longest_s=30: expected 0 or more"),
     "victim": (kube.faults(CLUSTER, kinds=["crash"], targets={"crash": ["x"]}), "targets: no component 'x'; there are"),
     "victim of what": (
@@ -267,3 +270,12 @@ def test_hypothesis_decides_what_chance_would() -> None:
         assert found.taken
     with pytest.raises(NoSuchExample):
         find(kube.choices(), lambda choices: server(choices) == "web-4", settings=few)
+
+
+def test_plans_try_every_code_of_the_api_server_and_shrink_to_503() -> None:
+    plans = kube.fault_plans(CLUSTER, kinds=["fail-api"])
+    for code in (409, 410, 429, 500, 503, 504):
+        found = find(plans, lambda plan, code=code: any(one.amount == code for one in plan.faults))
+        assert [one.amount for one in found.faults] == [code]
+    (least,) = find(plans, lambda plan: bool(plan.faults)).faults
+    assert (least.amount, least.at_s, least.for_s) == (503, 0, 1)

@@ -19,10 +19,11 @@ import attrs
 from fakecluster.api.faults import WRITES, Failing
 from fakecluster.cluster.faults import names, nodes, pods, processes, schedule
 from fakecluster.cluster.faults.options import FaultOptions
-from fakecluster.cluster.faults.plan import Fault, FaultPlan
+from fakecluster.cluster.faults.plan import PORTS, Fault, FaultPlan
 from fakecluster.cni.nodes import NODE_NETWORK
 from fakecluster.discovery.faults import DnsFault
 from fakecluster.handles.history import History, kept
+from fakecluster.sim import numbers
 
 if TYPE_CHECKING:
     from fakecluster.api.store import Inbox
@@ -55,6 +56,8 @@ class Faults:
         Returns the plan. Raises ValueError or LookupError, and schedules nothing, when it does not fit the cluster.
         """
         made = plan.plan(self.cluster) if isinstance(plan, FaultOptions) else plan
+        if not isinstance(made, FaultPlan):
+            raise TypeError(f"{made!r}: expected a FaultPlan or FaultOptions")
         schedule.run(self.cluster, made)
         return made
 
@@ -84,7 +87,7 @@ class Faults:
             if name not in known:
                 raise ValueError(f"a link has no {name}; it has {', '.join(known)}")
             if name in _LINK_TIMES:
-                checked[name] = names.seconds(name, float(value), "packets do not arrive before they are sent")
+                checked[name] = names.seconds(name, value, "packets do not arrive before they are sent")
             else:
                 checked[name] = names.probability(name, value)
         self.cluster.network.change(names.segment(self.cluster, place), **checked)
@@ -205,7 +208,7 @@ class Faults:
         chance = names.probability("probability", probability)
         server = self.cluster.parts.server
         if resource:
-            server.registry.by_key(resource)
+            names.resource(server.registry, resource)
         server.failing = (*server.failing, Failing(code, verbs, resource, user, chance))
 
     @kept
@@ -268,18 +271,18 @@ class Faults:
     @kept
     def conntrack_limit(self, node: str, entries: int) -> None:
         """Let a node's connection table hold so many entries and no more (nf_conntrack_max)."""
-        if entries < 1:
+        if numbers.whole("entries", entries) < 1:
             raise ValueError(f"entries={entries}: expected 1 or more (the kernel reads 0 as no limit)")
         netns = self.cluster.network.namespaces[names.node_port(self.cluster, node).namespace]
-        netns.run(f"sysctl -w net.netfilter.nf_conntrack_max={entries}")
+        netns.run(f"sysctl -w net.netfilter.nf_conntrack_max={int(entries)}")
 
     @kept
     def ephemeral_ports(self, namespace: str, count: int) -> None:
         """Leave a host (`pod/client`, `node/a`) so many source ports and no more (ip_local_port_range)."""
         netns = self.cluster.network.namespaces[names.host(self.cluster, namespace)]
-        if not 1 <= count <= 28232:
-            raise ValueError(f"count={count}: expected 1 to 28232")
-        netns.run(["sysctl", "-w", f"net.ipv4.ip_local_port_range=32768 {32768 + count - 1}"])
+        if not 1 <= numbers.whole("count", count) <= PORTS:
+            raise ValueError(f"count={count}: expected 1 to {PORTS}")
+        netns.run(["sysctl", "-w", f"net.ipv4.ip_local_port_range=32768 {32768 + int(count) - 1}"])
 
     def _inbox(self, component: str) -> Inbox:
         inboxes = self.cluster.parts.server.store.inboxes

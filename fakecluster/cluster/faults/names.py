@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from fakecluster.cni.nodes import NODE_NETWORK, OUTSIDE, namespace_of_node
 from fakecluster.fabric.links import Port
 from fakecluster.handles import Pod
+from fakecluster.sim import numbers
+from fakecluster.sim.numbers import Number
 
 if TYPE_CHECKING:
+    from fakecluster.api.resources import Registry
     from fakecluster.cluster.cluster import Cluster
 
 
@@ -22,8 +25,11 @@ def node_port(cluster: Cluster, node: str) -> Port:
 
 
 def ports(cluster: Cluster, names: str | Iterable[str]) -> set[Port]:
-    """Ends of the node network: of nodes, and of the world `outside`."""
-    listed = [names] if isinstance(names, str) else names
+    """Ends of the node network: of nodes, and of the world `outside`. Raises LookupError."""
+    listed = [names] if isinstance(names, str) else list(names)
+    for name in listed:
+        if name != OUTSIDE and name not in cluster.runtime.nodes:
+            raise LookupError(f"no node {name!r}; there are {', '.join((*cluster.runtime.nodes, OUTSIDE))}")
     return {Port(OUTSIDE, "eth0") if name == OUTSIDE else node_port(cluster, name) for name in listed}
 
 
@@ -63,16 +69,23 @@ def pod(cluster: Cluster, name: str) -> Pod:
     return Pod(cluster, short, namespace or "default")
 
 
+def resource(registry: Registry, name: str) -> None:
+    """Whether there is a resource called so (`pods`, `deployments`, `deployments.apps`). Raises LookupError."""
+    there = {word for one in registry.by_path.values() for word in (one.key, one.plural)}
+    if name not in there:
+        raise LookupError(f"no resource {name!r}; there are {', '.join(sorted(there))}")
+
+
 def probability(name: str, value: Fraction | float) -> Fraction:
-    """A float is read as its decimal text: 0.1 is 1/10. Raises ValueError outside 0 to 1."""
-    exact = Fraction(str(value))
+    """A float is read as its decimal text: 0.1 is 1/10. Raises ValueError outside 0 to 1, TypeError for no number."""
+    exact = Fraction(str(numbers.finite(name, value)))
     if not 0 <= exact <= 1:
         raise ValueError(f"{name}={value}: expected a probability from 0 to 1")
     return exact
 
 
-def seconds(name: str, value: float, why: str) -> float:
-    """A time that is not negative. Raises ValueError with the reason."""
-    if value < 0:
+def seconds(name: str, value: Number, why: str) -> Number:
+    """A time that is finite and not negative. Raises ValueError with the reason, TypeError for no number."""
+    if numbers.finite(name, value) < 0:
         raise ValueError(f"{name}={value}: {why}")
     return value

@@ -9,6 +9,7 @@ from fakecluster.cluster.faults import names
 from fakecluster.cni.nodes import NODE_NETWORK, namespace_of_node
 from fakecluster.fabric.links import Port
 from fakecluster.kernel.tcp_socket import TcpConnection
+from fakecluster.sim import numbers
 
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
@@ -45,7 +46,7 @@ def boot(cluster: Cluster, node: str) -> None:
 def clock_jump(cluster: Cluster, node: str, seconds: float) -> None:
     """The node's clock is off by so much more: what its kubelet stamps is. Timers run on (CLOCK_MONOTONIC)."""
     names.node_port(cluster, node)
-    cluster.parts.kubelets[node].clock_skew_s += round(seconds)
+    cluster.parts.kubelets[node].clock_skew_s += round(numbers.finite("seconds", seconds))
 
 
 def is_down(cluster: Cluster, node: str) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from fakecluster.cluster.faults import names, processes
-from fakecluster.cni.nodes import NODE_NETWORK, OUTSIDE
+from fakecluster.cni.nodes import NODE_NETWORK
+from fakecluster.sim import numbers
 
 if TYPE_CHECKING:
     from fakecluster.cluster.cluster import Cluster
@@ -27,8 +28,12 @@ class Kind:
     amount: str | None = None
     default: float = 0.0
     lasts: bool = True
+    least: float = 0
+    most: float = inf
 
 
+#: Source ports from 32768 on, as many as Linux has by default.
+PORTS = 28232
 PROBABILITY, SECONDS, CODE, COUNT = "probability", "seconds", "HTTP code", "count"
 KINDS: dict[str, Kind] = {
     "hold": Kind("target"),
@@ -44,10 +49,10 @@ KINDS: dict[str, Kind] = {
     "delay": Kind("link", SECONDS, 0.1),
     "crash-node": Kind("node"),
     "reboot": Kind("node", lasts=False),
-    "clock-jump": Kind("node", SECONDS, 3600.0),
+    "clock-jump": Kind("node", SECONDS, 3600.0, least=-inf),
     "slow-start": Kind("node", SECONDS, 10.0),
-    "conntrack-limit": Kind("node", COUNT, 1),
-    "ephemeral-ports": Kind("host", COUNT, 1),
+    "conntrack-limit": Kind("node", COUNT, 1, least=1),
+    "ephemeral-ports": Kind("host", COUNT, 1, least=1, most=PORTS),
     "crash-pod": Kind("pod", lasts=False),
     "hang-pod": Kind("pod"),
     "fail-api": Kind("user", CODE, 503),
@@ -77,15 +82,14 @@ class Fault:
     def __attrs_post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(KINDS)}")
-        for name, value in (("at_s", self.at_s), ("for_s", self.for_s)):
-            names.seconds(name, value, "time does not run backwards")
+        names.seconds("at_s", self.at_s, "time does not run backwards")
+        if numbers.not_nan("for_s", self.for_s) != inf:
+            names.seconds("for_s", self.for_s, "time does not run backwards")
         kind = KINDS[self.kind]
-        if self.amount is not None and kind.amount is None:
-            raise ValueError(f"{self.kind} has no amount")
-        if kind.amount == PROBABILITY:
-            names.probability("amount", self.size)
-        elif kind.amount is not None and self.kind != "clock-jump" and self.size < 0:
-            raise ValueError(f"amount={self.amount}: expected {kind.amount} of 0 or more")
+        if self.amount is not None:
+            _check_amount(self.kind, kind, self.amount)
+        if not kind.subject and self.target:
+            raise ValueError(f"{self.kind} strikes nothing in particular; leave out the target {self.target!r}")
         if (kind.subject == "nodes") != bool(self.to):
             raise ValueError(f"{self.kind}: `to` is the other side of a partition" + ("" if self.to else "; say it"))
 
@@ -117,7 +121,22 @@ class Fault:
         CHECKS[KINDS[self.kind].subject](cluster, self)
 
 
+def _check_amount(name: str, kind: Kind, amount: float) -> None:
+    if kind.amount is None:
+        raise ValueError(f"{name} has no amount")
+    if kind.amount == PROBABILITY:
+        names.probability("amount", amount)
+        return
+    (numbers.finite if kind.amount == SECONDS else numbers.whole)("amount", amount)
+    if not kind.least <= amount <= kind.most:
+        limits = f"{kind.least} or more" if kind.most == inf else f"{kind.least} to {kind.most}"
+        raise ValueError(f"amount={amount}: expected {kind.amount} of {limits}")
+
+
 def _ordered(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
+    if strange := [one for one in faults if not isinstance(one, Fault)]:
+        raise TypeError(f"{strange[0]!r}: expected a Fault")
     return tuple(sorted(faults, key=lambda fault: fault.at_s))
 
 
@@ -213,12 +232,12 @@ def _check_pod(cluster: Cluster, fault: Fault) -> None:
 
 
 def _check_nodes(cluster: Cluster, fault: Fault) -> None:
-    names.pairs(cluster, fault.target or OUTSIDE, fault.to)
+    names.pairs(cluster, fault.target, fault.to)
 
 
 CHECKS: dict[str, Callable[[Cluster, Fault], object]] = {
     "": lambda cluster, fault: None,
-    "name": lambda cluster, fault: None,
+    "name": lambda cluster, fault: cluster.dns,
     "user": _check_user,
     "pod": _check_pod,
     "node": lambda cluster, fault: names.node_port(cluster, fault.target),
