@@ -13,6 +13,7 @@ from __future__ import annotations
 import array
 import ctypes
 import fcntl
+import itertools
 import os
 import shutil
 import socket
@@ -31,6 +32,7 @@ _SO_MARK, _IPV6_HDRINCL, _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 36, 36, 263, 23
 _ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
 #: How long the kernel may take to answer the ARP request that follows each packet.
 BARRIER_S = 10.0
+ASK_AGAIN_S = 0.5
 TOOLS = ("ip", "nsenter", "iptables-restore", "iptables-legacy-restore", "nft", "ipset", "conntrack")
 
 #: The node's own neighbour discovery and group reports come at any time; nobody is to count them. (Not compared.)
@@ -97,6 +99,7 @@ class RealNode:
         self.node, self.wire = _new_namespace(), _new_namespace()
         self._sockets: dict[str, socket.socket] = {}
         self._raw: dict[tuple[int, int], socket.socket] = {}
+        self._askers = itertools.count(1)
         with _inside(self.wire):
             _write_sysctls({"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"})
         with _inside(self.node):
@@ -138,7 +141,7 @@ class RealNode:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.bind((name, _ETH_P_ALL))
-        sock.settimeout(BARRIER_S)
+        sock.settimeout(ASK_AGAIN_S)
         self._sockets[name] = sock
         _without_offload(name)
 
@@ -183,20 +186,33 @@ class RealNode:
         return {name: list(self._drain(name)) for name in self._sockets}
 
     def _drain(self, name: str) -> Iterator[bytes]:
-        """Read until the answer to an ARP request of ours, which the kernel sends behind everything else."""
-        sock, link = self._sockets[name], INTERFACES[name]
-        question = _mac(link.mac) + _mac(link.peer_mac) + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1)
-        question += _mac(link.peer_mac) + bytes(4) + bytes(6) + socket.inet_aton(link.address)
-        sock.send(question)
+        """Read until the answer to an ARP request of ours, which the kernel sends behind everything else.
+
+        It is asked again when no answer comes: a device that was just made loses frames until it is fully up.
+        """
+        sock, asked = self._sockets[name], {self._ask(name)}
         deadline = time.monotonic() + BARRIER_S
         while time.monotonic() < deadline:
-            frame = sock.recv(65600)
+            try:
+                frame = sock.recv(65600)
+            except TimeoutError:
+                asked.add(self._ask(name))
+                continue
             if frame[12:14] == b"\x08\x06":
-                if frame[20:22] == b"\x00\x02":
+                if frame[20:22] == b"\x00\x02" and frame[:6] in asked:
                     return
             elif not _is_discovery(frame[14:]):
                 yield frame[14:]
         raise TimeoutError(f"{name} does not answer ARP")
+
+    def _ask(self, name: str) -> bytes:
+        """Send an ARP request; the answer goes to this hardware address, which is no other request's."""
+        link = INTERFACES[name]
+        asker = b"\x02\x00" + next(self._askers).to_bytes(4)
+        question = _mac(link.mac) + asker + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1)
+        question += asker + bytes(4) + bytes(6) + socket.inet_aton(link.address)
+        self._sockets[name].send(question)
+        return asker
 
 
 def _write_sysctls(values: Mapping[str, str]) -> None:
