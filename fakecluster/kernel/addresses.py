@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from fakecluster.kernel.interfaces import Interface, InterfaceAddress
+from fakecluster.kernel.packet import is_link_local
 from fakecluster.kernel.routing import BITS, LOCAL_TABLE, MAIN_TABLE, Route, Routes
 
 
@@ -53,6 +54,12 @@ class Addresses:
         if self.on_removed is not None:
             for each in gone:
                 self.on_removed(iface, each)
+
+    def flush(self, iface: str) -> None:
+        """Remove every address of an interface."""
+        while addresses := self.interfaces[iface].addresses:
+            first = addresses[0]
+            self.remove(iface, first.address, first.prefix, first.family)
 
     def _drop_routes(self, device: Interface, gone: list[InterfaceAddress]) -> None:
         kept = {route for a in device.addresses for route in connected_routes(device, a)}
@@ -114,7 +121,7 @@ class Addresses:
 
 def _select6(iface: str, devices: Iterable[Interface], towards: int) -> int:
     """RFC 6724 rules 1, 2, 5 and 8: the same address, matching scope, the outgoing interface, the longest prefix."""
-    link_local = towards >> 118 == 0x3FA
+    link_local = is_link_local(towards)
 
     def rank(candidate: tuple[InterfaceAddress, bool]) -> tuple[bool, bool, bool, int]:
         address, outgoing = candidate

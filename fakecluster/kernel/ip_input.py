@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel import icmp, ip_options
+from fakecluster.kernel import icmp, ip_options, ip_output
 from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.conntrack.entry import DST_NAT, SRC_NAT, direction
 from fakecluster.kernel.hooks import ACCEPT, FORWARD, INPUT, PREROUTING
-from fakecluster.kernel.packet import ICMPV6, Skb
+from fakecluster.kernel.packet import ICMPV6, Skb, is_link_local
 from fakecluster.kernel.routing import ERROR_KINDS, Route
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _route_slowly(netns: Netns, skb: Skb, key: InputKey) -> None:
         else:
             deliver(netns, skb)
         return
-    link = skb.iif if skb.family == 6 and skb.dst >> 118 == LINK_LOCAL else ""
+    link = skb.iif if skb.family == 6 and is_link_local(skb.dst) else ""
     tos = skb.tos & 0x1C
     route = netns.routes.lookup(skb.family, skb.dst, src=skb.src, mark=skb.mark, iif=skb.iif, oif=link, tos=tos)
     skb.route = route
@@ -262,7 +262,7 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
     if skb.physin and is_bridged(netns, skb, route):
         skb.oif = route.oif
         if netns.run_hooks(FORWARD, skb):
-            netns.output(skb)
+            ip_output.output(netns, skb)
         return
     before = skb.ttl
     if before <= 1:
@@ -289,20 +289,17 @@ def forward(netns: Netns, skb: Skb, route: Route) -> None:
     if netns.run_hooks(FORWARD, skb):
         if skb.family == 4 and skb.data[0] != 0x45:
             ip_options.forward(netns, skb)
-        netns.output(skb)
+        ip_output.output(netns, skb)
 
 
 def _may_leave(netns: Netns, skb: Skb) -> bool:
     """ip6_forward(): no address and link-local ones mean nothing on another link."""
-    if skb.src and skb.src >> 118 != LINK_LOCAL:
+    if skb.src and not is_link_local(skb.src):
         return True
     if skb.src:
         icmp.send_error(netns, skb, icmp.V6_UNREACH, icmp.V6_NOT_NEIGHBOUR)
     netns.drop(skb, "forwarding", "the source is of another link")
     return False
-
-
-LINK_LOCAL = 0xFE80 >> 6  # fe80::/10
 
 
 def too_big(skb: Skb, mtu: int) -> bool:

@@ -9,7 +9,7 @@ from fakecluster.kernel.conntrack.entry import ORIGINAL, RELATED, RELATED_REPLY,
 from fakecluster.kernel.effects import Arp, Looped, SendError, Transmit
 from fakecluster.kernel.fragments import cut
 from fakecluster.kernel.hooks import OUTPUT, POSTROUTING
-from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.packet import Skb, is_group, is_link_local
 from fakecluster.kernel.routing import Route
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ def raw_packet(packet: bytes) -> bytes:
     return packet[:2] + len(packet).to_bytes(2) + packet[4:]
 
 
+def send_raw(netns: Netns, skb: Skb) -> None:
+    """raw_sendmsg(): the socket is not bound, so the header's source is nothing to the routing. Raises `SendError`."""
+    route = route_output(netns, skb.family, skb.dst, mark=skb.mark, tos=skb.tos & 0x1C)
+    finish_raw_header(netns, skb, route)
+    local_out(netns, skb, route)
+
+
 def finish_raw_header(netns: Netns, skb: Skb, route: Route) -> None:
     """raw_send_hdrinc(): the kernel fills in a missing source and the checksum."""
     if skb.family == 4:
@@ -63,8 +70,23 @@ def local_out(netns: Netns, skb: Skb, route: Route) -> None:
     if not netns.run_hooks(OUTPUT, skb):
         if skb.taken:
             return
-        raise SendError(netns.take_errno())
+        raise _refused(netns)
     output(netns, skb)
+
+
+def send_generated(netns: Netns, skb: Skb, routed_from: int) -> None:
+    """Route and send what this host's own stack made; answers within a link go back there. Raises `SendError`."""
+    answers_link = is_link_local(skb.dst) and skb.reply_to is not None
+    oif = skb.reply_to.iif if answers_link else ""  # other links have their own
+    tos = skb.tos & 0x1C
+    route = route_output(netns, skb.family, skb.dst, src=routed_from, mark=skb.mark, oif=oif, tos=tos)
+    local_out(netns, skb, route)
+
+
+def _refused(netns: Netns) -> SendError:
+    """What the sender is told of a packet that a hook dropped."""
+    name, netns.errno = netns.errno or "EPERM", ""
+    return SendError(name)
 
 
 def goes_straight(netns: Netns, family: int, route: Route, size: int) -> bool:
@@ -98,7 +120,7 @@ def reroute(netns: Netns, skb: Skb) -> bool:
     try:
         route = route_output(netns, skb.family, skb.dst, src=src, mark=skb.mark, tos=skb.tos & 0x1C)
     except SendError as error:
-        netns.set_errno(error.name)
+        netns.errno = error.name
         return False
     if skb.tracer is not None and route.oif != (skb.route.oif if skb.route else ""):
         skb.tracer.note("route", f"routed again, now to {route.oif}")
@@ -112,7 +134,7 @@ def output(netns: Netns, skb: Skb) -> None:
     skb.oif = "lo" if route.kind == "local" else route.oif
     if not netns.run_hooks(POSTROUTING, skb):
         if skb.iif == "" or skb.generated:
-            raise SendError(netns.take_errno())
+            raise _refused(netns)
         return
     finish(netns, skb)
 
@@ -148,12 +170,17 @@ def transmit(netns: Netns, skb: Skb, packet: bytes) -> None:
         netns.drop(skb, "output", f"{skb.oif} is a dummy: it swallows what is sent")
         return
     needs_neighbour = not device.noarp and route.kind != "broadcast"
-    if needs_neighbour and not netns.has_neighbour(device, skb.family, next_hop):
+    if needs_neighbour and not has_neighbour(netns, skb.family, next_hop):
         hop = netns.end_walk(skb, "dropped", skb.oif, "no neighbour answers", packet_out=packet)
         netns.effects.append(Arp(skb.oif, next_hop, skb.family, hop))
         return
     hop = netns.end_walk(skb, "transmitted", skb.oif, packet_out=packet) if skb.tracer is not None else None
     netns.effects.append(Transmit(skb.oif, packet, next_hop, skb.family, skb.mark, skb.generated, hop))
+
+
+def has_neighbour(netns: Netns, family: int, address: int) -> bool:
+    """Whether a frame can be addressed: the neighbour is known, or it goes to a group, which needs none."""
+    return (family, address) in netns.neighbours or is_group(family, address)
 
 
 def loop_back(netns: Netns, skb: Skb) -> None:

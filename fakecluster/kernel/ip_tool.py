@@ -8,6 +8,7 @@ import attrs
 
 from fakecluster.errors import CommandError
 from fakecluster.kernel.interfaces import InterfaceAddress
+from fakecluster.kernel.packet import is_link_local
 from fakecluster.kernel.routing import BITS, PolicyRule, Route, address_text
 from fakecluster.rules import iproute
 
@@ -42,15 +43,13 @@ def _address(netns: Netns, argv: tuple[str, ...], command: iproute.AddressComman
     if command.device not in netns.interfaces:
         raise CommandError(argv, 1, f'Cannot find device "{command.device}"\n')
     if command.verb == "flush":
-        for address in list(netns.interfaces[command.device].addresses):
-            if address in netns.interfaces[command.device].addresses:
-                netns.addresses.remove(command.device, address.address, address.prefix, address.family)
+        netns.addresses.flush(command.device)
         return ""
     if command.verb == "del":
         netns.addresses.remove(command.device, command.address, command.prefix, command.family)
         return ""
     family, scope = command.family, command.scope
-    if family == 6 and command.address >> 118 == 0x3FA:
+    if is_link_local(command.address):
         scope = "link"
     address = InterfaceAddress(family, command.address, command.prefix, scope, peer=command.peer)
     try:

@@ -41,6 +41,7 @@ from fakecluster.kernel.hooks import (
     Priority,
     hook_order,
 )
+from fakecluster.kernel.ip_output import reroute
 from fakecluster.kernel.nat_range import (
     NatRange,
     _in_range,
@@ -110,7 +111,7 @@ class Nat:
             dst = skb.dst
             if not self._translate_error(skb, ct, ctx.hook):
                 return DROP
-            if ctx.hook == OUTPUT and skb.dst != dst and not self.netns.reroute(skb):
+            if ctx.hook == OUTPUT and skb.dst != dst and not reroute(self.netns, skb):
                 return DROP
             return ACCEPT
         before = (skb.src, skb.sport, skb.dst, skb.dport) if skb.tracer is not None else None
@@ -121,7 +122,7 @@ class Nat:
         if before is not None:
             _trace(skb, before, ctx.hook)
         if ctx.hook is OUTPUT and (skb.dst, skb.dport) != (dst, dport) and (skb.dst != dst or skb.oif == "lo"):
-            return ACCEPT if self.netns.reroute(skb) else DROP
+            return ACCEPT if reroute(self.netns, skb) else DROP
         return ACCEPT
 
     def _flow(self, skb: Skb, ct: Conn, ctx: HookContext) -> int:

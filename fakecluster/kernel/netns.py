@@ -13,6 +13,7 @@ from __future__ import annotations
 import shlex
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ from fakecluster.kernel.fragments import Fragments
 from fakecluster.kernel.hooks import ACCEPT, STOLEN, Hook, HookContext, Hooks
 from fakecluster.kernel.interfaces import Interface, InterfaceAddress
 from fakecluster.kernel.nat import Nat
-from fakecluster.kernel.packet import BadPacket, Skb, as_bytes, is_group
+from fakecluster.kernel.packet import BadPacket, Skb, as_bytes
 from fakecluster.kernel.routing import Route, Routes
 from fakecluster.kernel.sockets import Socket, Sockets
 from fakecluster.kernel.sysctls import Sysctls
 from fakecluster.kernel.tools import TOOLS
+from fakecluster.kernel.trail import picked
 from fakecluster.sim import Choices, Clock, Seeded
 from fakecluster.trace import Hop, Tracer, Verdict
 
@@ -74,7 +76,7 @@ class Netns:
         self.backlog: deque[Skb] = deque()
         self._depth = self._walks = 0
         self.addresses.on_removed = self._forget_masquerade
-        self._errno = ""
+        self.errno = ""  # what a local sender is told when its packet is dropped now, if not EPERM
         self._tracing = False
         self.flow_cache = FlowCache(self)
         #: answers that the packet on its way has been given already (see flow_cache.opening)
@@ -159,9 +161,7 @@ class Netns:
         """Remove a device with its addresses and routes. Raises ValueError("Cannot find device ...")."""
         if name not in self.interfaces:
             raise ValueError(f'Cannot find device "{name}"')
-        for address in list(self.interfaces[name].addresses):
-            if address in self.interfaces[name].addresses:
-                self.addresses.remove(name, address.address, address.prefix, address.family)
+        self.addresses.flush(name)
         del self.interfaces[name]
         self.routes.forget_device(name)
 
@@ -219,13 +219,9 @@ class Netns:
             skb = packet if isinstance(packet, Skb) else Skb(ip_output.raw_packet(as_bytes(packet)))
             skb.uid, skb.mark = uid, mark
             self.begin_walk(skb)
-            try:
-                # the socket is not bound: the header's source is nothing to the routing (raw_sendmsg)
-                route = ip_output.route_output(self, skb.family, skb.dst, mark=mark, tos=skb.tos & 0x1C)
-                ip_output.finish_raw_header(self, skb, route)
-                ip_output.local_out(self, skb, route)
-            except SendError as refused:
-                error = refused
+            ip_output.send_raw(self, skb)
+        except SendError as refused:
+            error = refused
         finally:
             effects = self.leave()
         if error is not None:
@@ -238,16 +234,9 @@ class Netns:
 
         `routed_from` is what routes are asked with, when not its source.
         """
-        answers_link = skb.family == 6 and skb.dst >> 118 == ip_input.LINK_LOCAL and skb.reply_to is not None
-        oif = skb.reply_to.iif if answers_link else ""  # other links have their own
-        src = skb.src if routed_from is None else routed_from
-        tos = skb.tos & 0x1C
         self.begin_walk(skb)
-        try:
-            route = ip_output.route_output(self, skb.family, skb.dst, src=src, mark=skb.mark, oif=oif, tos=tos)
-            ip_output.local_out(self, skb, route)
-        except SendError:
-            return
+        with suppress(SendError):
+            ip_output.send_generated(self, skb, skb.src if routed_from is None else routed_from)
 
     def send_segment(self, sock: Socket, packet: bytes, src: int, dst: int) -> None:
         """A socket's packet, of plain type of service: effects go to `on_effects` when nobody waits for them.
@@ -365,14 +354,6 @@ class Netns:
         self.effects.append(_new(Deliver, (packet, skb.iif, skb.mark, skb.generated, sink, hop)))
         self.sockets.receive(skb, sink)
 
-    def reroute(self, skb: Skb) -> bool:
-        """Route a packet of our own again in OUTPUT (mangle, nat and route chains); False: drop it."""
-        return ip_output.reroute(self, skb)
-
-    def output(self, skb: Skb) -> None:
-        """Send a routed packet: POSTROUTING and out."""
-        ip_output.output(self, skb)
-
     def log(self, skb: Skb, ctx: HookContext, group: int | None, prefix: str) -> None:
         """NFLOG, LOG: the packet as it is now."""
         self.effects.append(Log(group, prefix, ctx.hook.name, skb.iif, skb.oif, skb.mark, bytes(skb.data)))
@@ -380,29 +361,14 @@ class Netns:
     def pick(self, skb: Skb, weights: tuple[int, ...], why: str) -> int:
         """Let chance decide what a rule asks for a packet (see sim.choices)."""
         answer = self.given.popleft() if self.given else self.choices.pick(weights, why)
-        trail = skb.trail
-        if trail is not None:
-            if trail.mapped and trail.mapped[-1][0] == "src":
-                skb.trail = None  # NAT may have looked for a port by chance in between
-            trail.picks.append((weights, why, answer))
+        if skb.trail is not None:
+            picked(skb, weights, why, answer)
         return answer
-
-    def set_errno(self, name: str) -> None:
-        """What a local sender is told when its packet is dropped now (EPERM if nothing is said)."""
-        self._errno = name
-
-    def take_errno(self) -> str:
-        name, self._errno = self._errno or "EPERM", ""
-        return name
 
     def mtu_of(self, route: Route) -> int:
         if route.kind == "local":
             return self.interfaces["lo"].mtu
         return route.mtu or self.interfaces[route.oif].mtu
-
-    def has_neighbour(self, device: Interface, family: int, address: int) -> bool:
-        """Whether a frame can be addressed: the neighbour is known, or the device needs none."""
-        return device.noarp or (family, address) in self.neighbours or is_group(family, address)
 
     def take_iptables(self, other: Netns) -> None:
         """Have the same iptables rules as another namespace, shared with it until one of them changes its own."""

@@ -348,6 +348,11 @@ def is_group(family: int, address: int) -> bool:
     return address >> 28 == 0xE or address == 0xFFFFFFFF if family == 4 else address >> 120 == 0xFF
 
 
+def is_link_local(address: int) -> bool:
+    """Whether an address is in fe80::/10, as no address of IPv4 is."""
+    return address >> 118 == 0x3FA
+
+
 def as_bytes(packet: Any) -> bytes:
     """L3 bytes of whatever is given: bytes, or a Scapy packet (an Ethernet header is left out)."""
     if isinstance(packet, bytes | bytearray):

@@ -56,6 +56,16 @@ def tracked(skb: Skb) -> None:
         trail.ct, trail.status, trail.ct_mark = ct, ct.status, ct.mark
 
 
+def picked(skb: Skb, weights: tuple[int, ...], why: str, answer: int) -> None:
+    """Chance has answered a rule's question; after a mapped source NAT may have looked for a port by chance before it."""
+    trail = skb.trail
+    if trail is None:
+        return
+    if trail.mapped and trail.mapped[-1][0] == "src":
+        skb.trail = None
+    trail.picks.append((weights, why, answer))
+
+
 def mapped(skb: Skb, end: str, nat_range: NatRange | None) -> None:
     """NAT was told to map an end of a packet's new connection into a range.
 

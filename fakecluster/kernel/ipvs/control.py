@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fakecluster.errors import Unsupported
 from fakecluster.kernel.hooks import Hook, HookFunction, Priority
+from fakecluster.kernel.ip_output import reroute
 from fakecluster.kernel.ipvs import protocols
 from fakecluster.kernel.ipvs.connection import Connection, ConnectionTable
 from fakecluster.kernel.ipvs.counters import PERIOD_NS, Counters
@@ -22,7 +23,7 @@ from fakecluster.kernel.ipvs.schedulers import SCHEDULERS
 from fakecluster.kernel.ipvs.service import MASQUERADE, Destination, Service, ServiceKey, Trash, service_key
 from fakecluster.kernel.ipvs.tracking import drop_conntrack
 from fakecluster.kernel.ipvs.traffic import forwarded_error, reply, request
-from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.packet import Skb, is_link_local
 from fakecluster.rules.ipvsadm import Server, ServiceId, ServiceOptions
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class Ipvs:
         if server.family != service.id.family and server.method != "tunnel":
             raise IpvsError("EINVAL")
         kind = self.netns.routes.address_type(server.family, server.address)
-        link_local = server.family == 6 and server.address >> 118 == 0x3FA
+        link_local = is_link_local(server.address)
         if (kind not in ("local", "unicast") or link_local) and kind != "local":
             raise IpvsError("EINVAL")
 
@@ -322,7 +323,7 @@ class Ipvs:
         """A reply is routed as if this host had made it (snat_reroute); False when there is no way."""
         if not self.setting("snat_reroute") or (skb.route is not None and skb.route.kind == "local"):
             return True
-        return self.netns.reroute(skb)
+        return reroute(self.netns, skb)
 
     def connection_of(self, skb: Skb) -> Connection | None:
         """The entry of a client's packet that was sent on; None for every other packet (xt_ipvs looks only there)."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.hooks import ACCEPT, DROP, Hook, HookContext, HookFunction
+from fakecluster.kernel.ip_output import reroute
 from fakecluster.kernel.nftables import stateful, walk
 from fakecluster.kernel.nftables.program import Packet, Value
 from fakecluster.kernel.nftables.sets import Key, SetState
@@ -265,7 +266,7 @@ def hook_function(table: TableName, chain: str, base: BaseChain) -> HookFunction
         before = (skb.src, skb.dst, skb.mark, skb.tos)
         verdict = run(skb, ctx)
         if verdict == ACCEPT and before != (skb.src, skb.dst, skb.mark, skb.tos):
-            return ACCEPT if ctx.netns.reroute(skb) else DROP
+            return ACCEPT if reroute(ctx.netns, skb) else DROP
         return verdict
 
     return route if base.kind == "route" else run

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.hooks import ACCEPT, Hook, HookContext, Priority
+from fakecluster.kernel.ip_output import reroute
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import States
 from fakecluster.kernel.xtables.compile import refuse_unmodelled
@@ -187,7 +188,7 @@ class Xtables:
             before = (skb.src, skb.dst, skb.mark, skb.tos)
             verdict = run(skb, ctx)
             if verdict == ACCEPT and (skb.src, skb.dst, skb.mark, skb.tos) != before:
-                return ACCEPT if ctx.netns.reroute(skb) else 0
+                return ACCEPT if reroute(ctx.netns, skb) else 0
             return verdict
 
         if table == "nat":
