@@ -8,7 +8,7 @@ data, delayed acknowledgement, congestion control.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import checksum
@@ -16,6 +16,7 @@ from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
 from fakecluster.kernel.sockets import Program, Socket
+from fakecluster.kernel.tcp_segments import MASK, MIN_MSS, Outgoing, peer_mss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,23 +30,8 @@ NS_PER_S = 1_000_000_000
 #: A time that does not come.
 NEVER = 1 << 63
 MAX_WINDOW = 64240
-MASK = 0xFFFFFFFF
-MIN_MSS = 88
 # ports, sequence, acknowledgment, offset and flags, window, checksum, urgent pointer
 _HEADER = Struct("!HHIIHHHH").pack
-
-
-class Outgoing(NamedTuple):
-    """One segment that has not been acknowledged; `end` is the sequence number after it."""
-
-    sequence: int
-    flags: int
-    data: bytes
-    end: int
-
-    @classmethod
-    def of(cls, sequence: int, flags: int, data: bytes) -> Outgoing:
-        return cls(sequence, flags, data, sequence + len(data) + bool(flags & SYN) + bool(flags & FIN) & MASK)
 
 
 class TcpConnection(Socket):
@@ -337,13 +323,7 @@ class TcpConnection(Socket):
         if mss >= self.mss:
             return
         self.mss = mss
-        pieces: list[Outgoing] = []
-        for segment in self.unacknowledged:
-            for at in range(0, len(segment.data), mss) or (0,):
-                last = at + mss >= len(segment.data)
-                flags = segment.flags if last else segment.flags & ~FIN
-                pieces.append(Outgoing.of((segment.sequence + at) & MASK, flags, segment.data[at : at + mss]))
-        self.unacknowledged = pieces
+        pieces = self.unacknowledged = [piece for segment in self.unacknowledged for piece in segment.cut(mss)]
         for piece in pieces:
             self._transmit(piece.flags, piece.sequence, piece.data)
 
@@ -415,24 +395,3 @@ def segment_input(sockets: Sockets, skb: Skb, sock: Socket) -> None:
     connection.rcv_nxt = (int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8]) + 1) & MASK
     connection.state = "SYN_RECV"
     connection._emit(SYN | ACK, b"")
-
-
-def peer_mss(skb: Skb, default: int) -> int:
-    """The MSS option of a SYN."""
-    at, end = skb.l4 + 20, skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4
-    options = skb.data[at:end]
-    place = 0
-    while place < len(options):
-        kind = options[place]
-        if kind == 0:
-            break
-        if kind == 1:
-            place += 1
-            continue
-        size = options[place + 1] if place + 1 < len(options) else 0
-        if size < 2:
-            break
-        if kind == 2 and size == 4 and place + 4 <= len(options):
-            return max(MIN_MSS, options[place + 2] << 8 | options[place + 3])
-        place += size
-    return default
