@@ -13,6 +13,7 @@ from .manifests import pod, service, web
 from .page import shows, way, way_of_last
 
 KERNEL_MODES = ("iptables", "nftables", "ipvs")
+ALL_MODES = (*KERNEL_MODES, "userspace")
 HALF = Fraction(1, 2)
 READINESS = {"readinessProbe": {"exec": {"command": ["ready"]}, "periodSeconds": 1, "failureThreshold": 1}}
 
@@ -103,7 +104,7 @@ def test_udp_clients_keep_sending_to_the_pod_that_has_gone_until_conntrack_is_cl
     assert ending(flow) == "dns-2"
 
 
-@pytest.mark.parametrize(("kubernetes", "after"), [("1.31", "refused"), ("1.36", "no answer")])
+@pytest.mark.parametrize(("kubernetes", "after"), [("1.36", "no answer"), ("1.31", "refused")])
 @pytest.mark.parametrize("proxy", ["iptables", "nftables"])
 def test_scaling_a_udp_service_to_zero_leaves_its_flows_in_a_black_hole(
     proxy: str, kubernetes: str, after: str
@@ -116,11 +117,10 @@ def test_scaling_a_udp_service_to_zero_leaves_its_flows_in_a_black_hole(
     cluster.delete("pods", "dns-1")
     cluster.advance(3)
     assert ending(flow) == after
-    if kubernetes == "1.36":
-        shows(way_of_last(flow.trace))
+    shows(way_of_last(flow.trace))
 
 
-@pytest.mark.parametrize(("kubernetes", "after"), [("1.31", "network unreachable"), ("1.36", "dns-1")])
+@pytest.mark.parametrize(("kubernetes", "after"), [("1.36", "dns-1"), ("1.31", "network unreachable")])
 def test_a_deleted_udp_service_still_answers_those_who_talked_to_it(kubernetes: str, after: str) -> None:
     cluster = Cluster(nodes=2, kubernetes=kubernetes)
     server = pod("dns-1", "dns", port=53, protocol="UDP", node="b")
@@ -130,13 +130,13 @@ def test_a_deleted_udp_service_still_answers_those_who_talked_to_it(kubernetes: 
     cluster.delete("services", "dns")
     cluster.advance(5)
     assert ending(flow) == after
-    if kubernetes == "1.36":
-        shows(way_of_last(flow.trace))
+    shows(way_of_last(flow.trace))
 
 
-def test_when_every_endpoint_is_terminating_they_are_used_although_not_ready() -> None:
+@pytest.mark.parametrize("proxy", KERNEL_MODES)
+def test_when_every_endpoint_is_terminating_they_are_used_although_not_ready(proxy: str) -> None:
     sleeping = {"lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}
-    cluster = Cluster(nodes=2)
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply([pod("web-1", "web", node="b", container=sleeping), service("web"), pod("client", node="a")])
     cluster.delete("pods", "web-1")
     cluster.advance(5)

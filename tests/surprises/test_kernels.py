@@ -12,7 +12,7 @@ from fakecluster.handles import ConnectFailed
 
 from .manifests import pod, web
 from .page import shows, way_of_last
-from .test_endpoints import ending
+from .test_endpoints import ALL_MODES, KERNEL_MODES, ending
 
 
 def test_two_pods_with_the_same_source_port_cannot_both_keep_it_behind_one_node() -> None:
@@ -49,13 +49,14 @@ def test_localhost_of_a_node_is_a_filter_rule_away_from_its_neighbours(proxy: st
     shows(cluster.network.trace(journey))
 
 
-def test_small_requests_pass_and_large_ones_vanish_where_icmp_is_filtered() -> None:
-    cluster = Cluster(nodes=2)
+@pytest.mark.parametrize("proxy", KERNEL_MODES)
+def test_small_requests_pass_and_large_ones_vanish_where_icmp_is_filtered(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("b"))
     cluster.node("a").run("ip link set dev eth0 mtu 1400")  # a tunnel that nobody told the Pods about
     assert ending(cluster.pod("client").connect("web", 80)) == "web-1"
     assert cluster.pod("client").connect("web", 80).request(b"z" * 1448).server == "web-1"  # path MTU discovery
-    cluster = Cluster(nodes=2)
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("b"))
     cluster.node("a").run("ip link set dev eth0 mtu 1400")
     cluster.node("a").run("iptables -I OUTPUT -p icmp -j DROP")
@@ -66,8 +67,9 @@ def test_small_requests_pass_and_large_ones_vanish_where_icmp_is_filtered() -> N
     shows(way_of_last(connection.trace))
 
 
-def test_a_full_connection_table_drops_new_flows_and_keeps_the_old_ones() -> None:
-    cluster = Cluster(nodes=2)
+@pytest.mark.parametrize("proxy", KERNEL_MODES)
+def test_a_full_connection_table_drops_new_flows_and_keeps_the_old_ones(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("b"))
     cluster.node("a").run("sysctl -w net.netfilter.nf_conntrack_max=3")
     client, ip = cluster.pod("client"), cluster.service("web").cluster_ip
@@ -78,8 +80,9 @@ def test_a_full_connection_table_drops_new_flows_and_keeps_the_old_ones() -> Non
     assert [ending(one) for one in open_ones] == ["web-1", "web-1", "web-1"]
 
 
-def test_a_client_without_a_free_port_fails_before_any_packet_is_sent() -> None:
-    cluster = Cluster(nodes=2)
+@pytest.mark.parametrize("proxy", ALL_MODES)
+def test_a_client_without_a_free_port_fails_before_any_packet_is_sent(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("b"))
     client, ip = cluster.pod("client"), cluster.service("web").cluster_ip
     client.run(["sysctl", "-w", "net.ipv4.ip_local_port_range=40000 40001"])

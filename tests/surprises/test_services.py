@@ -12,7 +12,7 @@ from fakecluster.apps.echo import Echo
 
 from .manifests import pod, service, web
 from .page import shows, way
-from .test_endpoints import KERNEL_MODES, READINESS, ending
+from .test_endpoints import ALL_MODES, KERNEL_MODES, READINESS, ending
 
 
 def address(client: str) -> str:
@@ -144,8 +144,9 @@ def test_round_robin_forgets_what_long_lived_connections_weigh() -> None:
     assert client.outcomes("tcp://svc/web:80").destinations == {"web-1", "web-2"}
 
 
-def test_selectors_do_not_know_whose_pods_they_take() -> None:
-    cluster = Cluster(nodes=2)
+@pytest.mark.parametrize("proxy", ALL_MODES)
+def test_selectors_do_not_know_whose_pods_they_take(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("a"))
     cluster.apply(pod("batch-job", "web", port=80, node="b"))  # another team's, with the same label
     seen = cluster.pod("client").outcomes("tcp://web:80")
@@ -153,8 +154,9 @@ def test_selectors_do_not_know_whose_pods_they_take() -> None:
     shows(seen)
 
 
-def test_a_pod_that_listens_on_loopback_only_is_ready_and_refuses() -> None:
-    cluster = Cluster(nodes=2)
+@pytest.mark.parametrize("proxy", KERNEL_MODES)
+def test_a_pod_that_listens_on_loopback_only_is_ready_and_refuses(proxy: str) -> None:
+    cluster = Cluster(nodes=2, proxy=proxy)
     cluster.apply(web("b"))
     server = cluster.pod("web-1")
     server.stop_listening()
