@@ -31,12 +31,22 @@ NO_MAP: Mapping[str, str] = {}
 COMMANDS = ("conntrack -L", "iptables-save -c", "ip6tables-save -c", "nft list ruleset", "ipvsadm -Ln --stats")
 
 
-@pytest.fixture(scope="module", params=["iptables", "nftables", "ipvs"])
-def template(request: pytest.FixtureRequest) -> Cluster:
-    cluster = Cluster(nodes=2, proxy=request.param, ip_family="dual", seed=5)
+def shop(proxy: str) -> Cluster:
+    cluster = Cluster(nodes=2, proxy=proxy, ip_family="dual", seed=5)
     cluster.apply(SHOP)
     cluster.node("a").run("sysctl -w net.netfilter.nf_conntrack_acct=1")
     return cluster
+
+
+@pytest.fixture(scope="module", params=["iptables", "nftables", "ipvs"])
+def template(request: pytest.FixtureRequest) -> Cluster:
+    return shop(request.param)
+
+
+@pytest.fixture(scope="module", params=["iptables", "nftables"])
+def forwarding(request: pytest.FixtureRequest) -> Cluster:
+    """Nodes that ways lead through: IPVS sends on by itself."""
+    return shop(request.param)
 
 
 @contextmanager
@@ -180,16 +190,14 @@ def test_ways_are_used_and_end_with_what_they_rest_on(template: Cluster) -> None
     assert replayer.finish().injected == 30
 
 
-def test_a_sweep_leaves_the_ways_of_live_flows(template: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    if template.spec.proxy == "ipvs":
-        pytest.skip("IPVS sends on by itself: there are no ways")
+def test_a_sweep_leaves_the_ways_of_live_flows(forwarding: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "SWEEP", 4)
-    cluster = template.fork()
+    cluster = forwarding.fork()
     port = port_of(cluster.network, "a:eth0")
     replayer = Replayer(cluster, port, addresses=AddressMap.of(cluster, {}))
 
     def packets(start_ns: int, flow: int, flags: int) -> list[Captured]:
-        data = packet(template, flow, {"flags": flags, "ack": flags & ACK})
+        data = packet(forwarding, flow, {"flags": flags, "ack": flags & ACK})
         return [Captured(start_ns + n, data, len(data)) for n in range(5)]
 
     with replayer.attached():
@@ -201,16 +209,14 @@ def test_a_sweep_leaves_the_ways_of_live_flows(template: Cluster, monkeypatch: p
         assert not replayer.lanes.express.ways
 
 
-def test_ways_lead_through_two_nodes_and_back(template: Cluster) -> None:
-    if template.spec.proxy == "ipvs":
-        pytest.skip("IPVS sends on by itself: there are no ways")
-    client, web = template.pod("client"), template.pod("web-1")
+def test_ways_lead_through_two_nodes_and_back(forwarding: Cluster) -> None:
+    client, web = forwarding.pod("client"), forwarding.pod("web-1")
     assert (client.node.name, web.node.name) == ("b", "a")
     line = next(line for line in client.node.run("ip route").splitlines() if line.startswith(f"{client.ip} "))
     place = f"b:{line.split()[2]}"
     packets, time_ns = [], 10 * NS
     for like in [{"flags": SYN}, *[{"flags": ACK | PSH, "ack": 1, "data": 9, "sequence": 9 * n} for n in range(-1, 6)]]:
-        skb = Skb(packet(template, 0, {**like, "data": 0} if like.get("sequence") == -9 else like))
+        skb = Skb(packet(forwarding, 0, {**like, "data": 0} if like.get("sequence") == -9 else like))
         skb.set_src(int(ip_address(client.ip)))
         skb.set_dst(int(ip_address(web.ip)))
         skb.set_dport(8080)
@@ -218,9 +224,9 @@ def test_ways_lead_through_two_nodes_and_back(template: Cluster) -> None:
         packets.append(Captured(time_ns, bytes(skb.data), len(skb.data), 0, "in"))
     for writes in (True, False):
         with step_by_step():
-            expected: Any = replayed(template.fork(), packets, place=place, writes=writes)
-        assert replayed(template.fork(), packets, place=place, writes=writes) == expected
-    cluster = template.fork()
+            expected: Any = replayed(forwarding.fork(), packets, place=place, writes=writes)
+        assert replayed(forwarding.fork(), packets, place=place, writes=writes) == expected
+    cluster = forwarding.fork()
     replayer = Replayer(cluster, port_of(cluster.network, place), addresses=AddressMap.of(cluster, {}))
     with replayer.attached():
         replayer.take_all(packets)
