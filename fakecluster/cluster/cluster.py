@@ -269,13 +269,14 @@ class Cluster:
 
     # --- load
 
-    def run_load(self, load: Load, target: str, *, clients: Iterable[str | Host] = ("client",)) -> LoadRun:
+    def run_load(self, load: Load, target: str, *, clients: str | Iterable[str | Host] = "client") -> LoadRun:
         """Let clients (Pods by name, or hosts) send HTTP requests to a target (`web:80`) from now on, as time passes.
 
         Names are looked up once, now. The result is in the run's `result`: `run.result.table()`. Raises `TargetError`,
         `ResolveFailed`; ValueError when there is no client or the target is not TCP.
         """
-        hosts = [self.pod(one) if isinstance(one, str) else one for one in clients]
+        names = [clients] if isinstance(clients, str) else clients
+        hosts = [self.pod(one) if isinstance(one, str) else one for one in names]
         return self.parts.run_load(load, [(host.namespace, host.locate(target)) for host in hosts])
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakecluster import Cluster
+from fakecluster.api.client import ApiError
 from fakecluster.cluster.faults import Fault, FaultPlan
 from fakecluster.load import Exchange, Load, LoadResult, plot
 
@@ -164,6 +166,11 @@ def test_a_plot_is_the_same_bytes_for_the_same_result(tmp_path: Path) -> None:
         ({"users": 1, "think_s": -1}, "think_s=-1: expected 0 or more"),
         ({"users": 1, "timeout_s": 0}, "timeout_s=0"),
         ({"users": 1, "arrivals": "bursty"}, "expected regular or random"),
+        ({"rate_per_s": inf}, "rate_per_s=inf: expected a finite number"),
+        ({"users": 1, "duration_s": nan}, "duration_s=nan: expected a finite number"),
+        ({"users": 1.5}, "users=1.5: expected a whole number"),
+        ({"users": 1, "retries": 0.5}, "retries=0.5: expected a whole number"),
+        ({"users": 1, "path": 3}, "expected one like /index.html"),
         ({"users": 1, "path": "index"}, "expected one like /index.html"),
     ],
 )
@@ -175,6 +182,10 @@ def test_what_makes_no_load_is_refused(options: dict[str, Any], words: str) -> N
 def test_a_load_needs_a_client_and_a_tcp_target(cluster: Cluster) -> None:
     with pytest.raises(ValueError, match="a load needs a client"):
         cluster.run_load(Load(users=1), "web:80", clients=[])
+    with pytest.raises(ApiError, match='pods "nobody" not found'):
+        cluster.run_load(Load(users=1), "web:80", clients="nobody")
+    with pytest.raises(TypeError, match="rate_per_s='x': expected a number, not str"):
+        Load(rate_per_s="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="HTTP over TCP"):
         cluster.run_load(Load(users=1), "udp://web:80")
     with pytest.raises(ValueError, match="expected more than 0"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from fakecluster.sim import numbers
+
 REGULAR, RANDOM = "regular", "random"
 
 
@@ -19,7 +21,7 @@ class Load:
     for ever). A request that is not answered within `timeout_s` has timed out and its connection is reset. A failed one
     is sent again up to `retries` times, each `retry_delay_s` after the failure, over another connection.
 
-    Raises ValueError for what makes no load.
+    Raises ValueError for what makes no load, TypeError for what is no number.
     """
 
     rate_per_s: float = 0.0
@@ -36,6 +38,10 @@ class Load:
     body_bytes: int = 0
 
     def __attrs_post_init__(self) -> None:
+        for name in ("rate_per_s", "think_s", "duration_s", "timeout_s", "retry_delay_s"):
+            numbers.finite(name, getattr(self, name))
+        for name in ("users", "requests_per_connection", "retries", "body_bytes"):
+            numbers.whole(name, getattr(self, name))
         if (self.rate_per_s > 0) == (self.users > 0):
             raise ValueError("a load has either rate_per_s (open loop) or users (closed loop), above 0")
         if self.arrivals not in (REGULAR, RANDOM):
@@ -53,7 +59,8 @@ class Load:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 0 or more")
-        if not self.path.startswith("/") or not self.path.isascii() or any(char.isspace() for char in self.path):
+        path = self.path if isinstance(self.path, str) else ""
+        if not path.startswith("/") or not path.isascii() or any(char.isspace() for char in path):
             raise ValueError(f"path={self.path!r}: expected one like /index.html")
 
     @property

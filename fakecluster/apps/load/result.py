@@ -8,6 +8,8 @@ from math import floor
 
 import attrs
 
+from fakecluster.sim import numbers
+
 ANSWERED = "answered"
 #: errno -> what it is counted as
 OUTCOMES = {
@@ -82,7 +84,7 @@ class LoadResult:
 
     def rows(self, every_s: float = 1.0) -> list[Row]:
         """The table over time, without gaps. Raises ValueError for a length that is not positive."""
-        if every_s <= 0:
+        if numbers.finite("every_s", every_s) <= 0:
             raise ValueError(f"every_s={every_s}: expected more than 0")
         if not self.exchanges:
             return []
