@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 
 import attrs
 from reactions import react
 from real_node import SILENCE, RealNode
-from scenario import Inject, React, Run, Scenario, Send, Step
+from scenario import Inject, Pause, React, Run, Scenario, Send
 from topology import arrive, model
 
 from fakecluster.errors import CommandError, Unsupported
@@ -91,7 +92,11 @@ def _load(scenario: Scenario, netns: Netns, real: RealNode, result: Result) -> b
 def _play(scenario: Scenario, netns: Netns, real: RealNode, choices: Watched, result: Result) -> None:
     real.captured()
     out: list[tuple[str, bytes]] = []
+    since = time.monotonic()
     for number, step in enumerate(scenario.steps, 1):
+        if isinstance(step, Pause):
+            since = _pause(step, netns, since)
+            continue
         action = _resolve(step, out)
         if action is None:
             continue
@@ -110,7 +115,15 @@ def _play(scenario: Scenario, netns: Netns, real: RealNode, choices: Watched, re
     result.differences += _state(scenario, netns, real)
 
 
-def _resolve(step: Step, out: list[tuple[str, bytes]]) -> Inject | Send | Run | None:
+def _pause(step: Pause, netns: Netns, since: float) -> float:
+    """Let time pass in both; what the steps since the last pause took passes in the model too."""
+    time.sleep(step.seconds)
+    now = time.monotonic()
+    netns.clock.advance(now - since)
+    return now
+
+
+def _resolve(step: Inject | Send | React | Run, out: list[tuple[str, bytes]]) -> Inject | Send | Run | None:
     if not isinstance(step, React):
         return step
     if not out:

@@ -55,7 +55,14 @@ class Run:
     stdin: str = ""
 
 
-Step = Inject | Send | React | Run
+@attrs.frozen
+class Pause:
+    """Time passes. The kernel counts in jiffies and machines are slow: choose times far from where things change."""
+
+    seconds: float
+
+
+Step = Inject | Send | React | Run | Pause
 
 
 @attrs.frozen
