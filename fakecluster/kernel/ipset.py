@@ -223,7 +223,8 @@ class IpSets:
             return
         if known is None:
             self.netns.flow_cache.changed()
-        wanted.put(element, Held(end_of(wanted, timeout, now_ns), nomatch=False, comment="", packets=0, octets=0))
+        end_ns, octets = end_of(wanted, timeout, now_ns), len(skb.data)  # the packet itself counts (IP_SET_INIT_KEXT)
+        wanted.put(element, Held(end_ns, nomatch=False, comment="", packets=1, octets=octets))
 
     def delete_packet(self, name: str, skb: Skb, directions: tuple[str, ...]) -> None:
         """The SET target deletes what the packet stands for."""
