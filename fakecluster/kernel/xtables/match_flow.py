@@ -32,6 +32,8 @@ from fakecluster.rules.iptables.match_flow import (
 
 STATUS_BITS = {"NONE": 0, "EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8}
 NS_PER_S = 1_000_000_000
+#: CONNCOUNT_GC_MAX_NODES: the search for a connection ends when more than so many dead ones were met
+CLEARED_AT_ONCE = 8
 #: the end of the tuple that each option of the conntrack match speaks about
 _ADDRESSES: dict[str, Callable[[Conn], int]] = {
     "ctorigsrc": lambda ct: ct.orig.src,
@@ -162,12 +164,22 @@ class Connections:
         return twin
 
     def count(self, key: tuple[int, int], own: Tuple, ctx: HookContext) -> int:
-        """How many live connections `key` has, this one included (nf_conncount_count)."""
-        live = [each for each in self.tuples.get(key, ()) if each == own or _alive(each, key[1], ctx)]
-        if own not in live:
-            live.append(own)
-        self.tuples[key] = live
-        return len(live)
+        """How many connections `key` has, this one included (__nf_conncount_add).
+
+        The list is cleared of the dead as it is searched: those behind this connection, once found, still count.
+        """
+        held = self.tuples.setdefault(key, [])
+        zone, dead = key[1], 0
+        for each in held.copy():
+            if dead > CLEARED_AT_ONCE:
+                break
+            if each == own and ctx.netns.conntrack.find(zone, each) is not None:
+                return len(held)
+            if not _alive(each, zone, ctx):
+                held.remove(each)
+                dead += 1
+        held.append(own)
+        return len(held)
 
 
 def _alive(each: Tuple, zone: int, ctx: HookContext) -> bool:
