@@ -72,6 +72,11 @@ class States:
     def __init__(self) -> None:
         self.held: dict[tuple[Any, str], Any] = {}
 
+    def forget(self, rules: set[Rule]) -> None:
+        """Let these rules begin anew."""
+        for key in [key for key in self.held if key[0] in rules] if rules else ():
+            del self.held[key]
+
     def fork(self) -> States:
         twin = States()
         twin.held = {key: value.fork() if hasattr(value, "fork") else list(value) for key, value in self.held.items()}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.packet import Skb
-from fakecluster.kernel.xtables.code import Building, HotDrop, Test
+from fakecluster.kernel.xtables.code import Building, Test
+from fakecluster.kernel.xtables.hashlimit import Bucket, HashlimitTable, table_key
 from fakecluster.kernel.xtables.headers import out_name
-from fakecluster.kernel.xtables.recent import RecentTable
 from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
 from fakecluster.rules.iptables.match_rate import (
     LIMIT_SCALE,
@@ -21,18 +21,14 @@ from fakecluster.rules.iptables.match_rate import (
     StatisticMatch,
     rate_text,
 )
-from fakecluster.rules.iptables.numbers import mask_of
 
 NS_PER_S = 1_000_000_000
 UNIT_NS = {"day": 86400 * NS_PER_S, "hour": 3600 * NS_PER_S, "min": 60 * NS_PER_S, "sec": NS_PER_S}
-HASHLIMIT_DEFAULT_MAXIMUM = 65536
 
 
 def recent(value: RecentMatch, _building: Building) -> Test:
     def test(skb: Skb, ctx: HookContext) -> bool:
-        table = ctx.netns.xtables.recent.get(value.name)
-        if table is None:
-            table = ctx.netns.xtables.recent[value.name] = RecentTable()
+        table = ctx.netns.xtables.recent[value.name]
         address = (skb.dst if value.by_destination else skb.src) & value.mask
         forwarded = out_name(skb, ctx) and skb.uid is None and not skb.generated
         ttl = skb.ttl + 1 if forwarded else skb.ttl  # as it was before forwarding
@@ -60,28 +56,6 @@ def statistic(value: StatisticMatch, building: Building) -> Test:
     return nth
 
 
-class Bucket:
-    """Tokens in nanoseconds: `room` at most, `cost` a packet; full at first."""
-
-    __slots__ = ("cost", "last_ns", "room", "tokens")
-
-    def __init__(self, cost: int, room: int, now_ns: int) -> None:
-        self.cost, self.room, self.tokens, self.last_ns = cost, room, room, now_ns
-
-    def fork(self) -> Bucket:
-        twin = Bucket(self.cost, self.room, self.last_ns)
-        twin.tokens = self.tokens
-        return twin
-
-    def take(self, now_ns: int) -> bool:
-        self.tokens = min(self.tokens + now_ns - self.last_ns, self.room)
-        self.last_ns = now_ns
-        if self.tokens < self.cost:
-            return False
-        self.tokens -= self.cost
-        return True
-
-
 def limit(value: LimitMatch, building: Building) -> Test:
     rule = building.rule
     if building.backend == "nft":  # a native limit: so many packets in a unit of time
@@ -102,52 +76,13 @@ def limit(value: LimitMatch, building: Building) -> Test:
 
 
 def hashlimit(value: HashlimitMatch, _building: Building) -> Test:
-    cost = value.cost * 1000
-    keep_ns = value.expire * 1_000_000
-    most = value.maximum or HASHLIMIT_DEFAULT_MAXIMUM
+    key, above = table_key(value), value.above
 
     def test(skb: Skb, ctx: HookContext) -> bool:
-        now_ns, held = ctx.netns.clock.now_ns, ctx.netns.xtables.states.held
-        buckets: Buckets = held.setdefault((value.name, f"hashlimit{value.family}"), Buckets())
-        key = _hashlimit_key(value, skb)
-        bucket = buckets.find(key, now_ns)
-        if bucket is None:
-            if len(buckets.held) >= most:
-                raise HotDrop
-            bucket = Bucket(cost, cost * value.burst, now_ns)
-        buckets.held[key] = bucket, now_ns + keep_ns
-        return bucket.take(now_ns) != value.above
+        table: HashlimitTable = ctx.netns.xtables.states.held[key]
+        return table.bucket(skb, ctx.netns.clock.now_ns).take(ctx.netns.clock.now_ns) != above
 
     return test
-
-
-class Buckets:
-    """The token buckets of one hashlimit table, each with the time when it is forgotten."""
-
-    def __init__(self) -> None:
-        self.held: dict[tuple[int, ...], tuple[Bucket, int]] = {}
-
-    def fork(self) -> Buckets:
-        twin = Buckets()
-        twin.held = {key: (bucket.fork(), end) for key, (bucket, end) in self.held.items()}
-        return twin
-
-    def find(self, key: tuple[int, ...], now_ns: int) -> Bucket | None:
-        for old in [old for old, (_bucket, end) in self.held.items() if end < now_ns]:
-            del self.held[old]
-        found = self.held.get(key)
-        return found[0] if found else None
-
-
-def _hashlimit_key(value: HashlimitMatch, skb: Skb) -> tuple[int, ...]:
-    has_ports = skb.has_ports
-    fields = {
-        "srcip": skb.src & mask_of(value.srcmask, value.family),
-        "dstip": skb.dst & mask_of(value.dstmask, value.family),
-        "srcport": skb.sport if has_ports else 0,
-        "dstport": skb.dport if has_ports else 0,
-    }
-    return tuple(fields[name] for name in value.mode)
 
 
 def quota(value: QuotaMatch, building: Building) -> Test:

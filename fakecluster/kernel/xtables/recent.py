@@ -37,10 +37,15 @@ class RecentTable:
         twin.stamps_limit = self.stamps_limit
         return twin
 
+    def make_room(self, hits: int) -> None:
+        """A rule asks for so many hits: a list with too short rings forgets everything (recent_mt_check)."""
+        wanted = 1 << (hits - 1).bit_length() if hits else STAMPS_LIMIT
+        if wanted > self.stamps_limit:
+            self.entries.clear()
+            self.stamps_limit = wanted
+
     def match(self, value: RecentMatch, key: Key, ttl: int, now_ns: int) -> bool:
         """recent_mt(), before its inversion."""
-        while self.stamps_limit <= value.hitcount:
-            self.stamps_limit *= 2
         entry = self.entries.get(key)
         if entry is not None and value.rttl and entry.ttl != ttl:
             entry = None

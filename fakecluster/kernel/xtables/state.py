@@ -10,9 +10,11 @@ from fakecluster.kernel.ip_output import reroute
 from fakecluster.kernel.packet import Skb
 from fakecluster.kernel.xtables.code import States
 from fakecluster.kernel.xtables.compile import refuse_unmodelled
+from fakecluster.kernel.xtables.hashlimit import HashlimitTable, table_key
 from fakecluster.kernel.xtables.recent import RecentTable
 from fakecluster.kernel.xtables.walk import walk
 from fakecluster.rules.iptables import BUILT_IN, Chain, Rule, RuleParts, RuleProblem, Tables
+from fakecluster.rules.iptables.match_rate import RecentMatch
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -62,7 +64,7 @@ class Xtables:
 
     def _adopt(self, tables: Tables) -> Tables:
         tables.check = lambda parts: self._check(parts)
-        tables.on_change = lambda table, changed, before: self._changed(tables, table, changed, before)
+        tables.on_change = partial(self._changed, tables)
         return tables
 
     def _check(self, parts: RuleParts) -> None:
@@ -95,7 +97,9 @@ class Xtables:
 
     # --- after a change
 
-    def _changed(self, tables: Tables, table: str, changed: dict[str, Chain | None], before: dict[str, Chain]) -> None:
+    def _changed(
+        self, tables: Tables, table: str, changed: dict[str, Chain | None], before: dict[str, Chain], renewed: set[Rule]
+    ) -> None:
         family, backend = tables.family, tables.backend
         for name in BUILT_IN[table]:
             if name in tables.tables[table].chains:
@@ -109,8 +113,10 @@ class Xtables:
         self._need_tracking(key)
         special = any(chain is not None and chain.special for chain in changed.values())
         was_special = any(chain.special for chain in before.values())
+        self.states.forget(renewed)
         if special:
             self._force_accounting(changed)
+            self._open_named(changed)
         if special or was_special:
             self._need_defragmentation(key, tables)
         if was_special:
@@ -142,6 +148,21 @@ class Xtables:
                 if any(match.name == "connbytes" for match in rule.parts.matches):
                     self.netns.sysctls["net.netfilter.nf_conntrack_acct"] = "1"
 
+    def _open_named(self, changed: dict[str, Chain | None]) -> None:
+        """Lists of the recent match and tables of hashlimit begin with the first rule that names them."""
+        matches = [
+            match.value
+            for chain in changed.values()
+            for rule in (chain.special if chain else ())
+            for match in rule.parts.matches
+            if match.name in ("recent", "hashlimit")
+        ]
+        for value in matches:
+            if isinstance(value, RecentMatch):
+                self.recent.setdefault(value.name, RecentTable()).make_room(value.hitcount)
+            else:
+                self.states.held.setdefault(table_key(value), HashlimitTable(value, self.netns.clock.now_ns))
+
     def _forget_unused(self) -> None:
         """Lists of the recent match and states of rules go with the last rule that uses them."""
         rules = {
@@ -154,8 +175,8 @@ class Xtables:
         used = {match.value.name for rule in rules for match in rule.parts.matches if match.name == "recent"}
         for name in [name for name in self.recent if name not in used]:
             del self.recent[name]
-        limits = {match.value.name for rule in rules for match in rule.parts.matches if match.name == "hashlimit"}
-        for key in [key for key in self.states.held if key[0] not in rules and key[0] not in limits]:
+        limits = {table_key(match.value) for rule in rules for match in rule.parts.matches if match.name == "hashlimit"}
+        for key in [key for key in self.states.held if key[0] not in rules and key not in limits]:
             del self.states.held[key]
 
     def references(self) -> dict[str, int]:

@@ -41,6 +41,7 @@ class Change:
         self.places: list[str] = []
         self.added: list[Rule] = []
         self.chunks: list[tuple[int, Chunk]] = []
+        self.zeroed: set[Rule] = set()
 
     def take(self, line: int, chunk: Chunk) -> bool:
         """Append the rules of a chunk of lines, unless one of its chains, or one that they lead to, is not there."""
@@ -97,7 +98,7 @@ class Change:
 
     def commit(self) -> None:
         """Put everything in place, or raise and change nothing."""
-        changed = self.transaction.changed()
+        changed, renewed = self.transaction.changed(), self._renewed()
         reach = self.tables.reach.get(self.name)
         if reach is None or self.transaction.fresh:
             reach = Reach(self.name, self.tables.backend)
@@ -125,7 +126,26 @@ class Change:
         self.tables.reach[self.name] = reach
         self.tables.tables[self.name] = self.transaction.apply(changed)
         if self.tables.on_change:
-            self.tables.on_change(self.name, changed, before)
+            self.tables.on_change(self.name, changed, before, renewed)
+
+    def _renewed(self) -> set[Rule]:
+        """The rules that are put in anew, and so forget what they remembered of packets.
+
+        The legacy tool puts the whole table back whatever changes; iptables-nft what a restore says once more, and
+        rules whose counters it sets to zero.
+        """
+        table, transaction = self.transaction.table, self.transaction
+        if table is None:
+            return set()
+        touched = bool(transaction.chains or transaction.rules or transaction.counters)
+        if transaction.fresh or (touched and self.tables.backend == "legacy"):
+            return {rule for chain in table.chains.values() for rule in chain.special}
+        again = set(self.zeroed)
+        for name, rules in transaction.rules.items():
+            old = table.chains.get(name)
+            if old is not None and old.special:
+                again.update(set(old.special).difference(rules))
+        return again
 
     def _note(self, line: int, chain: str, rule: Rule) -> None:
         """Remember where a rule came from, for complaints."""
@@ -328,9 +348,14 @@ class Change:
 
     def _zero(self, command: Command, _line: int) -> None:
         for name in [command.chain] if command.chain else self.transaction.names():
-            if self.transaction.find(name) is None:
-                raise RuleProblem(NO_CHAIN, token=name, kind="state")
+            if not self.transaction.exists(name):
+                unknown = BAD_RULE if command.position and self.tables.backend == "nft" else NO_CHAIN
+                raise RuleProblem(unknown, token=name, kind="state")
             held = self.transaction.counters_of(name)
+            chain = self.transaction.find(name)
+            for at, rule in enumerate(chain.rules if chain and chain.special else ()):
+                if any(held.get(at, ())) and command.position in (0, at + 1):
+                    self.zeroed.add(rule)
             if self.tables.backend == "legacy" and command.position > len(self.transaction.rules_of(name)):
                 raise RuleProblem("Index of counter too big", token=str(command.position), kind="state")
             if command.position:

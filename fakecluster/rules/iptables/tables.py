@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fakecluster.rules.iptables.change import Change
 from fakecluster.rules.iptables.chunks import Chunks
 from fakecluster.rules.iptables.problem import NO_CHAIN, RuleProblem
-from fakecluster.rules.iptables.rule import RuleParts, target_text
+from fakecluster.rules.iptables.rule import Rule, RuleParts, target_text
 from fakecluster.rules.iptables.ruleset import POLICY, Chain, Table
 from fakecluster.rules.iptables.validate import Reach
 
@@ -16,7 +16,10 @@ SAVE_ORDER = ("mangle", "security", "raw", "filter", "nat")
 
 
 class Tables:
-    """The rule set that `iptables-save` prints. `on_change(table)` is called after every commit that changed it."""
+    """The rule set that `iptables-save` prints. `on_change` is called after every commit.
+
+    It gets the table's name, the chains that changed, what they were before, and the rules that were put in anew.
+    """
 
     def __init__(self, family: int, *, backend: str = "nft") -> None:
         self.family, self.backend = family, backend
@@ -24,7 +27,7 @@ class Tables:
         self.reach: dict[str, Reach] = {}
         self.chunks = Chunks()
         self.check: Callable[[RuleParts], None] | None = None
-        self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain]], None] | None = None
+        self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain], set[Rule]], None] | None = None
 
     def fork(self) -> Tables:
         """An independent copy; frozen chains are shared, callbacks are not copied."""
