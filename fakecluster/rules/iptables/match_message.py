@@ -27,7 +27,7 @@ from fakecluster.rules.iptables.problem import RuleProblem
 
 @attrs.frozen
 class IcmpMatch:
-    """icmp and icmp6: a type and a range of codes; type 255 of ICMPv4 with all codes means any."""
+    """icmp and icmp6: a type and a range of codes; type 255 of ICMPv4 means any, whatever the codes."""
 
     option: str
     type: int
@@ -36,7 +36,7 @@ class IcmpMatch:
 
     @property
     def is_any(self) -> bool:
-        return self.option == "icmp-type" and self.type == 255 and self.codes == (0, 255)
+        return self.option == "icmp-type" and self.type == 255
 
 
 @attrs.frozen
@@ -106,10 +106,12 @@ def _icmp_type(names: dict[str, tuple[int, int, int]], version: str) -> Read:
             raise RuleProblem(f"Unknown {version} type `{text}'", token=text)
         if not slash:
             return value, 0, 255
-        first = number(code.partition(":")[0], 0, 255)
-        if first is None:
+        low, colon, high = code.partition(":")
+        first = number(low, 0, 255)
+        last = number(high, 0, 255) if colon else first
+        if first is None or last is None:
             raise RuleProblem(f"Unknown {version} code `{text}'", token=text)
-        return (255, 0, 255) if value == 255 and version == "ICMP" else (value, first, first)
+        return value, first, last
 
     return read
 
@@ -129,7 +131,7 @@ def _icmp_text(value: IcmpMatch) -> str:
         return spelled(value.option, "any", inverted=value.inverted)
     text = str(value.type)
     if value.codes != (0, 255):
-        text += f"/{range_text(*value.codes)}"
+        text += f"/{value.codes[0]}"  # of a range too (as of 1.8.9)
     return spelled(value.option, text, inverted=value.inverted)
 
 
