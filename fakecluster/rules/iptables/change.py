@@ -202,11 +202,11 @@ class Change:
         at = (command.position or 1) - 1
         if at > len(rules):
             raise RuleProblem(INDEX_TOO_BIG, token=str(command.position), kind="state")
-        for offset, rule in enumerate(self._rules(command)):
-            rules.insert(at + offset, rule)
-            self._shift(command.chain, at + offset, 1)
+        for rule in self._rules(command):  # each before the one that came before it
+            rules.insert(at, rule)
+            self._shift(command.chain, at, 1)
             if command.counters:
-                self.transaction.counters_of(command.chain)[at + offset] = list(command.counters)
+                self.transaction.counters_of(command.chain)[at] = list(command.counters)
             self._note(line, command.chain, rule)
 
     def _shift(self, chain: str, at: int, by: int) -> None:
