@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import attrs
+
 from fakecluster.errors import Unsupported
 from fakecluster.rules.iptables.chunks import Chunk
 from fakecluster.rules.iptables.command import Command
@@ -94,6 +96,8 @@ class Change:
         handler = _HANDLERS.get(command.letter)
         if handler is None:
             raise Unsupported(f"iptables -{command.letter}", line=line)
+        if command.counters and command.letter in "AIR" and (self.tables.family, self.tables.backend) == (6, "nft"):
+            command = attrs.evolve(command, counters=None)  # ip6tables-nft loses those of rules (as of 1.8.9)
         handler(self, command, line)
 
     def commit(self) -> None:
@@ -368,8 +372,6 @@ class Change:
 def _retargeted(rule: Rule, old: str, new: str) -> Rule:
     if rule.target != old:
         return rule
-    import attrs
-
     assert rule.parts.target is not None
     return rule_of(attrs.evolve(rule.parts, target=rule.parts.target._replace(name=new)))
 
