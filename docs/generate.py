@@ -60,6 +60,8 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     yield "iptables targets that are read but not evaluated", set(iptables.TARGETS) - set(TARGETS)
     yield "iptables matches that are refused", iptables.REFUSED_MATCHES
     yield "iptables targets that are refused", iptables.REFUSED_TARGETS
+    yield "iptables matches that -L has no words for", set(iptables.MATCHES) - set(iptables.MATCH_WORDS)
+    yield "iptables targets that -L has no words for", set(iptables.TARGETS) - set(iptables.TARGET_WORDS)
     yield "Options of iptables extensions that are refused", (
         f"{extension.name} --{option.name}"
         for extension in (*iptables.MATCHES.values(), *iptables.TARGETS.values())

@@ -1,7 +1,8 @@
 """Asks the real tools what they make of each line of tests/kernel/iptables_words.txt, and writes their answers down.
 
 Run as root: `python tests/real_kernel/record_iptables_words.py`. A line is `TABLE CHAIN RULE`, with `4` or `6` before it
-when only that family has it. The answer of a tool is [status, lines]: what its -save prints, or what it complained of.
+when only that family has it. The answer of a tool is [status, lines]: what its -save prints, or what it complained of;
+then, when it took the rule, the lines that -L prints of it, with each of LISTINGS.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from real_node import _new_namespace
 WORDS = Path(__file__).parents[1] / "kernel" / "iptables_words.txt"
 ANSWERS = WORDS.with_suffix(".json.xz")
 TOOLS = ("iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy")
+#: how the rule is listed
+LISTINGS = ("-nvx --line-numbers", "-v")
 BASE = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 SETS = (
     "create s1 hash:ip\ncreate s2 hash:ip,port\ncreate s6 hash:ip family inet6\ncreate n1 hash:net timeout 100\n"
@@ -39,6 +42,11 @@ def cases() -> Iterator[tuple[str, str, str, str]]:
                 yield tool, line, table, f"*{table}\n:{chain} {policy} [0:0]\n-A {chain} {rule}\nCOMMIT\n"
 
 
+def rows(listing: str) -> list[str]:
+    """The lines of a listing that are rules."""
+    return [each for each in listing.split("\n") if each and not each.startswith(("Chain", " pkts", "num"))]
+
+
 def main() -> None:
     inside = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{_new_namespace()}"]
 
@@ -54,7 +62,9 @@ def main() -> None:
         done = run([f"{tool}-restore"], text)
         printed = run([f"{tool}-save", "-t", table]).stdout if done.returncode == 0 else done.stderr
         lines = [each for each in printed.splitlines() if done.returncode or each.startswith("-A")]
-        answers.setdefault(line, {})[tool] = [done.returncode, lines]
+        listings = [f"-t {table} -L {flags}".split() for flags in LISTINGS if done.returncode == 0]
+        listed = [rows(run([tool, *words]).stdout) for words in listings]
+        answers.setdefault(line, {})[tool] = [done.returncode, lines, *listed]
     ANSWERS.write_bytes(lzma.compress(json.dumps(answers).encode()))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fakecluster.errors import CommandError, Unsupported
-from fakecluster.rules.iptables import BUILT_IN, RuleProblem, Tables, read, restore
+from fakecluster.rules.iptables import BUILT_IN, Listing, RuleProblem, Table, Tables, read, restore, said, specs
 from fakecluster.rules.iptables.command import Command
 from fakecluster.rules.iptables.problem import VERSION
 from fakecluster.rules.iptables.tables import SAVE_ORDER
@@ -137,23 +137,41 @@ def _command(netns: Netns, tables: Tables, words: tuple[str, ...], others: list[
         reason += "\nPerhaps iptables or your kernel needs to be upgraded."
         raise RuleProblem(reason, kind="table", token=table)
     if table in others:
-        if command.letter != "S":
+        if command.letter not in ("S", "L") or command.zero:
             _refuse(tables, table)
-        return _foreign_specs(netns, tables, table, command)
+        return _foreign_listing(netns, tables, table, command)
+    shown = _listing(tables, table, command) if command.letter in ("S", "L") else ""
+    if command.zero:
+        command = _zeroing(command)
+    if command.letter not in ("S", "L"):
+        if command.verbose:
+            shown += said(command, tables.tables.get(table) or Table(table), backend=tables.backend)
+        change = tables.begin(table)
+        change.run(command)
+        if command.letter != "C":
+            change.commit()
+    return shown
+
+
+def _listing(tables: Tables, table: str, command: Command) -> str:
+    held, chains = tables.listed(table, command.chain)
     if command.letter == "S":
-        return tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)
-    change = tables.begin(table)
-    change.run(command)
-    if command.letter != "C":
-        change.commit()
-    return ""
+        return specs(held, chains, position=command.position, counters=command.verbose)
+    listing = Listing(command.numeric, command.verbose, command.exact, command.line_numbers)
+    return listing.text(held, chains, position=command.position)
 
 
-def _foreign_specs(netns: Netns, tables: Tables, table: str, command: Command) -> str:
+def _zeroing(command: Command) -> Command:
+    """The -Z that stands with an -L."""
+    if command.position:
+        raise Unsupported("iptables -L with -Z of one rule", token=str(command.position))
+    return Command("Z", command.chain, table=command.table, verbose=command.verbose)
+
+
+def _foreign_listing(netns: Netns, tables: Tables, table: str, command: Command) -> str:
     from fakecluster.kernel.xtables import foreign
 
     found = foreign.read(netns, tables.family, table)
     if found.tables is None:
         raise RuleProblem(f"table `{table}' is incompatible, use 'nft' tool.", kind="version", token=table)
-    shown = found.tables.specs(table, chain=command.chain, position=command.position, counters=command.verbose)
-    return found.said + shown
+    return found.said + _listing(found.tables, table, command)

@@ -58,6 +58,7 @@ class Command:
     verbose: bool = False
     line_numbers: bool = False
     exact: bool = False
+    zero: bool = False  # of -L: counters are set to zero after it
 
 
 @attrs.define

@@ -213,15 +213,22 @@ def _string(given: Given) -> StringMatch:
     )  # fmt: skip
 
 
+def _is_printable(pattern: bytes) -> bool:
+    return all(32 <= byte < 127 for byte in pattern) and not pattern.endswith(b"\\")
+
+
+def pattern_text(pattern: bytes) -> str:
+    """A pattern in quotes, in hexadecimal when it has letters that do not print."""
+    if not _is_printable(pattern):
+        return f'"|{pattern.hex()}|"'
+    escaped = pattern.decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _string_text(value: StringMatch) -> str:
-    printable = all(32 <= byte < 127 for byte in value.pattern) and not value.pattern.endswith(b"\\")
     text = " !" if value.inverted else ""
-    if printable:
-        escaped = value.pattern.decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
-        text += f' --string "{escaped}"'
-    else:
-        text += f' --hex-string "|{value.pattern.hex()}|"'
-    text += f" --algo {value.algorithm}"
+    option = "string" if _is_printable(value.pattern) else "hex-string"
+    text += f" --{option} {pattern_text(value.pattern)} --algo {value.algorithm}"
     text += f" --from {value.start}" if value.start else ""
     text += f" --to {value.end}" if value.end != U16 else ""
     return text + (" --icase" if value.ignore_case else "")

@@ -118,14 +118,14 @@ def _ct_proto(text: str, _place: Place) -> int:
     return protocol_number(text.lower())
 
 
-_ADDRESS_TESTS = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
+CT_ADDRESSES = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
 _PORT_TESTS = ("ctorigsrcport", "ctorigdstport", "ctreplsrcport", "ctrepldstport")
 #: in the order in which iptables-save prints them
-CT_TESTS = ("ctstate", "ctproto", *_ADDRESS_TESTS, *_PORT_TESTS, "ctstatus", "ctexpire", "ctdir")
+CT_TESTS = ("ctstate", "ctproto", *CT_ADDRESSES, *_PORT_TESTS, "ctstatus", "ctexpire", "ctdir")
 _CT_OPTIONS = (
     Option("ctstate", _state_set(CT_STATES, "ctstate"), invertible=True),
     Option("ctproto", _ct_proto, invertible=True),
-    *(Option(name, host_mask, invertible=True) for name in _ADDRESS_TESTS),
+    *(Option(name, host_mask, invertible=True) for name in CT_ADDRESSES),
     *(Option(name, ports, invertible=True) for name in _PORT_TESTS),
     Option("ctstatus", _state_set(CT_STATUSES, "ctstatus"), invertible=True),
     Option("ctexpire", integer_range(U32), invertible=True),
@@ -149,11 +149,12 @@ def _state(given: Given) -> ConntrackMatch:
     return ConntrackMatch((("ctstate", test),), given.family, is_state=True)
 
 
-def _ct_value(name: str, value: object, family: int) -> str:
+def ct_value(name: str, value: object, family: int) -> str:
+    """One test's value as it is printed."""
     if isinstance(value, frozenset):
         named = [each for each in (*CT_STATES, *CT_STATUSES) if each in value]
         return ",".join(each for each in named if each != "NONE" or len(named) == 1)
-    if name in _ADDRESS_TESTS:
+    if name in CT_ADDRESSES:
         assert isinstance(value, tuple)
         whole = value[1] == mask_of(bits(family), family)
         return address_text(value[0], family) + ("" if whole else f"/{mask_text(value[1], family)}")
@@ -162,7 +163,7 @@ def _ct_value(name: str, value: object, family: int) -> str:
 
 def _conntrack_text(value: ConntrackMatch) -> str:
     return "".join(
-        spelled("state" if value.is_state else name, _ct_value(name, test.value, value.family), inverted=test.inverted)
+        spelled("state" if value.is_state else name, ct_value(name, test.value, value.family), inverted=test.inverted)
         for name, test in value.tests
     )
 

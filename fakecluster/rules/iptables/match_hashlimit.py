@@ -128,36 +128,46 @@ def _build(given: Given) -> HashlimitMatch:
     )
 
 
-def _byte_text(value: HashlimitMatch) -> tuple[str, int]:
+def rate_words(value: HashlimitMatch) -> tuple[str, str, int]:
+    """(rate, burst or "", expiry of that unit in ms) as they are printed."""
+    if value.by_bytes:
+        return _byte_words(value)
+    rate = rate_text(value.cost, SCALE)
+    return rate, str(value.burst), _EXPIRE[rate.partition("/")[2]]
+
+
+def bucket_words(value: HashlimitMatch, quantum: int) -> list[tuple[str, int]]:
+    """(option, number) of the table's properties that are not the default; `quantum` is the default expiry."""
+    width = bits(value.family)
+    properties = (
+        ("htable-size", value.size, 0), ("htable-max", value.maximum, 0),
+        ("htable-gcinterval", value.gc_interval, 1000), ("htable-expire", value.expire, quantum),
+        ("srcmask", value.srcmask, width), ("dstmask", value.dstmask, width),
+    )  # fmt: skip
+    return [(option, number_) for option, number_, default in properties if number_ != default]
+
+
+def _byte_words(value: HashlimitMatch) -> tuple[str, str, int]:
     rate = cost_to_bytes(value.cost)
     for name, size in _UNITS:
         if not name or (rate >= size and bytes_to_cost(rate & ~(size - 1)) == value.cost):
             break
-    text = f" {rate // size}{name}b/s"
+    text = f"{rate // size}{name}b/s"
     if not value.burst:
-        return text, BYTE_EXPIRE
+        return text, "", BYTE_EXPIRE
     burst = rate * value.burst
     name, size = next((name, size) for name, size in _UNITS if burst >= size or not name)
-    return f"{text} --hashlimit-burst {burst // size}{name}b", BYTE_EXPIRE_BURST
+    return text, f"{burst // size}{name}b", BYTE_EXPIRE_BURST
 
 
 def _text(value: HashlimitMatch) -> str:
-    if value.by_bytes:
-        rate, quantum = _byte_text(value)
-    else:
-        spelled_rate = rate_text(value.cost, SCALE)
-        rate, quantum = f" {spelled_rate} --hashlimit-burst {value.burst}", _EXPIRE[spelled_rate.partition("/")[2]]
-    text = f" --hashlimit-{'above' if value.above else 'upto'}{rate}"
+    rate, burst, quantum = rate_words(value)
+    text = f" --hashlimit-{'above' if value.above else 'upto'} {rate}"
+    text += f" --hashlimit-burst {burst}" if burst else ""
     if value.mode:
         text += f" --hashlimit-mode {','.join(value.mode)}"
     text += f" --hashlimit-name {value.name}"
-    width = bits(value.family)
-    for option, number_, default in (
-        ("htable-size", value.size, 0), ("htable-max", value.maximum, 0),
-        ("htable-gcinterval", value.gc_interval, 1000), ("htable-expire", value.expire, quantum),
-        ("srcmask", value.srcmask, width), ("dstmask", value.dstmask, width),
-    ):  # fmt: skip
-        text += f" --hashlimit-{option} {number_}" if number_ != default else ""
+    text += "".join(f" --hashlimit-{option} {number_}" for option, number_ in bucket_words(value, quantum))
     if value.rate_match:
         text += " --hashlimit-rate-match"
         text += f" --hashlimit-rate-interval {value.interval}" if value.interval != 1 else ""

@@ -146,7 +146,7 @@ def _tcp(given: Given) -> TcpMatch:
     )  # fmt: skip
 
 
-def _flags_text(bits: int) -> str:
+def flags_text(bits: int) -> str:
     return ",".join(name for name, bit in TCP_FLAGS.items() if bits & bit) or "NONE"
 
 
@@ -155,7 +155,7 @@ def _tcp_text(value: TcpMatch) -> str:
     if value.option:
         text += spelled("tcp-option", value.option, inverted=value.not_option)
     if value.flags[0] or value.not_flags:
-        both = f"{_flags_text(value.flags[0])} {_flags_text(value.flags[1])}"
+        both = f"{flags_text(value.flags[0])} {flags_text(value.flags[1])}"
         text += spelled("tcp-flags", both, inverted=value.not_flags)
     return text
 

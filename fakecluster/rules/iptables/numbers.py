@@ -11,6 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fakecluster.rules.iptables.problem import RuleProblem
 
+_TCP, _UDP = 6, 17
 U16, U32, U64 = 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 #: names of /etc/protocols, as iptables prints them
@@ -28,7 +29,8 @@ _PROTOCOL_ALIASES = {"icmpv6": 58, "ipv6-mh": 135, "mh": 135, "all": 0, "ip": 0}
 
 #: the services of /etc/services that rules name in practice
 SERVICES = {
-    "echo": 7, "discard": 9, "daytime": 13, "ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25,
+    "tcpmux": 1, "echo": 7, "discard": 9, "systat": 11, "daytime": 13, "netstat": 15, "ftp-data": 20, "ftp": 21,
+    "ssh": 22, "telnet": 23, "smtp": 25,
     "time": 37, "domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69, "gopher": 70, "http": 80, "www": 80,
     "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138,
     "netbios-ssn": 139, "imap2": 143, "imap": 143, "snmp": 161, "snmp-trap": 162, "bgp": 179, "ldap": 389,
@@ -36,6 +38,17 @@ SERVICES = {
     "imaps": 993, "pop3s": 995, "openvpn": 1194, "ms-sql-s": 1433, "nfs": 2049, "mysql": 3306, "sip": 5060,
     "mdns": 5353, "postgresql": 5432, "amqp": 5672, "http-alt": 8080, "webcache": 8080,
 }  # fmt: skip
+
+#: of those, the ones that /etc/services has for one protocol only
+_TCP_SERVICES = frozenset((
+    1, 11, 15, 20, 21, 22, 23, 25, 70, 80, 110, 139, 143, 179, 445, 587, 993, 995, 1433, 3306, 5432, 5672, 8080,
+))  # fmt: skip
+_UDP_SERVICES = frozenset((67, 68, 69, 123, 137, 138, 500, 5353))
+_SERVICE_NAMES = {number: name for name, number in reversed(SERVICES.items())}
+#: what the same port is called with another protocol
+_OTHER_NAMES = {(21, 17): "fsp", (514, 6): "shell", (5672, 132): "amqp"}
+#: IPv4 addresses that /etc/hosts and /etc/networks of any machine name
+_ADDRESS_NAMES = {0x7F000001: "localhost", 0: "default", 0x7F000000: "loopback", 0xA9FE0000: "link-local"}
 
 _NUMBER = re.compile(r"\s*\+?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]*))\Z")
 _QUAD = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\Z")
@@ -67,6 +80,16 @@ def service(text: str) -> int | None:
     """A port by number or by service name; None when it is neither."""
     value = number(text, 0, U16)
     return SERVICES.get(text) if value is None else value
+
+
+def service_name(number: int, protocol: int) -> str:
+    """The name of a protocol's port, or its number when the services known here have none (getservbyport())."""
+    if (number, protocol) in _OTHER_NAMES:
+        return _OTHER_NAMES[number, protocol]
+    without = {_TCP: _UDP_SERVICES, _UDP: _TCP_SERVICES}.get(protocol)
+    if without is not None and number not in without:
+        return _SERVICE_NAMES.get(number, str(number))
+    return str(number)
 
 
 def port(text: str) -> int:
@@ -125,6 +148,11 @@ def address_text(value: int, family: int) -> str:
     if value >> 32 == 0xFFFF or (value >> 32 == 0 and value >> 16):
         return ("::ffff:" if value >> 32 else "::") + str(IPv4Address(value & U32))
     return str(IPv6Address(value))
+
+
+def address_name(value: int, family: int) -> str:
+    """An address by its name when a file of every machine has one; nobody answers questions for other names."""
+    return _ADDRESS_NAMES.get(value, address_text(value, 4)) if family == 4 else address_text(value, family)
 
 
 def bits(family: int) -> int:

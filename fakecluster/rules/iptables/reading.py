@@ -199,7 +199,8 @@ class _Reader:
             raise RuleProblem(f"unexpected ! flag before --{_long_name(letter)}", token=rest)
         if self.letter and not (letter in "LZ" and self.letter in "LZ"):
             raise RuleProblem(f"Cannot use -{letter} with -{self.letter}", token=rest)
-        self.letter = "L" if self.letter in ("L", "Z") and self.letter != letter and self.letter else letter
+        both = self.letter not in ("", letter)  # -L and -Z
+        self.letter, self.flags = "L" if both else letter, self.flags | ({"Z"} if both else set())
         if letter in _WITH_CHAIN:
             self.chain = rest or self._argument(f"-{letter}")
         else:
@@ -365,7 +366,7 @@ class _Reader:
         check_interfaces(self.letter, self.chain, self.iif, self.oif)
         return Command(
             self.letter, self.chain, rules, self.position, self.name, self.counters, self.table, "n" in self.flags,
-            "v" in self.flags, "0" in self.flags, "x" in self.flags,
+            "v" in self.flags, "0" in self.flags, "x" in self.flags, "Z" in self.flags,
         )  # fmt: skip
 
     def _built(self) -> tuple[tuple[Match, ...], Target | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fakecluster.rules.iptables.change import Change
 from fakecluster.rules.iptables.chunks import Chunks
 from fakecluster.rules.iptables.problem import NO_CHAIN, RuleProblem
-from fakecluster.rules.iptables.rule import Rule, RuleParts, target_text
+from fakecluster.rules.iptables.rule import Rule, RuleParts
 from fakecluster.rules.iptables.ruleset import POLICY, Chain, Table
 from fakecluster.rules.iptables.validate import Reach
 
@@ -64,8 +64,8 @@ class Tables:
                 lines.append(f"[{packets}:{octets}] {text}\n")
         return "".join([*lines, "COMMIT\n"])
 
-    def specs(self, name: str, *, chain: str = "", position: int = 0, counters: bool = False) -> str:
-        """What `iptables -S` prints."""
+    def listed(self, name: str, chain: str = "") -> tuple[Table, list[Chain]]:
+        """A table and its chains in the order of listings, or the one asked for. Raises `RuleProblem` for none."""
         table = self.tables.get(name) or Table(name)
         chains = [each for each in table.in_order() if not chain or each.name == chain]
         if not chains and self.backend == "legacy":
@@ -73,18 +73,4 @@ class Tables:
         if not chains:
             words = f"chain `{chain}' in table `{name}' is incompatible, use 'nft' tool."
             raise RuleProblem(words, kind="version", token=chain)
-        lines = []
-        for each in chains if not position else ():
-            held = " -c {} {}".format(*table.counter(each.name, POLICY)) if counters and each.policy else ""
-            lines.append(f"-P {each.name} {each.policy}{held}" if each.policy else f"-N {each.name}")
-        for each in chains:
-            for at, rule in enumerate(each.rules):
-                if position in (0, at + 1):
-                    text = str(rule)
-                    if counters:
-                        jump = target_text(rule.parts.target)
-                        held = " -c {} {}".format(*table.counter(each.name, at))
-                        text = text.removesuffix(jump.lstrip()).rstrip() + held + jump
-                        text = text.lstrip()
-                    lines.append(f"-A {each.name}{' ' if text else ''}{text}")
-        return "".join(line + "\n" for line in lines)
+        return table, chains

@@ -120,7 +120,8 @@ def _nat(option: str, *, shifts: bool = False) -> Callable[[Given], NatTarget]:
     return build
 
 
-def _span_text(value: NatTarget) -> str:
+def span_text(value: NatTarget) -> str:
+    """Addresses and ports: `1.2.3.4-1.2.3.9:80-90`."""
     text = ""
     if value.addresses:
         ends = "-".join(address_text(end, value.family) for end in dict.fromkeys(value.addresses))
@@ -133,7 +134,7 @@ def _span_text(value: NatTarget) -> str:
 
 def _nat_text(option: str) -> Callable[[NatTarget], str]:
     def text(value: NatTarget) -> str:
-        span = _span_text(value)
+        span = span_text(value)
         span = span.removeprefix(":") if option == "to-ports" else span
         shown = f" --{option} {span}" if span else ""
         shown += " --random" if value.random else ""
