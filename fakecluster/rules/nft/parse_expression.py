@@ -244,18 +244,7 @@ def _compatible(expected: Sequence[Datatype], found: Sequence[Datatype]) -> bool
 def anonymous_set(rule: RuleContext, key: Expression) -> tuple[int, AnonymousSet]:
     """``{ A, B, C }`` of the key's type: how many were given, and the set with overlapping ranges merged."""
     cursor, types = rule.cursor, types_of(key)
-    cursor.expect("{")
-    cursor.skip_newlines()
-    elements: list[Element] = []
-    while True:
-        elements.append(_anonymous_element(rule, types))
-        cursor.skip_newlines()
-        if not cursor.accept(","):
-            break
-        cursor.skip_newlines()
-        if cursor.word == "}":
-            break
-    cursor.expect("}")
+    elements = [_anonymous_element(rule, types) for _ in cursor.members()]
     rule.members = tuple(elements)
     return len(elements), finished_set(elements, types)
 
@@ -289,11 +278,9 @@ def map_source(rule: RuleContext, key: Expression, data: Types) -> tuple[SetRef 
         reference, spec = set_reference(rule, key, want_map=True)
         return reference, list(spec.data)
     cursor, types = rule.cursor, types_of(key)
-    cursor.expect("{")
-    cursor.skip_newlines()
     elements: list[Element] = []
     answers: list[Datatype] = [data[0][0]]
-    while True:
+    for _ in cursor.members():
         member = _anonymous_element(rule, types)
         cursor.skip_newlines()
         cursor.expect(":")
@@ -304,13 +291,6 @@ def map_source(rule: RuleContext, key: Expression, data: Types) -> tuple[SetRef 
         answers = [datatype for datatype, _bits in data[: len(parts)]]
         answer: Expression = parts[0] if len(parts) == 1 else Concat(tuple(parts))
         elements.append(Element(member.key, answer, member.comment))
-        cursor.skip_newlines()
-        if not cursor.accept(","):
-            break
-        cursor.skip_newlines()
-        if cursor.word == "}":
-            break
-    cursor.expect("}")
     return finished_set(elements, types), answers
 
 

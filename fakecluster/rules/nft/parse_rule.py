@@ -239,22 +239,13 @@ def _vmap(context: RuleContext, key: Expression) -> Vmap:
             cursor.fail_at("Expression is not a verdict map", first)
         return Vmap(key, reference)
     types = types_of(key)
-    cursor.expect("{")
-    cursor.skip_newlines()
     elements: list[Element] = []
-    while True:
+    for _ in cursor.members():
         member = anonymous_element(context, types)
         cursor.skip_newlines()
         cursor.expect(":")
         cursor.skip_newlines()
         elements.append(attrs.evolve(member, data=verdict(cursor)))
-        cursor.skip_newlines()
-        if not cursor.accept(","):
-            break
-        cursor.skip_newlines()
-        if cursor.word == "}":
-            break
-    cursor.expect("}")
     return Vmap(key, finished_set(elements, types))
 
 

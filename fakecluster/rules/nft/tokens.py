@@ -8,6 +8,7 @@ A folded cursor (`folding`) has whole lines among its words.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 import attrs
@@ -151,6 +152,20 @@ class Cursor:
     def skip_separators(self) -> None:
         while self.words[self.at] in SEPARATORS:
             self.at += 1
+
+    def members(self) -> Iterator[None]:
+        """``{ A, B, C }``, also over several lines and with a comma at the end: stops at each member, to be read there."""
+        self.expect("{")
+        self.skip_newlines()
+        while True:
+            yield
+            self.skip_newlines()
+            if not self.accept(","):
+                break
+            self.skip_newlines()
+            if self.word == "}":
+                break
+        self.expect("}")
 
     def name(self) -> str:
         """An identifier; quoted ones are accepted too."""
