@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from fakecluster.kernel.packet import FIN, SYN, Skb
@@ -33,22 +34,27 @@ class Outgoing(NamedTuple):
         return pieces
 
 
+def options_in(options: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
+    """Kind, place and size of each TCP option, up to one that is cut off; fillers are left out."""
+    at, end = 0, len(options)
+    while at < end:
+        kind = options[at]
+        if kind == 0:
+            return
+        if kind == 1:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < end else 0
+        if size < 2 or at + size > end:
+            return
+        yield kind, at, size
+        at += size
+
+
 def peer_mss(skb: Skb, default: int) -> int:
     """The MSS option of a SYN."""
-    at, end = skb.l4 + 20, skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4
-    options = skb.data[at:end]
-    place = 0
-    while place < len(options):
-        kind = options[place]
-        if kind == 0:
-            break
-        if kind == 1:
-            place += 1
-            continue
-        size = options[place + 1] if place + 1 < len(options) else 0
-        if size < 2:
-            break
-        if kind == 2 and size == 4 and place + 4 <= len(options):
-            return max(MIN_MSS, options[place + 2] << 8 | options[place + 3])
-        place += size
+    options = skb.data[skb.l4 + 20 : skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4]
+    for kind, at, size in options_in(options):
+        if kind == 2 and size == 4:
+            return max(MIN_MSS, options[at + 2] << 8 | options[at + 3])
     return default

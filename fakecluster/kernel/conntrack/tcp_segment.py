@@ -9,6 +9,7 @@ import attrs
 
 from fakecluster.kernel.conntrack.entry import ORIGINAL
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
+from fakecluster.kernel.tcp_segments import options_in
 
 NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 
@@ -138,20 +139,10 @@ KINDS = {flags: _kind_of(flags) for flags in range(256) if flags & ~PSH_ECE_CWR 
 def options_of(segment: Segment, side: Side) -> None:
     """Window scale and SACK-permitted out of a SYN (tcp_options)."""
     side.td_scale = side.flags = 0
-    options, at = segment.options, 0
-    while at < len(options):
-        kind = options[at]
-        if kind == 0:
-            return
-        if kind == 1:
-            at += 1
-            continue
-        size = options[at + 1] if at + 1 < len(options) else 0
-        if size < 2 or at + size > len(options):
-            return
+    options = segment.options
+    for kind, at, size in options_in(options):
         if kind == 4 and size == 2:
             side.flags |= SACK_PERM
         elif kind == 3 and size == 3:
             side.td_scale = min(options[at + 2], 14)
             side.flags |= WINDOW_SCALE
-        at += size

@@ -5,12 +5,11 @@ After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import REPLY
 from fakecluster.kernel.packet import ACK, RST, SYN
+from fakecluster.kernel.tcp_segments import options_in
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
@@ -34,27 +33,18 @@ from fakecluster.kernel.conntrack.tcp_segment import (
 )
 
 
-def sack_edges(options: bytes) -> Iterator[int]:
+def sack_edges(options: bytes) -> list[int]:
     """Where the edges of SACK blocks stand in TCP options, left and right in turns."""
-    at = 0
-    while at < len(options):
-        kind = options[at]
-        if kind == 0:
-            break
-        if kind == 1:
-            at += 1
-            continue
-        size = options[at + 1] if at + 1 < len(options) else 0
-        if size < 2 or at + size > len(options):
-            break
+    edges: list[int] = []
+    for kind, at, size in options_in(options):
         if kind == 5 and size >= 10 and (size - 2) % 8 == 0:
-            yield from range(at + 2, at + size, 4)
-        at += size
+            edges += range(at + 2, at + size, 4)
+    return edges
 
 
 def highest_sack(options: bytes, sack: int) -> int:
     """The right edge of the highest SACK block, or `sack` (tcp_sack)."""
-    for at in islice(sack_edges(options), 1, None, 2):
+    for at in sack_edges(options)[1::2]:
         edge = int.from_bytes(options[at : at + 4])
         sack = edge if after(edge, sack) else sack
     return sack
