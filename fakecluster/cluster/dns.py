@@ -22,7 +22,7 @@ from fakecluster.discovery.faults import DnsFault
 from fakecluster.discovery.index import DnsIndex
 from fakecluster.discovery.server import DnsServer
 from fakecluster.errors import RuleSyntaxError, Unsupported
-from fakecluster.fabric.network import when_copied
+from fakecluster.fabric.namespaces import when_copied
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.sockets import Program, Socket
 from fakecluster.sim import Choices, Clock
@@ -246,7 +246,7 @@ def check_ports(text: str) -> None:
 def adopt(network: Network, processes: Mapping[str, DnsProcess]) -> None:
     """Let the DNS programs of a copied network be those of the copied processes."""
     for namespace in dict.fromkeys(process.namespace for process in processes.values()):
-        when_copied(network, namespace, partial(_adopt, processes))
+        when_copied(network.namespaces, namespace, partial(_adopt, processes))
 
 
 def _adopt(processes: Mapping[str, DnsProcess], netns: Netns) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import attrs
 
@@ -18,6 +18,16 @@ class Port(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}:{self.interface}"
+
+
+class Tap(Protocol):
+    """What takes the packets of a port: (time in ns, "in" or "out", packet). A list does."""
+
+    def append(self, seen: tuple[int, str, bytes], /) -> None: ...
+
+    def copy(self) -> Tap:
+        """What takes a fork's packets."""
+        ...
 
 
 @attrs.frozen

@@ -88,6 +88,13 @@ class SleepingNamespaces(MutableMapping[str, Netns]):
     def __len__(self) -> int:
         return len(self.awake) + len(self.sleeping)
 
+    def wakes(self, node: str) -> list[str]:
+        """The names of a node that is being woken; from now on they are no more asleep."""
+        names = [name for name, home in self.sleeping.items() if home == node]
+        for name in names:
+            del self.sleeping[name]
+        return names
+
     def fork(self) -> SleepingNamespaces:
         """The same names asleep, and none awake."""
         copy = SleepingNamespaces()
@@ -99,3 +106,11 @@ def awake(namespaces: Mapping[str, Netns]) -> list[Netns]:
     """Every namespace that has been made."""
     made = namespaces.awake if isinstance(namespaces, SleepingNamespaces) else namespaces
     return list(made.values())
+
+
+def when_copied(namespaces: Mapping[str, Netns], name: str, change: Callable[[Netns], None]) -> None:
+    """Make a change to a namespace now, or in a twin as soon as it is copied; nothing when there is none."""
+    if isinstance(namespaces, CopiedNamespaces):
+        namespaces.afterwards(name, change)
+    elif name in namespaces:
+        change(namespaces[name])

@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import attrs
 
 from fakecluster.errors import SettleError
-from fakecluster.fabric.links import Port, Segment, fate
+from fakecluster.fabric.journeys import Journeys
+from fakecluster.fabric.links import Port, Segment, Tap, fate
 from fakecluster.fabric.namespaces import CopiedNamespaces, SleepingNamespaces, awake
+from fakecluster.fabric.neighbours import Neighbours
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import is_group
@@ -30,12 +32,6 @@ from fakecluster.trace import Hop, Trace, Verdict, summary
 TARGET = "network"
 #: Packets that one `run` may move before it is called a loop (two programs that echo each other).
 RUN_LIMIT = 200_000
-#: Journeys that are kept to be looked at; older ones are forgotten.
-JOURNEYS_KEPT = 64
-#: From here on a segment remembers who answers for an address; below, asking everybody costs nothing.
-MANY_PORTS = 32
-
-
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
@@ -47,16 +43,6 @@ class InFlight(NamedTuple):
     journey: int = 0
 
 
-class Tap(Protocol):
-    """What takes the packets of a port: (time in ns, "in" or "out", packet). A list does."""
-
-    def append(self, seen: tuple[int, str, bytes], /) -> None: ...
-
-    def copy(self) -> Tap:
-        """What takes a fork's packets."""
-        ...
-
-
 class Network:
     """The namespaces, the segments between them, and the packets in flight."""
 
@@ -66,7 +52,7 @@ class Network:
         self.segments: dict[str, Segment] = {}
         #: (family, address) of a node that sleeps -> its namespace
         self.sleeping_addresses: dict[tuple[int, int], str] = {}
-        self._answering: dict[tuple[str, int, int], Port] = {}
+        self._neighbours = Neighbours()
         self._original: Network | None = None
         self._segment_of: dict[Port, str] = {}
         #: port -> the only other end of a link that carries everything at once, while `generation` is that of `_ends_at`
@@ -74,8 +60,7 @@ class Network:
         self._ends_at = -1
         self._queue: deque[InFlight] = deque()
         self._awake = False
-        self.journeys: dict[int, list[Hop]] = {}
-        self._last_journey = 0
+        self.journeys = Journeys()
         self._journey = 0
         #: ports whose packets are kept
         self.taps: dict[Port, Tap] = {}
@@ -173,9 +158,7 @@ class Network:
     def wakes(self, node: str) -> list[str]:
         """The namespaces of a node that is being woken, which nothing sleeps under any more."""
         assert isinstance(self.namespaces, SleepingNamespaces)
-        names = [name for name, home in self.namespaces.sleeping.items() if home == node]
-        for name in names:
-            del self.namespaces.sleeping[name]
+        names = self.namespaces.wakes(node)
         for key in [key for key, name in self.sleeping_addresses.items() if name in names]:
             del self.sleeping_addresses[key]
         return names
@@ -254,7 +237,7 @@ class Network:
 
     def _take(self, netns: Netns, effects: Sequence[Effect]) -> None:
         """What a namespace did: keep the record, carry on what was transmitted."""
-        hops = self.journeys.get(self._journey)
+        hops = self.journeys.hops.get(self._journey)
         if hops is not None:
             walked = [hop for effect in effects if (hop := getattr(effect, "hop", None)) is not None]
             hops += sorted(walked, key=lambda hop: hop.walk)  # what a packet caused comes after it
@@ -320,13 +303,8 @@ class Network:
         others = segment.others(port)
         if len(segment.ports) == 2 or is_group(family, next_hop):
             return others
-        known = self._answering.get((segment.name, family, next_hop))
-        for other in [known, *others] if known in others else others:
-            if other and answers_for(self.namespaces[other.namespace], other.interface, family, next_hop):
-                if len(segment.ports) > MANY_PORTS:
-                    self._answering[segment.name, family, next_hop] = other
-                return [other]
-        return []
+        found = self._neighbours.find(self.namespaces, segment, others, family, next_hop)
+        return [] if found is None else [found]
 
     @contextmanager
     def choosing(self, choices: Choices) -> Iterator[None]:
@@ -351,12 +329,7 @@ class Network:
         Gives the number of the journey (a new one, unless `journey` continues an old one), to be read with `trace`.
         """
         outer = self._journey
-        if not journey:
-            self._last_journey += 1
-        number = self._journey = journey or self._last_journey
-        self.journeys.setdefault(number, [])
-        while len(self.journeys) > JOURNEYS_KEPT:
-            del self.journeys[next(iter(self.journeys))]
+        number = self._journey = self.journeys.begin(journey)
         if netns is not None:
             netns.trace_local = True
         try:
@@ -376,14 +349,14 @@ class Network:
 
     def trace(self, journey: int) -> Trace:
         """What has happened so far on a journey."""
-        return Trace(tuple(self.journeys.get(journey, ())))
+        return Trace(tuple(self.journeys.hops.get(journey, ())))
 
     # --- copies
 
     def fork(self, clock: Clock, choices: Choices) -> Network:
         """An independent copy of every namespace and of what is in flight, on a forked clock."""
         copy = self._without_namespaces(clock, choices)
-        copy.journeys = {number: hops.copy() for number, hops in self.journeys.items()}
+        copy.journeys = self.journeys.fork()
         copy.taps = {port: tap.copy() for port, tap in self.taps.items()}
         if isinstance(self.namespaces, SleepingNamespaces):
             copy.namespaces = self.namespaces.fork()
@@ -404,7 +377,7 @@ class Network:
         copy = Network(clock, choices)
         copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
         copy._queue, copy._awake = self._queue.copy(), self._awake
-        copy._last_journey = self._last_journey
+        copy.journeys.last = self.journeys.last
         copy.sleeping_addresses = self.sleeping_addresses.copy()
         return copy
 
@@ -429,23 +402,3 @@ class Network:
         """A timer of a namespace that is not copied yet."""
         assert self.namespaces[target.partition("@")[2]]
         self.clock.hand(target, payload)
-
-
-def answers_for(netns: Netns, interface: str, family: int, address: int) -> bool:
-    """Whether a namespace answers ARP (or neighbour discovery) for an address on one of its interfaces.
-
-    Any local address by default; with arp_ignore >= 1 only those configured on that very interface (ip-sysctl.rst).
-    """
-    if not netns.interfaces[interface].up or not netns.addresses.is_local(family, address):
-        return False
-    if family == 6 or netns.sysctls.number("net.ipv4.conf.all.arp_ignore"):
-        return any(own.address == address for own in netns.interfaces[interface].addresses if own.family == family)
-    return True
-
-
-def when_copied(network: Network, name: str, change: Callable[[Netns], None]) -> None:
-    """Make a change to a namespace now, or in a twin as soon as it is copied; nothing when there is none."""
-    if isinstance(network.namespaces, CopiedNamespaces):
-        network.namespaces.afterwards(name, change)
-    elif name in network.namespaces:
-        change(network.namespaces[name])

@@ -10,7 +10,7 @@ from scapy.layers.inet import ICMP, IP
 from fakecluster.apps.echo import Echo
 from fakecluster.errors import SettleError
 from fakecluster.fabric.links import Port
-from fakecluster.fabric.network import Network, answers_for
+from fakecluster.fabric.network import Network
 from fakecluster.sim import Clock, Scripted, Seeded
 
 
@@ -43,16 +43,6 @@ def test_a_next_hop_that_nobody_has_loses_the_packet_and_the_trace_says_so(lan: 
         assert connect(lan, 0x0A000009) == "SYN_SENT"
     last = lan.trace(journey).hops[-1]
     assert (last.namespace, last.verdict.reason) == ("lan", "nobody answers for the next hop")
-
-
-def test_arp_is_answered_for_any_local_address_unless_arp_ignore_is_set(lan: Network) -> None:
-    netns = lan.namespaces["h3"]
-    netns.run("ip link add vip0 type dummy")
-    netns.run("ip address add 10.0.0.99/32 dev vip0")
-    assert answers_for(netns, "eth0", 4, 0x0A000063)
-    netns.run("sysctl -w net.ipv4.conf.all.arp_ignore=1")
-    assert not answers_for(netns, "eth0", 4, 0x0A000063)
-    assert answers_for(netns, "eth0", 4, 0x0A000003)
 
 
 def test_a_delay_makes_packets_wait_for_the_clock(lan: Network) -> None:
