@@ -98,7 +98,8 @@ class Express:
     def take(self, way: Way, packet: bytes, ack_shift: int = 0) -> bool:
         """Let a packet go its way; False, and nothing changed, when it must go step by step.
 
-        `ack_shift` is added to its acknowledgment number, as if it had been sent so.
+        `ack_shift` is added to its acknowledgment number, as if it had been sent so. Both families' headers are read
+        here: what a packet costs is this function and `followed`, and little besides.
         """
         size = len(packet)
         if size < 40:

@@ -18,7 +18,10 @@ _WORDS = {ACCEPT: "accept", DROP: "drop", CONTINUE: "continue", RETURN: "return"
 
 
 def walk(table: Table, title: str, base: str, backend: str, skb: Skb, ctx: HookContext) -> int:
-    """Run the packet through the base chain `base`; the answer is a netfilter verdict."""
+    """Run the packet through the base chain `base`; the answer is a netfilter verdict.
+
+    All in one function: a call for each rule that matches, only to count it, makes a walk an eighth slower.
+    """
     chains, counters, tracer = table.chains, table.counters, skb.tracer
     known = chains[base].derived
     chain = known if type(known) is Compiled else compiled(chains[base], backend)
