@@ -38,6 +38,20 @@ def test_counters_count_packets_and_bytes() -> None:
     assert "[3:84] -A FORWARD -p udp" in netns.run("iptables-save -c")
 
 
+@pytest.mark.parametrize("which", ["1", "-p udp -m ttl --ttl-gt 9"])
+def test_rules_behind_a_deleted_one_keep_their_counters(which: str) -> None:
+    netns = loaded("-A FORWARD -p udp -m ttl --ttl-gt 9", "-A FORWARD -p udp", "-A FORWARD -p tcp", "-A FORWARD")
+    for packet in (UDP(sport=1000, dport=53), UDP(sport=1000, dport=53), TCP()):
+        passes(netns, wire("10.244.0.2", "10.244.0.3", packet))
+    netns.run(f"iptables -D FORWARD {which}")
+    assert [line for line in netns.run("iptables-save -c").splitlines() if "FORWARD" in line] == [
+        ":FORWARD ACCEPT [0:0]",
+        "[2:56] -A FORWARD -p udp",
+        "[1:40] -A FORWARD -p tcp",
+        "[3:96] -A FORWARD",
+    ]
+
+
 def test_a_policy_counts_once_its_chain_was_declared_or_zeroed() -> None:
     netns = loaded("-A FORWARD -p udp")
     passes(netns)

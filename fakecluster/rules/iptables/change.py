@@ -216,7 +216,7 @@ class Change:
     def _shift(self, chain: str, at: int, by: int) -> None:
         """Move the counters of the rules from `at` on."""
         held = self.transaction.counters_of(chain)
-        moved = {index + by: pair for index, pair in held.items() if index >= at and index + by >= at}
+        moved = {index + by: pair for index, pair in held.items() if index >= at}
         for index in [index for index in held if index >= at]:
             del held[index]
         held.update(moved)
