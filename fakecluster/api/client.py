@@ -23,7 +23,11 @@ __all__ = ["ApiError", "Client"]
 
 
 class Client:
-    """Requests of one user; `agent` is the manager that managedFields name."""
+    """Requests of one user; `agent` is the manager that managedFields name.
+
+    What a component reads stands for its informers' caches, which answer also while the server fails: only writes fail
+    here (see `api.faults`).
+    """
 
     def __init__(self, server: ApiServer, *, user: str = "admin", agent: str = "fakecluster") -> None:
         self.server, self.user, self.agent = server, user, agent
@@ -31,7 +35,6 @@ class Client:
     def get(self, resource: str, name: str, namespace: str = "") -> JsonObject:
         """The object; ApiError 404 when there is none."""
         found = self._resource(resource)
-        disturb(self.server, "get", found, name, self.user)
         obj = self.server.store.get(found.key, namespace, name)
         if obj is None:
             raise status.not_found(found.plural, found.group, name)
@@ -42,7 +45,6 @@ class Client:
     ) -> list[JsonObject]:
         """The objects of a resource in the order of their keys, all namespaces when none is given."""
         found = self._resource(resource)
-        disturb(self.server, "list", found, "", self.user)
         objects = self.server.store.list(found.key, namespace)
         if (found.api_version, found.kind) in conversion.STORED:
             objects = [conversion.presented(found, obj) for obj in objects]
@@ -53,9 +55,7 @@ class Client:
 
     def watch(self, resource: str, namespace: str = "", *, label_selector: str = "", field_selector: str = "") -> Watch:
         """A stream of changes; the objects that exist are its first events. Read it with `take`."""
-        found = self._resource(resource)
-        disturb(self.server, "watch", found, "", self.user)
-        return Watch(self.server, found, namespace, label_selector, field_selector)
+        return Watch(self.server, self._resource(resource), namespace, label_selector, field_selector)
 
     def create(self, resource: str, obj: JsonObject, namespace: str = "", *, dry_run: bool = False) -> JsonObject:
         """Store a new object and return it as the server keeps it."""

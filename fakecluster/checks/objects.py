@@ -18,7 +18,7 @@ SLICES = "endpointslices.discovery.k8s.io"
 
 def slices_list_the_selected_pods(cluster: Cluster) -> Iterator[Finding]:
     """The EndpointSlices of a Service with a selector hold each Pod that it selects, ready as the Pod is."""
-    pods = cluster.api.list("pods")
+    pods = cluster.seen.list("pods")
     for service in cluster.services:
         selector = service.object["spec"].get("selector")
         if not selector or service.object["spec"]["type"] == "ExternalName":
@@ -97,7 +97,7 @@ def _number(pod: JsonObject, target: int | str, protocol: str) -> int:
 def allocations_are_unique(cluster: Cluster) -> Iterator[Finding]:
     """No two Services share a cluster IP or a node port, no two Pods an IP."""
     owners: dict[str, list[str]] = defaultdict(list)
-    for service in cluster.api.list("services"):
+    for service in cluster.seen.list("services"):
         name = f"svc/{service['metadata']['namespace']}/{service['metadata']['name']}"
         for address in service["spec"].get("clusterIPs") or ():
             if address != "None":
@@ -105,7 +105,7 @@ def allocations_are_unique(cluster: Cluster) -> Iterator[Finding]:
         for port in service["spec"].get("ports") or ():
             if port.get("nodePort"):
                 owners[f"node port {port['nodePort']}/{port.get('protocol', 'TCP')}"].append(name)
-    for pod in cluster.api.list("pods"):
+    for pod in cluster.seen.list("pods"):
         status = pod.get("status") or {}
         if not pod["spec"].get("hostNetwork") and status.get("phase") in ("Running", "Pending"):
             name = f"pod/{pod['metadata']['namespace']}/{pod['metadata']['name']}"

@@ -35,10 +35,10 @@ def policies_mean_something(cluster: Cluster) -> Iterator[Finding]:
     policies = policies_of(cluster.parts.server.store)
     if not policies:
         return
-    labels = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.api.list("namespaces")}
+    labels = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.seen.list("namespaces")}
     existing = Existing(
-        tuple(pod for obj in cluster.api.list("pods") if (pod := pod_of(obj)) is not None),
-        tuple(map(node_of, cluster.api.list("nodes"))),
+        tuple(pod for obj in cluster.seen.list("pods") if (pod := pod_of(obj)) is not None),
+        tuple(map(node_of, cluster.seen.list("nodes"))),
         labels,
         cluster.spec.families,
     )

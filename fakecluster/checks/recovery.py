@@ -52,7 +52,7 @@ def recovers(
 
 def pods_are_where_they_should(cluster: Cluster) -> Iterator[Finding]:
     """Pods on a node that no probe keeps from it are ready; those whose time is over are gone."""
-    for pod in cluster.api.list("pods"):
+    for pod in cluster.seen.list("pods"):
         meta, spec = pod["metadata"], pod["spec"]
         subject = f"pod/{meta['namespace']}/{meta['name']}"
         if "deletionTimestamp" in meta:

@@ -25,7 +25,7 @@ RESTARTED = {"spec": {"template": {"metadata": {"annotations": {"fakecluster.dev
 
 def rollout_refuses_nobody(cluster: Cluster) -> Iterator[Finding]:
     """Restart each Deployment behind a Service and connect all the while; kube-proxies learn of changes 1 s late."""
-    for deployment in cluster.api.list("deployments.apps"):
+    for deployment in cluster.seen.list("deployments.apps"):
         meta = deployment["metadata"]
         if meta["namespace"] == "kube-system" or not deployment["spec"].get("replicas", 1):
             continue
@@ -77,12 +77,12 @@ def watch(
 def _is_complete(cluster: Cluster, deployment: JsonObject) -> bool:
     """The new Pods are available and the old ones have gone."""
     meta = deployment["metadata"]
-    now = cluster.api.get("deployments.apps", meta["name"], meta["namespace"])
+    now = cluster.seen.get("deployments.apps", meta["name"], meta["namespace"])
     status, replicas = now.get("status") or {}, now["spec"]["replicas"]
     if status.get("updatedReplicas") != replicas or status.get("availableReplicas") != replicas:
         return False
     labels = now["spec"]["template"]["metadata"].get("labels") or {}
-    pods = [pod for pod in cluster.api.list("pods", meta["namespace"]) if _carries(pod, labels)]
+    pods = [pod for pod in cluster.seen.list("pods", meta["namespace"]) if _carries(pod, labels)]
     return bool(len(pods) == replicas)
 
 

@@ -23,7 +23,7 @@ from fakecluster.cluster.loading import load
 from fakecluster.cluster.scripts import script
 from fakecluster.cluster.served import ServedApi
 from fakecluster.cluster.spec import ClusterSpec, NodeSpec
-from fakecluster.cluster.told import ToldClient
+from fakecluster.cluster.told import Onlooker, ToldClient
 from fakecluster.cluster.twin import RELAYING, TAKING_TURNS, Twin
 from fakecluster.cni import Runtime
 from fakecluster.errors import ManifestError
@@ -120,6 +120,11 @@ class Cluster:
     def api(self) -> Client:
         """The API: `api.get("services", "web", "default")`, create, update, patch, delete, list."""
         return ToldClient(self.parts.server, self.guard, self.history)
+
+    @property
+    def seen(self) -> Client:
+        """The objects as they are, also while the API server fails (`faults.fail_api`): for looking on."""
+        return Onlooker(self.parts.server, self.guard)
 
     def serve(self, *, port: int = 0, tls: bool = True, clock: str = "virtual") -> ServedApi:
         """Serve the API on loopback, for kubectl and any client: `with cluster.serve() as api:` (api.url, api.token).
@@ -305,13 +310,13 @@ class Cluster:
     @property
     def pods(self) -> list[Pod]:
         """Every Pod of every namespace but those of the cluster itself (kube-system)."""
-        found = (pod["metadata"] for pod in self.api.list("pods"))
+        found = (pod["metadata"] for pod in self.seen.list("pods"))
         return [Pod(self, meta["name"], meta["namespace"]) for meta in found if meta["namespace"] != "kube-system"]
 
     @property
     def services(self) -> list[Service]:
         """Every Service but those of the cluster itself."""
-        found = (service["metadata"] for service in self.api.list("services"))
+        found = (service["metadata"] for service in self.seen.list("services"))
         return [
             Service(self, meta["name"], meta["namespace"])
             for meta in found

@@ -89,7 +89,7 @@ def cells_of(cluster: Cluster, protocol: str, port: int) -> Cells:
         for name, ends in behind.items()
     }
     ports = {port, *(end.port for ends in services.values() for row in ends for end in row)}
-    nodes = [node_of(obj) for obj in cluster.api.list("nodes")]
+    nodes = [node_of(obj) for obj in cluster.seen.list("nodes")]
     own = {node.name: {numbers[ip] for ip in node.ips if ip in numbers} for node in nodes}
     return Cells(
         tuple(place.name for place in rows),
@@ -111,7 +111,7 @@ def _pods(cluster: Cluster, family: int) -> tuple[list[Place], list[Place], dict
     shown: list[Place] = []
     hidden: list[Place] = []
     sockets: dict[str, Sockets] = {}
-    for obj in cluster.api.list("pods"):
+    for obj in cluster.seen.list("pods"):
         pod = pod_of(obj)
         sandbox = cluster.runtime.sandboxes.get(obj["metadata"]["uid"])
         if pod is None or sandbox is None:
@@ -123,8 +123,8 @@ def _pods(cluster: Cluster, family: int) -> tuple[list[Place], list[Place], dict
 
 
 def _judges(cluster: Cluster, places: tuple[Place, ...], protocol: str, ports: set[int]) -> dict[int, Judge]:
-    labels = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.api.list("namespaces")}
-    around = Surroundings(labels, tuple(map(node_of, cluster.api.list("nodes"))))
+    labels = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cluster.seen.list("namespaces")}
+    around = Surroundings(labels, tuple(map(node_of, cluster.seen.list("nodes"))))
     policies = policies_of(cluster.parts.server.store)
     return {port: judge(places, policies, around, protocol, port) for port in sorted(ports)}
 

@@ -30,7 +30,7 @@ RELAYING, TAKING_TURNS = "userspace", ("ipvs", "userspace")
 class Twin:
     """The part of a `World` that packets need."""
 
-    api: Client
+    seen: Client
     runtime: Runtime
     clock: Clock
     choices: Choices
@@ -70,4 +70,4 @@ class Twin:
         clock = self.clock.fork()
         network = self.network.twin(clock, choices)
         dns = self.dns.stand_in(network, clock, choices) if self.dns else None
-        return Twin(self.api, self.runtime, clock, choices, network, self.proxy, dns)
+        return Twin(self.seen, self.runtime, clock, choices, network, self.proxy, dns)

@@ -18,10 +18,10 @@ JsonObject = dict[str, Any]
 def hint(host: Host, place: Place) -> str:
     """In one line what a Service or Pod at this place lacks to answer `host`; "" when nothing of the kind is known."""
     address, wanted = str(ip_address(place.address)), f"{place.port}/{place.protocol.upper()}"
-    for service in host.world.api.list("services"):
+    for service in host.world.seen.list("services"):
         if address in (service["spec"].get("clusterIPs") or ()):
             return _service_lacks(host, service, wanted)
-    for pod in host.world.api.list("pods"):
+    for pod in host.world.seen.list("pods"):
         if address in _pod_ips(pod) and not pod["spec"].get("hostNetwork"):
             return _pod_lacks(pod, wanted)
     own = ip_address(place.address)

@@ -35,7 +35,7 @@ class Node(Host):
     @property
     def object(self) -> JsonObject:
         """The API object as it is now. Raises `ApiError` (404) when it does not exist."""
-        return self.world.api.get("nodes", self.name)
+        return self.world.seen.get("nodes", self.name)
 
     @property
     def ip(self) -> str:

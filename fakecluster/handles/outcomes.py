@@ -178,7 +178,7 @@ def _enumerate(host: Host, run: Run, *, explain: bool) -> Outcomes:
 
 def _endpoints(host: Host) -> int:
     """Endpoints of all Services: no round is longer."""
-    slices = host.world.api.list("endpointslices.discovery.k8s.io")
+    slices = host.world.seen.list("endpointslices.discovery.k8s.io")
     return sum(len(entry.get("endpoints") or ()) for entry in slices)
 
 

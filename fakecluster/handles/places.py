@@ -50,7 +50,7 @@ def locate(host: Host, target: Target) -> Place:
 def _get(host: Host, target: Target) -> JsonObject:
     namespace = "" if target.kind == "nodes" else target.namespace or host.kubernetes_namespace
     try:
-        return host.world.api.get(target.kind, target.host, namespace)
+        return host.world.seen.get(target.kind, target.host, namespace)
     except ApiError as missing:
         raise TargetError(f"{target}: {missing.message}") from None
 

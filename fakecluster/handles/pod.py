@@ -35,7 +35,7 @@ class Pod(Host):
     @property
     def object(self) -> JsonObject:
         """The API object as it is now. Raises `ApiError` (404) when it does not exist."""
-        return self.world.api.get("pods", self.name, self.kubernetes_namespace)
+        return self.world.seen.get("pods", self.name, self.kubernetes_namespace)
 
     @property
     def sandbox(self) -> Sandbox:

@@ -32,7 +32,7 @@ class Service:
     @property
     def object(self) -> JsonObject:
         """The API object as it is now. Raises `ApiError` (404) when it does not exist."""
-        return self.world.api.get("services", self.name, self.kubernetes_namespace)
+        return self.world.seen.get("services", self.name, self.kubernetes_namespace)
 
     @property
     def cluster_ip(self) -> str:
@@ -60,7 +60,7 @@ class Service:
     def slices(self) -> list[JsonObject]:
         """Its EndpointSlices."""
         label = f"kubernetes.io/service-name={self.name}"
-        return self.world.api.list("endpointslices.discovery.k8s.io", self.kubernetes_namespace, label_selector=label)
+        return self.world.seen.list("endpointslices.discovery.k8s.io", self.kubernetes_namespace, label_selector=label)
 
     @property
     def pods(self) -> list[Pod]:
@@ -68,7 +68,7 @@ class Service:
         selector = self.object["spec"].get("selector")
         if not selector:
             return []
-        found = self.world.api.list("pods", self.kubernetes_namespace, label_selector=str(from_set(selector)))
+        found = self.world.seen.list("pods", self.kubernetes_namespace, label_selector=str(from_set(selector)))
         return [Pod(self.world, pod["metadata"]["name"], self.kubernetes_namespace) for pod in found]
 
     @property

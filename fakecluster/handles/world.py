@@ -36,7 +36,9 @@ class World(Protocol):
     def runtime(self) -> Runtime: ...
 
     @property
-    def api(self) -> Client: ...
+    def seen(self) -> Client:
+        """The objects, for looking on: it answers also while the API server fails."""
+        ...
 
     @property
     def history(self) -> History:

@@ -91,14 +91,14 @@ def _deletions(cluster: Cluster) -> Iterator[Change]:
 
 
 def _scalings(cluster: Cluster) -> Iterator[Change]:
-    for deployment in cluster.api.list(DEPLOYMENTS):
+    for deployment in cluster.seen.list(DEPLOYMENTS):
         for replicas in range(MAX_REPLICAS + 1):
             if replicas != deployment["spec"]["replicas"]:
                 yield _patch("scale", DEPLOYMENTS, deployment, {"spec": {"replicas": replicas}})
 
 
 def _rollouts(cluster: Cluster) -> Iterator[Change]:
-    for deployment in cluster.api.list(DEPLOYMENTS):
+    for deployment in cluster.seen.list(DEPLOYMENTS):
         meta = deployment["spec"]["template"]["metadata"]
         number = int((meta.get("annotations") or {}).get("rollout", "0")) + 1
         template = {"metadata": {"annotations": {"rollout": str(number)}}}
@@ -166,7 +166,7 @@ def changes(draw: st.DrawFn, cluster: Cluster, *, kinds: Sequence[str] = (*KINDS
 
 @st.composite
 def _policy_changes(draw: st.DrawFn, cluster: Cluster) -> Change:
-    present = [obj["metadata"] for obj in cluster.api.list(POLICIES)]
+    present = [obj["metadata"] for obj in cluster.seen.list(POLICIES)]
     if len(present) > 0 and draw(st.booleans()):
         meta = draw(st.sampled_from(present))
         return Change("policy", "delete", (POLICIES, *named(meta["name"], meta["namespace"])), _LATER)

@@ -177,7 +177,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.cluster.advance(seconds)
 
-    @precondition(lambda self: len(self.cluster.api.list(DEPLOYMENTS)) < len(APPS))
+    @precondition(lambda self: len(self.cluster.seen.list(DEPLOYMENTS)) < len(APPS))
     @rule(app=st.sampled_from(APPS), replicas=st.integers(0, MAX_REPLICAS))
     def create_deployment(self, app: str, replicas: int) -> None:
         labels = {"app": app}
@@ -186,7 +186,7 @@ class ClusterMachine(RuleBasedStateMachine):
         deployment = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
         self._apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app}, "spec": deployment})
 
-    @precondition(lambda self: self.cluster.api.list(DEPLOYMENTS))
+    @precondition(lambda self: self.cluster.seen.list(DEPLOYMENTS))
     @rule(data=st.data())
     def scale_or_roll_out(self, data: st.DataObject) -> None:
         self._change(data, ("scale", "rollout"))
@@ -314,7 +314,7 @@ class ClusterMachine(RuleBasedStateMachine):
         for resource in WATCHED:
             listed = {
                 (resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj
-                for obj in self.cluster.api.list(resource)
+                for obj in self.cluster.seen.list(resource)
             }
             assert listed == {key: obj for key, obj in self.watched.items() if key[0] == resource}
 

@@ -252,6 +252,22 @@ def test_watches_over_http_end_when_they_are_cut(cluster: Cluster) -> None:
     assert (stream.take(), stream.closed) == ([], True)
 
 
+def test_faults_and_onlookers_do_not_ask_the_server_that_fails(cluster: Cluster) -> None:
+    cluster.faults.fail_api(503, verbs={"get", "list"})
+    with pytest.raises(ApiError, match="shutting down"):
+        cluster.api.list("pods")
+    cluster.faults.crash_pod("web")
+    cluster.faults.hang("web")
+    cluster.faults.resume("web")
+    cluster.faults.restart("coredns")
+    cluster.faults.reboot("b", down_s=5)
+    cluster.advance(30)
+    assert [one.name for one in cluster.service("web").ready_pods] == ["web"]
+    assert reach(cluster)
+    with pytest.raises(LookupError, match="no Pod 'nobody'; there are client, web"):
+        cluster.faults.hang("nobody")
+
+
 # --- DNS
 
 

@@ -63,7 +63,7 @@ def pod(cluster: Cluster, name: str) -> Pod:
     """A Pod (`web-1`, or `kube-system/coredns-1`). Raises LookupError."""
     namespace, _, short = name.rpartition("/")
     if cluster.parts.server.store.get("pods", namespace or "default", short) is None:
-        there = [f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in cluster.api.list("pods")]
+        there = [f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in cluster.seen.list("pods")]
         known = [text.removeprefix("default/") for text in there]
         raise LookupError(f"no Pod {name!r}; there are {', '.join(known) or 'none'}")
     return Pod(cluster, short, namespace or "default")

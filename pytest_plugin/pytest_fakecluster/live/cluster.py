@@ -32,7 +32,7 @@ class LiveCluster:
         namespace = f"fakecluster-{uuid.uuid4().hex[:8]}"
         outer.ask("create", "namespace", namespace)
         self.kubectl = Kubectl(kubeconfig, namespace)
-        self.api = LiveApi(self.kubectl)
+        self.api = self.seen = LiveApi(self.kubectl)
         self._settle_s, self._closed = settle_s, False
         self._namespaced = set(outer.ask("api-resources", "--namespaced=true", "--no-headers").decode().split())
 
