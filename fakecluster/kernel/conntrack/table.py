@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 NS_PER_S = 1_000_000_000
 #: How many times one packet may find that its entry has just died and look again.
 MAX_REPEATS = 3
-#: Entries examined by early drop when the table is full (NF_CT_EVICTION_RANGE buckets of about one entry).
-EVICTION_RANGE = 8
 
 
 class UdpInfo:
@@ -274,7 +272,10 @@ class Conntrack:
         return limit != 0 and len(self.by_tuple) >= 2 * limit
 
     def has_room(self) -> bool:
-        """Whether one more entry fits; a full table gives up an unassured one first (early_drop)."""
+        """Whether one more entry fits; a full table gives up its oldest unassured one first.
+
+        The kernel (early_drop) finds one only within eight buckets of a hash with a secret seed.
+        """
         if not self.is_full:
             return True
         candidates = (ct for ct in self if not ct.status & ASSURED)
