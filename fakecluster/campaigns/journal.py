@@ -35,11 +35,11 @@ class Journal:
     def _read(self, path: Path) -> None:
         text = path.read_text()
         *lines, _cut_off = text.split("\n")
-        if not lines or json.loads(lines[0]) != self._head:
-            was = lines[0] if lines else text
-            raise ValueError(f"{path} belongs to another campaign: {was} (this one is {json.dumps(self._head)})")
-        for line in lines[1:]:
-            outcome = Outcome(**json.loads(line))
+        head, *done = [_line(path, number, line) for number, line in enumerate(lines, 1)] or [text]
+        if head != self._head:
+            raise ValueError(f"{path} belongs to another campaign: {json.dumps(head)} (this one is {json.dumps(self._head)})")
+        for one in done:
+            outcome = Outcome(**one)
             self.done[key_of(outcome.seed)] = outcome
         path.write_text("".join(f"{line}\n" for line in lines))
 
@@ -63,3 +63,10 @@ class Journal:
     def _write(self, data: dict[str, Any]) -> None:
         self._file.write(json.dumps(data) + "\n")
         self._file.flush()
+
+
+def _line(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"{path}, line {number}: no line of a campaign's file: {problem}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +15,7 @@ from fakecluster.controllers.timestamps import unix_seconds
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
-    from fakecluster.cluster.faults import FaultPlan
+    from fakecluster.cluster.faults import FaultOptions, FaultPlan
 
 #: What has to hold again.
 CHECKS = ("endpoints", "unique", "reachable")
@@ -28,7 +29,7 @@ OVERDUE_S = 15.0
 
 def recovers(
     cluster: Cluster,
-    plan: FaultPlan,
+    plan: FaultPlan | FaultOptions,
     *,
     meanwhile: Callable[[Cluster], object] | None = None,
     checks: Sequence[str] = CHECKS,
@@ -37,14 +38,16 @@ def recovers(
     """What is still wrong `rest_s` after a plan, in a copy of the cluster in which it runs.
 
     `meanwhile` changes the copy, one second after the plan has begun. The evidence of each finding begins with the
-    plan's log. Raises LookupError or ValueError when the plan does not fit the cluster.
+    plan's log. Raises LookupError or ValueError when the plan does not fit the cluster, or has a fault without an end.
     """
     copy = cluster.fork()
-    copy.faults.run(plan)
+    made = copy.faults.run(plan)
+    if endless := [str(fault) for fault in made.faults if fault.end_s == inf]:
+        raise ValueError(f"nothing recovers from what does not end: {'; '.join(endless)}")
     copy.advance(CHANGE_AT_S)
     if meanwhile is not None:
         meanwhile(copy)
-    copy.advance(max(0.0, plan.end_s - CHANGE_AT_S) + rest_s)
+    copy.advance(max(0.0, made.end_s - CHANGE_AT_S) + rest_s)
     log = "\n".join(copy.faults.log)
     findings = [*pods_are_where_they_should(copy), *run(copy, checks)]
     return [attrs.evolve(one, evidence=f"{log}\n{one.evidence}") for one in findings]

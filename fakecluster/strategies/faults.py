@@ -43,10 +43,12 @@ def _faults(
     cluster: Cluster, kinds: Sequence[str], targets: Mapping[str, Sequence[str]], within_s: int, longest_s: int
 ) -> st.SearchStrategy[Fault]:
     arguments.cluster("cluster", cluster)
+    if isinstance(kinds, str):
+        raise InvalidArgument(f"kinds={kinds!r}: expected a list of names")
     if unknown := (set(kinds) | set(targets)) - set(KINDS):
         raise InvalidArgument(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
-    if within_s < 0 or longest_s < 1:
-        raise InvalidArgument(f"within_s={within_s}, longest_s={longest_s}: expected 0 or more, and 1 or more")
+    if not all(isinstance(one, int) for one in (within_s, longest_s)) or within_s < 0 or longest_s < 1:
+        raise InvalidArgument(f"within_s={within_s}, longest_s={longest_s}: expected whole numbers, 0 or more and 1 or more")
     arguments.some_of("kinds", kinds, KINDS)
     if unused := set(targets) - set(kinds):
         raise InvalidArgument(f"targets has {', '.join(sorted(unused))}, which kinds={kinds!r} leaves out")

@@ -77,6 +77,22 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
         campaign(searches.doubled, seeds=range(3), resume=file)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("garbage\n", r"search.jsonl, line 1: no line of a campaign's file: Expecting value"),
+        ("garbage", "search.jsonl belongs to another campaign: \"garbage\""),
+        ('{"campaign": "campaigns.searches:doubled", "examples": null}\n{"se\n', "search.jsonl, line 2: no line of"),
+    ],
+)
+def test_a_file_that_is_no_campaigns_is_left_alone(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "search.jsonl"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        campaign(searches.doubled, seeds=range(3), resume=file)
+    assert file.read_text() == text
+
+
 class _Telling:
     """An executor that says what it is asked to do."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from fakecluster import Cluster
 from fakecluster.api.client import ApiError
+from fakecluster.checks import recovers
 from fakecluster.cluster.faults import Fault, FaultOptions, FaultPlan
 
 from .conftest import pod, service
@@ -154,3 +155,10 @@ def test_what_is_no_plan_is_refused_by_name(cluster: Cluster) -> None:
     cluster.faults.fail_api(503, resource="deployments", verbs="list")
     with pytest.raises(ApiError, match="shutting down"):
         cluster.api.list("deployments.apps")
+
+
+def test_recovery_from_what_does_not_end_is_no_question(cluster: Cluster) -> None:
+    plan = FaultPlan((Fault("crash-pod", "web"), Fault("hold", "scheduler", for_s=inf)))
+    with pytest.raises(ValueError, match="nothing recovers from what does not end: hold scheduler at 0 s for good"):
+        recovers(cluster, plan)
+    assert recovers(cluster, FaultOptions(seed=1, count=1, kinds=("hold",), within_s=2, longest_s=5)) == []

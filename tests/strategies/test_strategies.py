@@ -145,8 +145,10 @@ CONTRADICTIONS: dict[str, tuple[st.SearchStrategy[Any], str]] = {
         kube.fault_plans(CLUSTER, kinds=["partition"], targets={"partition": ["a"]}),
         "this cluster has nothing for partition",
     ),
-    "times": (kube.fault_plans(CLUSTER, within_s=-1), "within_s=-1, longest_s=30: expected 0 or more"),
+    "times": (kube.fault_plans(CLUSTER, within_s=-1), "within_s=-1, longest_s=30: expected whole numbers, 0"),
     "victim": (kube.faults(CLUSTER, kinds=["crash"], targets={"crash": ["x"]}), "targets: no component 'x'; there are"),
+    "part of a second": (kube.fault_plans(CLUSTER, longest_s=1.5), "longest_s=1.5: expected whole numbers"),
+    "one kind": (kube.fault_plans(CLUSTER, kinds="crash"), "kinds='crash': expected a list of names"),
     "victim of what": (
         kube.faults(CLUSTER, kinds=["crash"], targets={"hold": ["scheduler"]}),
         "targets has hold, which kinds=['crash'] leaves out",
