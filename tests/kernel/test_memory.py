@@ -118,6 +118,14 @@ def test_a_restore_of_the_same_rules_begins_anew(tool: str) -> None:
     assert passed(netns, udp()) == [False]
 
 
+def test_a_rule_remembers_when_the_chain_it_jumps_to_is_renamed() -> None:
+    netns = loaded(":U - [0:0]", EVERY_THIRD[0].replace("ACCEPT", "U"), EVERY_THIRD[1], "-A U -j ACCEPT")
+    assert passed(netns, udp(), udp()) == [True, False]
+    netns.run("iptables -E U V")
+    netns.run("iptables -E V W")
+    assert passed(netns, udp(), udp()) == [False, True]
+
+
 def test_counters_that_are_zero_are_not_set_to_zero() -> None:
     netns = loaded("-A FORWARD -m quota ! --quota 50 -j DROP")
     assert passed(netns, udp()) == [True]

@@ -13,7 +13,13 @@ pytestmark = pytest.mark.skipif(bool(REASON), reason=f"needs a network namespace
 
 A, B, OUT = "10.244.0.2", "10.244.0.3", "203.0.113.7"
 #: what the tools do in ways of their own
-BEGINNINGS = ("a rule more", "one counter at zero", "the same rules again", "no chain to zero")
+BEGINNINGS = (
+    "a rule more",
+    "one counter at zero",
+    "the same rules again",
+    "another name of the chain",
+    "no chain to zero",
+)
 DROP_OTHERS = "-A FORWARD -j DROP"
 TRACKED = ("-A FORWARD -m conntrack --ctstate NEW", "-A FORWARD -m conntrack --ctstate ESTABLISHED")
 
@@ -116,6 +122,10 @@ MEMORIES: dict[str, tuple[tuple[str, ...], tuple[Step, ...]]] = {
         tuple(step for port in (1, 1, 2, 1, 2, 2) for step in (udp(port), Pause(0.05))),
     ),
     "a rule more": (EVERY_THIRD, (*[udp()] * 2, command("{tool} -A INPUT -p tcp"), *[udp()] * 2)),
+    "another name of the chain": (
+        (":U - [0:0]", EVERY_THIRD[0].replace("ACCEPT", "U"), DROP_OTHERS, "-A U -j ACCEPT"),
+        (*[udp()] * 2, command("{tool} -E U V"), *[udp()] * 2),
+    ),
     "counters at zero": (EVERY_THIRD, (*[udp()] * 2, command("{tool} -Z FORWARD"), *[udp()] * 2)),
     "one counter at zero": (EVERY_THIRD, (*[udp()] * 2, command("{tool} -Z FORWARD 2"), *[udp()] * 2)),
     "counters at zero that are zero": (

@@ -98,8 +98,9 @@ class Xtables:
     # --- after a change
 
     def _changed(
-        self, tables: Tables, table: str, changed: dict[str, Chain | None], before: dict[str, Chain], renewed: set[Rule]
-    ) -> None:
+        self, tables: Tables, table: str, changed: dict[str, Chain | None], before: dict[str, Chain],
+        renewed: set[Rule], retargeted: dict[Rule, Rule],
+    ) -> None:  # fmt: skip
         family, backend = tables.family, tables.backend
         for name in BUILT_IN[table]:
             if name in tables.tables[table].chains:
@@ -114,6 +115,7 @@ class Xtables:
         special = any(chain is not None and chain.special for chain in changed.values())
         was_special = any(chain.special for chain in before.values())
         self.states.forget(renewed)
+        self._hand_over(retargeted)
         if special:
             self._force_accounting(changed)
             self._open_named(changed)
@@ -147,6 +149,13 @@ class Xtables:
             for rule in chain.special if chain else ():
                 if any(match.name == "connbytes" for match in rule.parts.matches):
                     self.netns.sysctls["net.netfilter.nf_conntrack_acct"] = "1"
+
+    def _hand_over(self, retargeted: dict[Rule, Rule]) -> None:
+        """A rule that jumps to a renamed chain is the same rule: it keeps what it remembers and the sets it knows."""
+        for old, new in retargeted.items():
+            for held in (self.states.held, self.renamed_sets):
+                for key in [key for key in held if key[0] is old]:
+                    held[new, key[1]] = held.pop(key)
 
     def _open_named(self, changed: dict[str, Chain | None]) -> None:
         """Lists of the recent match and tables of hashlimit begin with the first rule that names them."""

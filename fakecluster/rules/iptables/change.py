@@ -44,6 +44,7 @@ class Change:
         self.added: list[Rule] = []
         self.chunks: list[tuple[int, Chunk]] = []
         self.zeroed: set[Rule] = set()
+        self.retargeted: dict[Rule, Rule] = {}
 
     def take(self, line: int, chunk: Chunk) -> bool:
         """Append the rules of a chunk of lines, unless one of its chains, or one that they lead to, is not there."""
@@ -130,7 +131,7 @@ class Change:
         self.tables.reach[self.name] = reach
         self.tables.tables[self.name] = self.transaction.apply(changed)
         if self.tables.on_change:
-            self.tables.on_change(self.name, changed, before, renewed)
+            self.tables.on_change(self.name, changed, before, renewed, self.retargeted)
 
     def _renewed(self) -> set[Rule]:
         """The rules that are put in anew, and so forget what they remembered of packets.
@@ -148,7 +149,7 @@ class Change:
         for name, rules in transaction.rules.items():
             old = table.chains.get(name)
             if old is not None and old.special:
-                again.update(set(old.special).difference(rules))
+                again.update(set(old.special).difference(rules, self.retargeted))
         return again
 
     def _note(self, line: int, chain: str, rule: Rule) -> None:
@@ -337,7 +338,9 @@ class Change:
         self.transaction.rules[command.name], self.transaction.counters[command.name] = rules, held
         for other in self.transaction.names():
             found = self.transaction.rules_of(other)
-            found[:] = [_retargeted(rule, command.chain, command.name) for rule in found]
+            for at, rule in enumerate(found):
+                if rule.target == command.chain:
+                    found[at] = self.retargeted[rule] = _retargeted(rule, command.name)
 
     def _policy(self, command: Command, _line: int) -> None:
         if command.chain not in BUILT_IN[self.name]:
@@ -369,9 +372,7 @@ class Change:
                 self.transaction.start_counting(name)
 
 
-def _retargeted(rule: Rule, old: str, new: str) -> Rule:
-    if rule.target != old:
-        return rule
+def _retargeted(rule: Rule, new: str) -> Rule:
     assert rule.parts.target is not None
     return rule_of(attrs.evolve(rule.parts, target=rule.parts.target._replace(name=new)))
 

@@ -15,10 +15,14 @@ from fakecluster.rules.iptables.validate import Reach
 SAVE_ORDER = ("mangle", "security", "raw", "filter", "nat")
 
 
+OnChange = Callable[[str, dict[str, Chain | None], dict[str, Chain], set[Rule], dict[Rule, Rule]], None]
+
+
 class Tables:
     """The rule set that `iptables-save` prints. `on_change` is called after every commit.
 
-    It gets the table's name, the chains that changed, what they were before, and the rules that were put in anew.
+    It gets the table's name, the chains that changed, what they were before, the rules that were put in anew, and
+    what rules became whose chain was renamed.
     """
 
     def __init__(self, family: int, *, backend: str = "nft") -> None:
@@ -27,7 +31,7 @@ class Tables:
         self.reach: dict[str, Reach] = {}
         self.chunks = Chunks()
         self.check: Callable[[RuleParts], None] | None = None
-        self.on_change: Callable[[str, dict[str, Chain | None], dict[str, Chain], set[Rule]], None] | None = None
+        self.on_change: OnChange | None = None
 
     def fork(self) -> Tables:
         """An independent copy; frozen chains are shared, callbacks are not copied."""
