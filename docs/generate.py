@@ -51,6 +51,7 @@ def kinds() -> tuple[list[str], list[str]]:
 def refused() -> Iterator[tuple[str, Iterable[str]]]:
     """(title, entries) of what is known and not modelled."""
     from fakecluster.controllers.jobs.controller import REFUSED
+    from fakecluster.kernel.conntrack import tool as conntrack
     from fakecluster.kernel.xtables.compile import MATCHES, TARGETS
     from fakecluster.policy.admin import DOMAIN_NAMES
     from fakecluster.rules import iproute, iptables
@@ -73,6 +74,10 @@ def refused() -> Iterator[tuple[str, Iterable[str]]]:
     yield "Objects of ip that are refused", iproute.REFUSED_OBJECTS
     yield "Commands of ip's objects that are refused", iproute.REFUSED_VERBS
     yield "Words of ip route that are refused", iproute.REFUSED_ROUTE_WORDS
+    yield "Words of ip rule that are refused", iproute.REFUSED_RULE_WORDS
+    yield "Actions of conntrack that are refused", conntrack.REFUSED_ACTIONS
+    yield "Options of conntrack that are refused", conntrack.REFUSED_OPTIONS
+    yield "Tables of conntrack that are refused", conntrack.REFUSED_TABLES
     yield "Peers of administrators' policies that are refused", (DOMAIN_NAMES,)
     yield "Fields of a Job that are refused", (f"spec.{field}" for field in REFUSED)
 

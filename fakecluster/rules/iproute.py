@@ -19,7 +19,7 @@ OBJECTS = {"address": "address", "addr": "address", "a": "address", "route": "ro
 VERBS = {"add": "add", "a": "add", "del": "del", "delete": "del", "d": "del", "replace": "replace", "append": "append",
          "change": "replace", "show": "show", "list": "show", "ls": "show", "s": "show", "set": "set",
          "flush": "flush"}  # fmt: skip
-#: what ip has and this model refuses: objects, what can be done with them, and words of routes
+#: what ip has and this model refuses: objects, what can be done with them, and words of routes and rules
 REFUSED_OBJECTS = frozenset(("addrlabel", "tunnel", "tun", "tap", "tuntap", "maddress", "maddr", "mroute", "mrule",
                              "netns", "l2tp", "macsec", "monitor", "xfrm", "tcp_metrics", "token", "netconf", "fou",
                              "ila", "vrf", "sr", "nexthop", "mptcp", "ntable", "ioam", "stats"))  # fmt: skip
@@ -29,6 +29,8 @@ REFUSED_ROUTE_WORDS = frozenset(("nexthop", "nhid", "tos", "dsfield", "encap", "
                                  "ssthresh", "reordering", "advmss", "hoplimit", "quickack", "features", "congctl",
                                  "fastopen_no_cookie", "rto_min", "ttl-propagate", "expires", "pref", "from",
                                  "lock"))  # fmt: skip
+REFUSED_RULE_WORDS = frozenset(("not", "tos", "dsfield", "l3mdev", "uidrange", "ipproto", "sport", "dport", "protocol", "nat",
+                                "realms", "goto", "nop", "suppress_prefixlength", "suppress_ifgroup"))  # fmt: skip
 ROUTE_KINDS = frozenset(("unicast", "local", "broadcast", "multicast", "anycast", "blackhole", "unreachable",
                          "prohibit", "throw"))  # fmt: skip
 TABLES = {"local": 255, "main": 254, "default": 253}
@@ -333,8 +335,6 @@ def _rule(words: Words, verb: str) -> RuleCommand:
     while words.rest:
         word = words.take()
         match word:
-            case "not":
-                raise Unsupported("ip rule not", token=word)
             case "from" | "to":
                 family, network, length = words.prefix()
                 value = (network, length)
@@ -357,7 +357,7 @@ def _rule(words: Words, verb: str) -> RuleCommand:
             case "blackhole" | "unreachable" | "prohibit":
                 command = attrs.evolve(command, action=word)
             case _:
-                raise Unsupported(f"ip rule option {word}", token=word)
+                raise Unsupported(f"ip rule {word}", token=word)
     return command
 
 

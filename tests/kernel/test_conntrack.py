@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from kernel.kernel_node import router, sent, wire
 from scapy.layers.inet import GRE, ICMP, TCP, UDP
 
-from fakecluster.errors import CommandError
+from fakecluster.errors import CommandError, Unsupported
+from fakecluster.kernel.conntrack import tool
 from fakecluster.kernel.conntrack.entry import Conn, Tuple
 from fakecluster.kernel.conntrack.tcp import TcpTimeouts, follow
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB, MAXACK_SET, UNACKNOWLEDGED, Flags, Side, TcpInfo
 from fakecluster.kernel.conntrack.tcp_window import count_repeats, judge, slide
 from fakecluster.kernel.netns import Netns
+from fakecluster.rules import iproute
 
 
 def tracked() -> Netns:
@@ -217,3 +219,15 @@ def test_a_segment_of_an_open_connection_is_taken_in_at_once_as_in_turn(
     unacknowledged = (sender.flags | receiver.flags) & UNACKNOWLEDGED
     lifetime = 50 if info.retrans >= 3 else 70 if unacknowledged else 103 if window else 50
     assert ct.expires_ns == (1000 + lifetime if taken else 0)
+
+
+def test_what_conntrack_and_ip_rule_have_and_the_model_not_is_refused() -> None:
+    commands = [f"conntrack {action}" for action in tool.REFUSED_ACTIONS]
+    commands += [f"conntrack -L {option} 1" for option in tool.REFUSED_OPTIONS]
+    commands += [f"conntrack {action} {table}" for table in tool.REFUSED_TABLES for action in ("-L", "-F", "-C", "-D")]
+    commands += [f"ip rule add {word} 1 table 100" for word in iproute.REFUSED_RULE_WORDS]
+    node = Netns()
+    for command in commands:
+        with pytest.raises(Unsupported):
+            node.run(command)
+    assert {"conntrack -L -z 1", "conntrack -E", "conntrack -F expect", "ip rule add not 1 table 100"} <= set(commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fakecluster.errors import CommandError
+from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.conntrack import text as conntrack_text
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 def conntrack(netns: Netns, argv: tuple[str, ...], stdin: str) -> str:
     """conntrack(8): -L, -D, -F, -C with the filters of `conntrack.text.Filter`."""
     words = [word for word in argv[1:] if word not in ("conntrack",)]
+    for word in words:
+        if word in REFUSED_ACTIONS or word in REFUSED_TABLES:
+            raise Unsupported(f"conntrack {word}", token=word)
     action = next((word for word in words if word in _CONNTRACK_ACTIONS), "")
     if not action:
         raise CommandError(argv, 2, "conntrack v1.4.7 (conntrack-tools): Bad parameter\n")
@@ -51,6 +54,16 @@ def _conntrack_count(netns: Netns, argv: tuple[str, ...], words: Sequence[str]) 
     return f"{len(netns.conntrack)}\n"
 
 
+#: what conntrack(8) has and this model refuses: actions, options of those it knows, tables
+REFUSED_ACTIONS = frozenset((
+    "-E", "--event", "-G", "--get", "-I", "--create", "-S", "--stats", "-U", "--update", "-A", "--add",
+))  # fmt: skip
+REFUSED_OPTIONS = frozenset((
+    "-a", "--any-nat", "-b", "--buffer-size", "-c", "--secmark", "-e", "--event-mask", "-j", "-l", "--label",
+    "--label-add", "--label-del", "--mask-dst", "--mask-src", "--orig-zone", "--reply-zone", "-t", "--timeout",
+    "--tuple-dst", "--tuple-src", "-u", "--status", "-z", "--zero",
+))  # fmt: skip
+REFUSED_TABLES = frozenset(("expect", "dying", "unconfirmed"))
 _CONNTRACK_ACTIONS = {
     "-L": _conntrack_list,
     "--dump": _conntrack_list,
