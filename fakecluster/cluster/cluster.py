@@ -243,13 +243,13 @@ class Cluster:
         """Keep a component (`kube-proxy@a`, `endpointslice-controller`...) from running until `release`."""
         self.parts.wake_for(target)
         self.parts.check_target(target)
-        self.clock.hold(target)
+        self.parts.hold(target)
 
     @kept
     def release(self, target: str) -> None:
         """Let a held component run again; what waited for it runs at the next `settle`."""
         self.parts.check_target(target)
-        self.clock.release(target)
+        self.parts.release(target)
 
     @contextmanager
     def held(self, *targets: str) -> Iterator[None]:

@@ -100,6 +100,24 @@ class Components:
         """Let containers run the commands that they name."""
         Launcher(Twin(self.client, self.runtime, self.clock, self.choices, self.network, self.spec.proxy))
 
+    def hold(self, target: str) -> None:
+        """Keep a component from running; a kubelet's heartbeats stop with it."""
+        if (kubelet := self._kubelet(target)) is not None:
+            kubelet.stop()
+        else:
+            self.clock.hold(target)
+
+    def release(self, target: str) -> None:
+        """Let a component run again; what was killed stays down."""
+        if (kubelet := self._kubelet(target)) is None:
+            self.clock.release(target)
+        elif target not in self.down:
+            kubelet.start()
+
+    def _kubelet(self, target: str) -> Kubelet | None:
+        kind, _, node = target.partition("@")
+        return self.kubelets.get(node) if kind == "kubelet" else None
+
     @property
     def client(self) -> Client:
         return Client(self.server)

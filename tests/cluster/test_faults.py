@@ -164,6 +164,28 @@ def test_impossible_links_are_refused(cluster: Cluster, bad: dict[str, Any]) -> 
         cluster.faults.link(**bad)
 
 
+def test_a_held_kubelet_falls_silent_and_is_heard_again(cluster: Cluster) -> None:
+    def ready() -> str:
+        conditions = cluster.node("b").object["status"]["conditions"]
+        return str(next(one["status"] for one in conditions if one["type"] == "Ready"))
+
+    with cluster.held("kubelet@b"):
+        cluster.advance(40)
+        seen = [ready()]
+        cluster.advance(11)
+        seen.append(ready())
+        assert cluster.service("web").ready_pods == []
+    assert [*seen, ready()] == ["True", "Unknown", "True"]
+    cluster.advance(20)
+    assert [pod.name for pod in cluster.service("web").ready_pods] == ["web"]
+    cluster.faults.kill("kubelet@b")
+    cluster.release("kubelet@b")
+    cluster.advance(60)
+    assert ready() == "Unknown"  # it was killed, not held
+    cluster.faults.start("kubelet@b")
+    assert ready() == "True"
+
+
 def test_an_unknown_component_is_answered_with_those_there_are(cluster: Cluster) -> None:
     with (
         pytest.raises(ValueError, match=r"no component 'kube-proxy@z'; there are .*kube-proxy@a"),
