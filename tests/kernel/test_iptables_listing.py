@@ -59,3 +59,13 @@ def test_every_extension_has_its_words() -> None:
 
     assert set(iptables.MATCH_WORDS) == set(iptables.MATCHES)
     assert set(iptables.TARGET_WORDS) == set(iptables.TARGETS)
+
+
+def test_the_first_packet_of_every_nth_is_not_named() -> None:
+    node = Netns()
+    node.run("iptables -N A")
+    node.run("iptables -A A -m statistic --mode nth --every 3 --packet 0")
+    node.run("iptables -A A -m statistic --mode nth --every 3 --packet 1")
+    assert [row[61:] for row in node.run("iptables -nL A").splitlines()[2:]] == [
+        " statistic mode nth every 3", " statistic mode nth every 3 packet 1",
+    ]  # fmt: skip

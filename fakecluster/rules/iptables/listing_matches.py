@@ -35,7 +35,14 @@ from fakecluster.rules.iptables.match_header import (
 )
 from fakecluster.rules.iptables.match_message import ICMP6_TYPES, ICMP_TYPES, FragMatch, IcmpMatch, RangeMatch
 from fakecluster.rules.iptables.match_packet import CommentMatch, CpuMatch, MacMatch, OwnerMatch, PkttypeMatch
-from fakecluster.rules.iptables.match_rate import LIMIT_SCALE, LimitMatch, QuotaMatch, RecentMatch, rate_text
+from fakecluster.rules.iptables.match_rate import (
+    LIMIT_SCALE,
+    LimitMatch,
+    QuotaMatch,
+    RecentMatch,
+    StatisticMatch,
+    rate_text,
+)
 from fakecluster.rules.iptables.match_transport import (
     EVERY_PORT,
     SCTP_CHUNKS,
@@ -235,6 +242,11 @@ def _iprange(value: IprangeMatch, _shown: Shown) -> str:
 _COMPARED = {"eq": "==", "lt": "<", "gt": ">"}
 
 
+def _statistic(value: StatisticMatch, _shown: Shown) -> str:
+    text = MATCHES["statistic"].text(value).replace(" --", " ")
+    return f" statistic{text if value.mode == 'random' else text.removesuffix(' packet 0')}"
+
+
 def _ttl(name: str) -> Words:
     def words(value: TtlMatch, _shown: Shown) -> str:
         return f" {name} match {name} {'!=' if value.inverted else _COMPARED[value.test]} {value.value}"
@@ -318,6 +330,6 @@ MATCH_WORDS: dict[str, Words] = {
     "nfacct": _as_saved("nfacct"), "owner": _owner, "physdev": _as_saved("physdev", title=" PHYSDEV match", dashes=True),
     "pkttype": _pkttype, "quota": _quota, "recent": _recent, "rpfilter": _as_saved("rpfilter", title=" rpfilter"),
     "sctp": _sctp, "set": _as_saved("set"), "socket": _as_saved("socket", title=" socket", dashes=True),
-    "state": _conntrack, "statistic": _as_saved("statistic", title=" statistic"), "string": _string, "tcp": _tcp,
+    "state": _conntrack, "statistic": _statistic, "string": _string, "tcp": _tcp,
     "tcpmss": _range("tcpmss match"), "tos": _tos, "ttl": _ttl("TTL"), "u32": _u32, "udp": _ports("udp"),
 }  # fmt: skip
