@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import InFlight
+from fakecluster.fabric.ways import Way
 from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.packet import ACK, PSH, SYN, TCP, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
@@ -111,11 +112,23 @@ class Replayer:
             elif (
                 not flow.closing
                 and clock.now_ns - flow.last_ns <= IDLE_NS
-                and take_express(way, packet, flow.fit(ACK, ack_of(packet)) if flow.diverged else flow.ack_shift or 0)
+                and (
+                    self._take_fitted(way, packet, flow)
+                    if flow.diverged
+                    else take_express(way, packet, flow.ack_shift or 0)
+                )
             ):
                 flow.last_ns = played.last_ns = clock.now_ns
                 continue
             self._take(captured)
+
+    def _take_fitted(self, way: Way, packet: bytes, flow: Flow) -> bool:
+        """Let a packet, whose acknowledgment is to be fitted, go its way; False, and nothing changed, when it must not."""
+        before = flow.ack_shift
+        if self.lanes.express.take(way, packet, flow.fit(ACK, ack_of(packet))):
+            return True
+        flow.ack_shift = before
+        return False
 
     @staticmethod
     def _restored(captured: Captured) -> bytes:

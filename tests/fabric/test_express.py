@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fakecluster import Cluster
@@ -132,6 +132,9 @@ def replayed(
     return replayer.finish(), out.getvalue(), state
 
 
+HANDSHAKE = [(0, 1000, {"flags": SYN}), (0, 1000, {"flags": ACK, "ack": 1}), (0, 1000, {"flags": ACK, "ack": 1})]
+
+
 def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> list[Captured]:
     """A drawn capture as packets."""
     time_ns, packets, sent = 10 * NS, [], [0, 0, 0]
@@ -148,6 +151,7 @@ def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) 
 
 @settings(max_examples=8, deadline=None)
 @given(capture=captures())
+@example(capture=[*HANDSHAKE, (0, 1000, {"flags": ACK, "ack": 2}), (0, 1000, {"flags": ACK, "ack": 1, "length": 24})])
 def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
     packets = captured(template, capture)
     for writes in (True, False):
