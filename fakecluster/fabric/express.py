@@ -29,6 +29,7 @@ from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIM
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, TCP
+from fakecluster.kernel.tcp_segments import MASK
 from fakecluster.kernel.tcp_socket import MAX_WINDOW
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 MAX_STEPS = 16
 #: Ways that are remembered; with more it starts anew rather than grow.
 MAX_WAYS = 65_536
-MASK = 0xFFFFFFFF
 #: What protocol and length of a TCP header without options add to its checksum.
 TCP_AND_HEADER = TCP + 20
 #: The first 16 bits (version, traffic class) of what sockets send, by family.

@@ -11,6 +11,7 @@ import attrs
 
 from fakecluster.kernel.conntrack.tcp_segment import after
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
+from fakecluster.kernel.tcp_segments import MASK
 from fakecluster.replay.fates import Fate
 
 #: A flow that was silent for this long has ended, and one that was closed for the second, in ns of virtual time
@@ -18,7 +19,6 @@ from fakecluster.replay.fates import Fate
 IDLE_NS = 120_000_000_000
 CLOSED_NS = IDLE_NS // 60
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
-MASK = 0xFFFFFFFF
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 

@@ -13,6 +13,7 @@ from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.captures import Captured
 from fakecluster.kernel.conntrack.tcp_window import sack_edges
 from fakecluster.kernel.packet import PORT_PROTOCOLS, TCP, BadPacket, Skb
+from fakecluster.kernel.tcp_segments import MASK
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
@@ -109,7 +110,7 @@ def shift_ack(skb: Skb, shift: int) -> None:
     begin, data = skb.l4, skb.data
     end = min(begin + (data[begin + 12] >> 4) * 4, len(data))
     for at in (begin + 8, *(begin + 20 + edge for edge in sack_edges(bytes(data[begin + 20 : end])))):
-        _U32.pack_into(data, at, _U32.unpack_from(data, at)[0] + shift & 0xFFFFFFFF)
+        _U32.pack_into(data, at, _U32.unpack_from(data, at)[0] + shift & MASK)
     skb.refresh_l4_checksum()
 
 
@@ -123,7 +124,7 @@ def with_ack_shifted(packet: bytes, shift: int) -> bytes:
     """As `shift_ack`, of a packet without IP options whose checksum is right."""
     l4 = 20 if packet[0] >> 4 == 4 else 40
     before, check = _U32.unpack_from(packet, l4 + 8)[0], _U16.unpack_from(packet, l4 + 16)[0]
-    after = before + shift & 0xFFFFFFFF
+    after = before + shift & MASK
     check = (check - (after - before)) % 0xFFFF
     return packet[: l4 + 8] + _ACK_TO_CHECKSUM(after, packet[l4 + 12 : l4 + 16], check) + packet[l4 + 18 :]
 

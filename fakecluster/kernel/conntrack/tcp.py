@@ -19,7 +19,6 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     ESTAB,
     FIN_WAIT,
     LAST_ACK,
-    MASK,
     MAXACK_SET,
     MAXACKWINCONST,
     NEAR,
@@ -40,6 +39,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
 )
 from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
 from fakecluster.kernel.packet import RST, TCP, Skb
+from fakecluster.kernel.tcp_segments import MASK
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 from fakecluster.kernel.conntrack.tcp_segment import (
     BE_LIBERAL,
     HALF,
-    MASK,
     MAXACK_SET,
     MAXACKWINCONST,
     SACK_PERM,
@@ -31,6 +30,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     after,
     options_of,
 )
+from fakecluster.kernel.tcp_segments import MASK
 
 
 def sack_edges(options: bytes) -> list[int]:

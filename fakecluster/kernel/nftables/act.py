@@ -15,6 +15,7 @@ from fakecluster.kernel.nftables.read_payload import write, write_option
 from fakecluster.kernel.reject import reject as send_reject
 from fakecluster.rules.nft.expressions import Ct, Element, Expression, Meta, Payload, Prefix, Range, TcpOption
 from fakecluster.rules.nft.intervals import bounds
+from fakecluster.rules.nft.reject_words import ICMP_WORDS, ICMPV6_WORDS, ICMPX_CODES
 from fakecluster.rules.nft.statements import (
     Assign,
     ConnLimit,
@@ -27,17 +28,6 @@ from fakecluster.rules.nft.statements import (
     SetUpdate,
     Tproxy,
 )  # fmt: skip
-
-#: (kind, code) -> the reject module's word, for IPv4 and IPv6. icmpx codes are nft's own (nf_tables.h).
-_ICMP = {
-    0: "icmp-net-unreachable", 1: "icmp-host-unreachable", 2: "icmp-proto-unreachable", 3: "icmp-port-unreachable",
-    9: "icmp-net-prohibited", 10: "icmp-host-prohibited", 13: "icmp-admin-prohibited",
-}  # fmt: skip
-_ICMPV6 = {
-    0: "icmp6-no-route", 1: "icmp6-adm-prohibited", 3: "icmp6-addr-unreachable", 4: "icmp6-port-unreachable",
-    5: "icmp6-policy-fail", 6: "icmp6-reject-route",
-}  # fmt: skip
-_ICMPX = {0: (0, 0), 1: (3, 4), 2: (1, 3), 3: (13, 1)}
 
 
 def reject(statement: Reject, _place: object, _family: str) -> Operation:
@@ -57,13 +47,13 @@ def _reject_words(statement: Reject) -> dict[int, str]:
     if statement.kind == "tcp":
         return {4: "tcp-reset", 6: "tcp-reset"}
     codes4, codes6 = {"icmp": (statement.code, None), "icmpv6": (None, statement.code)}.get(
-        statement.kind, _ICMPX.get(statement.code, (None, None))
+        statement.kind, ICMPX_CODES.get(statement.code, (None, None))
     )
     words = {}
     if codes4 is not None:
-        words[4] = _known(_ICMP, codes4, statement)
+        words[4] = _known(ICMP_WORDS, codes4, statement)
     if codes6 is not None:
-        words[6] = _known(_ICMPV6, codes6, statement)
+        words[6] = _known(ICMPV6_WORDS, codes6, statement)
     return words
 
 

@@ -11,6 +11,7 @@ from fakecluster.rules.nft import symbols
 from fakecluster.rules.nft.datatypes import show_end
 from fakecluster.rules.nft.expressions import Bitwise, Const, Ct, Expression, Meta, Payload, Range, Rt, TcpOption
 from fakecluster.rules.nft.print_expression import expression
+from fakecluster.rules.nft.reject_words import ICMP_WORDS, ICMPV6_WORDS, ICMPX_CODES
 from fakecluster.rules.nft.statements import Assign, Log, Nat, Notrack, Reject, Statement
 from fakecluster.rules.translate.condition import no
 from fakecluster.rules.translate.words import IP
@@ -60,27 +61,17 @@ def action(value: Any, family: int) -> Action:
     return writer(value, family)
 
 
-_V4_ICMPX = {
-    0: "icmp-net-unreachable",
-    1: "icmp-port-unreachable",
-    2: "icmp-host-unreachable",
-    3: "icmp-admin-prohibited",
-}
-_V6_ICMPX = {0: "icmp6-no-route", 1: "icmp6-port-unreachable", 2: "icmp6-addr-unreachable", 3: "icmp6-adm-prohibited"}
-_ICMP = {
-    0: "icmp-net-unreachable", 1: "icmp-host-unreachable", 2: "icmp-proto-unreachable", 3: "icmp-port-unreachable",
-    9: "icmp-net-prohibited", 10: "icmp-host-prohibited", 13: "icmp-admin-prohibited",
-}  # fmt: skip
-_ICMPV6 = {
-    0: "icmp6-no-route", 1: "icmp6-adm-prohibited", 3: "icmp6-addr-unreachable", 4: "icmp6-port-unreachable",
-    5: "icmp6-policy-fail", 6: "icmp6-reject-route",
+_WORDS = {
+    ("icmp", 4): ICMP_WORDS, ("icmp", 6): ICMP_WORDS, ("icmpv6", 4): ICMPV6_WORDS, ("icmpv6", 6): ICMPV6_WORDS,
+    ("icmpx", 4): {code: ICMP_WORDS[v4] for code, (v4, _) in ICMPX_CODES.items()},
+    ("icmpx", 6): {code: ICMPV6_WORDS[v6] for code, (_, v6) in ICMPX_CODES.items()},
 }  # fmt: skip
 
 
 def _reject(value: Reject, family: int) -> Action:
     if value.kind == "tcp":
         return Action("REJECT --reject-with tcp-reset", ends=True)
-    codes = {"icmp": _ICMP, "icmpv6": _ICMPV6, "icmpx": _V4_ICMPX if family == 4 else _V6_ICMPX}[value.kind]
+    codes = _WORDS[value.kind, family]
     if value.code not in codes:
         raise no(f"reject with {value.kind} code {value.code}")
     return Action(f"REJECT --reject-with {codes[value.code]}", ends=True)
