@@ -1,10 +1,12 @@
-"""Manifests that several tests use."""
+"""Manifests and clusters that several tests use."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+
+from fakecluster import Cluster
 
 JsonObject = dict[str, Any]
 
@@ -41,3 +43,11 @@ def web() -> list[JsonObject]:
         service("web", {"app": "web"}),
         pod("client", node="a"),
     ]
+
+
+def client_and_web() -> Cluster:
+    """A client on node a, a Service `web` with a Pod on node b."""
+    cluster = Cluster(nodes=2)
+    web = pod("web", {"app": "web"}, port=80, node="b")
+    cluster.apply([pod("client", node="a"), web, service("web", {"app": "web"}, clusterIP="10.96.0.80")])
+    return cluster

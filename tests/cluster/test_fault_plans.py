@@ -13,7 +13,7 @@ from fakecluster.cluster.faults.plan import KINDS
 from fakecluster.cluster.faults.schedule import BEGIN, END
 from fakecluster.handles import ConnectFailed, ResolveFailed
 
-from .conftest import pod, service
+from .conftest import client_and_web, pod, service
 
 ADDRESS = ("10.96.0.80", 80)
 
@@ -21,10 +21,7 @@ ADDRESS = ("10.96.0.80", 80)
 @pytest.fixture
 def cluster() -> Cluster:
     """A client on node a, a Service `web` with a Pod on node b."""
-    cluster = Cluster(nodes=2)
-    web = pod("web", {"app": "web"}, port=80, node="b")
-    cluster.apply([pod("client", node="a"), web, service("web", {"app": "web"}, clusterIP="10.96.0.80")])
-    return cluster
+    return client_and_web()
 
 
 def reach(cluster: Cluster) -> bool:

@@ -12,16 +12,13 @@ from fakecluster.api.client import ApiError
 from fakecluster.checks import recovers
 from fakecluster.cluster.faults import Fault, FaultOptions, FaultPlan
 
-from .conftest import pod, service
+from .conftest import client_and_web
 
 
 @pytest.fixture
 def cluster() -> Cluster:
     """A client on node a, a Service `web` with a Pod on node b."""
-    cluster = Cluster(nodes=2)
-    web = pod("web", {"app": "web"}, port=80, node="b")
-    cluster.apply([pod("client", node="a"), web, service("web", {"app": "web"}, clusterIP="10.96.0.80")])
-    return cluster
+    return client_and_web()
 
 
 @pytest.mark.parametrize(

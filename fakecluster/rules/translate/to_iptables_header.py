@@ -24,7 +24,6 @@ from fakecluster.rules.translate.condition import (
 from fakecluster.rules.translate.to_ipset import SIDES, IpSets, prefixes
 from fakecluster.rules.translate.words import IP, address_word, span_word
 
-PORT_PROTOCOLS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 ICMP_TYPE = {4: "-m icmp {}--icmp-type", 6: "-m icmp6 {}--icmpv6-type"}
 #: multiport takes so many ports; a range counts as two.
 MULTIPORT_LIMIT = 15

@@ -15,9 +15,9 @@ from fakecluster.rules.nft.objects import Rule
 from fakecluster.rules.nft.statements import Counter, Limit, Match, Quota, Statement, Vmap
 from fakecluster.rules.translate.condition import ALWAYS, NEVER, Condition, Way, Ways, joined, no, one, sign
 from fakecluster.rules.translate.to_ipset import IpSets
-from fakecluster.rules.translate.to_iptables_header import PORT_PROTOCOLS
 from fakecluster.rules.translate.to_iptables_match import match
 from fakecluster.rules.translate.to_iptables_target import Action, action
+from fakecluster.rules.translate.words import PORT_PROTOCOLS
 
 _HEADER = ("-s", "-d", "-i", "-o", "-p", "-f")
 _UNITS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}

@@ -22,11 +22,10 @@ from fakecluster.rules.iptables.match_transport import EVERY_PORT, MultiportMatc
 from fakecluster.rules.iptables.numbers import U32, bits, mask_of
 from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol
 from fakecluster.rules.translate.to_nft_target import target
-from fakecluster.rules.translate.words import IP, NoTranslation, address_word, span_word
+from fakecluster.rules.translate.words import IP, PORT_PROTOCOLS, NoTranslation, address_word, span_word
 
 #: iptables-nft hangs its security chains behind NAT, iptables-legacy at 50.
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 150}
-PORT_WORDS = {6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"}
 #: xt_limit counts in ten-thousandths of a second
 PERIODS = ((10_000, "second"), (600_000, "minute"), (36_000_000, "hour"), (864_000_000, "day"))
 #: What xt_statistic counts a probability in.
@@ -170,7 +169,7 @@ def _sctp(value: Any, _parts: RuleParts) -> list[str]:
 
 
 def _multiport(value: MultiportMatch, parts: RuleParts) -> list[str]:
-    word = PORT_WORDS.get(parts.protocol.number if parts.protocol else 0)
+    word = PORT_PROTOCOLS.get(parts.protocol.number if parts.protocol else 0)
     if word is None or value.side not in ("sports", "dports"):
         raise NoTranslation("ports of either side")
     members = ", ".join(span_word(*each) for each in value.ranges)

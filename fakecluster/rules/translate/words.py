@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 IP = {4: "ip", 6: "ip6"}
+#: The protocols with ports, as both languages call them.
+PORT_PROTOCOLS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 
 
 class NoTranslation(Exception):
