@@ -26,7 +26,7 @@ from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
-from fakecluster.kernel.hooks import Hook
+from fakecluster.kernel.hooks import INPUT, OUTPUT, POSTROUTING, PREROUTING
 from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, TCP
 from fakecluster.kernel.tcp_segments import MASK
@@ -45,12 +45,15 @@ TCP_AND_HEADER = TCP + 20
 #: The first 16 bits (version, traffic class) of what sockets send, by family.
 FIRST = {4: 0x4500, 6: 0x6000}
 PORTS = Struct("!HH").pack
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 # first 16 bits, length, id, fragment bits, TTL and protocol, checksum, sequence, acknowledgment, offset and flags, window,
 # checksum and urgent pointer
 _READ4 = Struct("!HHHHHH12xLLHHL").unpack_from
 # first 16 bits, length, next header, hop limit, sequence, acknowledgment, offset and flags, window, checksum and urgent pointer
 _READ6 = Struct("!HxxHBB36xLLHHL").unpack_from
+# addresses and ports as they stand in a packet
+_ENDS4, _PORTS_AT = Struct("!LLHH").unpack, Struct("!HH").unpack_from
 _number = int.from_bytes
 
 
@@ -221,59 +224,71 @@ class Express:
         `take` will get its flow's packets as `seen` was, before it was readdressed (the same bytes, if it was not);
         without `checked` their checksums mean nothing, as they are mended first.
         """
-        if self.network.taps or len(packet) < 40 or isinstance(self.network.namespaces, CopiedNamespaces):
+        network = self.network
+        if network.taps or len(packet) < 40 or isinstance(network.namespaces, CopiedNamespaces):
             return None
-        if self.generation != self.network.generation or len(self.ways) >= MAX_WAYS:
+        if self.generation != network.generation or len(self.ways) >= MAX_WAYS:
             self.forget()
+        first = packet[0] << 8 | packet[1]
+        if packet[0] >> 4 == 4:
+            family, proto, ends = 4, packet[9], packet[12:24]
+        else:
+            family, proto, first, ends = 6, packet[6], first & 0xFFF0, packet[8:44]
+        if proto != TCP:
+            return None
         steps: list[Step] = []
         at = self.port
-        family = packet[0] >> 4
-        now = packet
         for _ in range(MAX_STEPS):
-            netns = self.network.namespaces.get(at.namespace)
+            netns = network.namespaces.get(at.namespace)
             if netns is None:
                 return None
-            flow = netns.flow_cache.known(now, at.interface)
+            flow = netns.flow_cache.flows.get((at.interface, TCP, first, ends))
             if flow is None or flow.arrival is not None:
-                return self._to(netns, at, tuple(steps), now, seen, checked)
-            after = self._next(Port(at.namespace, flow.oif), family, flow.next_hop)
+                return self._to(netns, at, tuple(steps), ends, seen, checked)
+            after = self._next(_new(Port, (at.namespace, flow.oif)), family, flow.next_hop)
             if after is None or flow.ct is None:
                 return None
             steps.append(Step(netns, flow, flow.ct, at))
-            now, at = REWRITES[family, TCP](flow, now), after
+            ends, at = flow.ends, after
         return None
 
     def _next(self, port: Port, family: int, next_hop: int) -> Port | None:
         """Where a link leads, when it leads to one port only and at once."""
-        if port not in self.network.diverted and (other := self.network.other_end(port)) is not None:
-            return other
-        segment = self.network.segment_of(port)
-        if segment is None or port in self.network.diverted or not segment.is_well or segment.delay_s:
+        network = self.network
+        if port in network.diverted:
             return None
-        found = self.network.receivers(segment, port, family, next_hop)
+        if (other := network.other_end(port)) is not None:
+            return other
+        segment = network.segment_of(port)
+        if segment is None or not segment.is_well or segment.delay_s:
+            return None
+        found = network.receivers(segment, port, family, next_hop)
         return found[0] if len(found) == 1 else None
 
     def _to(
-        self, netns: Netns, at: Port, steps: tuple[Step, ...], now: bytes, seen: bytes, checked: bool
+        self, netns: Netns, at: Port, steps: tuple[Step, ...], ends: bytes, seen: bytes, checked: bool
     ) -> Way | None:  # fmt: skip
-        """The way's end: a socket in a namespace where nothing stands between the wire and it."""
-        family, l4 = (4, 20) if now[0] >> 4 == 4 else (6, 40)
-        if not steps or now[9 if family == 4 else 6] != TCP:
+        """The way's end: a socket in a namespace where nothing stands between the wire and it.
+
+        `ends` are the addresses and ports as they come there.
+        """
+        if not steps:
             return None
+        if len(ends) == 12:
+            family, (src, dst, sport, dport) = 4, _ENDS4(ends)
+        else:
+            family, src, dst = 6, _number(ends[:16]), _number(ends[16:32])
+            sport, dport = _PORTS_AT(ends, 32)
         hooks = netns.hooks.entries[family]
         device = netns.interfaces.get(at.interface)
-        if hooks[Hook.PREROUTING] or hooks[Hook.INPUT] or device is None or device.master:
+        if hooks[PREROUTING] or hooks[INPUT] or device is None or device.master:
             return None
-        half = 4 if family == 4 else 16
-        src, dst = _number(now[l4 - 2 * half : l4 - half]), _number(now[l4 - half : l4])
-        sport, dport = now[l4] << 8 | now[l4 + 1], now[l4 + 2] << 8 | now[l4 + 3]
         connection = netns.sockets.connections.get((family, dst, dport, src, sport))
         if connection is None or not netns.addresses.is_local(family, dst):
             return None
-        first = seen[0] << 8 | seen[1]
-        ends = seen[l4 - 2 * half : l4 + 4]
-        way = Way(first if family == 4 else first & 0xFFF0, ends, steps, at, connection, checked=checked)
-        self.ways[ends] = way
+        first, key = seen[0] << 8 | seen[1], seen[12:24] if family == 4 else seen[8:44]
+        way = Way(first if family == 4 else first & 0xFFF0, key, steps, at, connection, checked=checked)
+        self.ways[key] = way
         return way
 
     def _learn_back(self, way: Way) -> Back | None:
@@ -281,7 +296,7 @@ class Express:
         connection, network = way.connection, self.network
         netns, family = connection.netns, connection.family
         hooks, (dst, dport) = netns.hooks.entries[family], connection.remote
-        if hooks[Hook.OUTPUT] or hooks[Hook.POSTROUTING] or connection.mark:
+        if hooks[OUTPUT] or hooks[POSTROUTING] or connection.mark:
             return None
         try:
             route = route_output(netns, family, dst, src=connection.address)

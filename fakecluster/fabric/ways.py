@@ -70,7 +70,10 @@ class Way:
         mtu, ttl_least, passed = steps[0].flow.mtu, 0, 0
         for step in steps:
             flow = step.flow
-            mtu, ttl_least = min(mtu, flow.mtu), max(ttl_least, flow.ttl_least + passed)
+            if flow.mtu < mtu:
+                mtu = flow.mtu
+            if flow.ttl_least + passed > ttl_least:
+                ttl_least = flow.ttl_least + passed
             passed += flow.ttl_step
         self.mtu, self.ttl_least = mtu, ttl_least
         self.packets = self.octets = 0

@@ -65,10 +65,6 @@ class FlowCache:
         self._enabled = on
         self.changed()
 
-    def known(self, packet: bytes, iface: str) -> Flow | None:
-        """The entry of a packet's flow, whatever the packet itself is like."""
-        return self.flows.get(_key(packet, iface)) if len(packet) >= 28 else None
-
     def changed(self) -> None:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
