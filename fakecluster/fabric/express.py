@@ -25,7 +25,7 @@ from fakecluster.fabric.ways import Back, Step, Way, count, followed
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, REWRITES, TIMESTAMP_ONLY
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, TIMESTAMP_ONLY
 from fakecluster.kernel.hooks import INPUT, OUTPUT, POSTROUTING, PREROUTING
 from fakecluster.kernel.ip_output import route_output
 from fakecluster.kernel.packet import ACK, TCP
@@ -72,10 +72,10 @@ class Watcher(Protocol):
         """The socket, and everything that came of it, is done."""
         ...
 
-    def answered(self, way: Way, flags: int, sequence: int, size: int, packets: list[bytes]) -> None:
+    def answered(self, way: Way, flags: int, sequence: int, size: int, packet: bytes) -> None:
         """A TCP segment with `size` bytes of data came back to the port and is taken off there.
 
-        With `Express.shows`, `packets` are its bytes at every port on its way and in the end.
+        With `Express.shows`, `packet` is what the connection sent.
         """
         ...
 
@@ -183,16 +183,16 @@ class Express:
         end = sequence + len(data) & MASK
         if not followed(back.steps, sequence, connection.rcv_nxt, end, MAX_WINDOW, size, self.clock.now_ns):
             return False
-        packets: list[bytes] = []
+        packet = b""
         if self.shows:
-            packets = rewritten(back.steps, connection.packet(flags, sequence, data))
+            packet = connection.packet(flags, sequence, data)
         else:
             connection.draw_ident()
         if not back.packets:
             self._used.add(way)
         back.packets += 1
         back.octets += size
-        self.watcher.answered(way, flags, sequence, len(data), packets)
+        self.watcher.answered(way, flags, sequence, len(data), packet)
         return True
 
     def settle(self) -> None:
@@ -321,13 +321,3 @@ class Express:
                 return Back(tuple(steps), netns.mtu_of(route))
             ends, ttl, after = flow.ends, ttl - flow.ttl_step, self._next(out, family, flow.next_hop)
         return None
-
-
-def rewritten(steps: tuple[Step, ...], packet: bytes) -> list[bytes]:
-    """A packet as it comes to every port on a way, and as it comes out."""
-    found = [packet]
-    rewrite = REWRITES[packet[0] >> 4, TCP]
-    for step in steps:
-        packet = rewrite(step.flow, packet)
-        found.append(packet)
-    return found

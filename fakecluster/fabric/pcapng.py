@@ -5,7 +5,7 @@ section header | interface description ... | enhanced packet (flags: direction; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -197,26 +197,34 @@ class PcapngWriter:
 
     def write(self, stamp: Stamp, time_ns: int, packet: bytes) -> None:
         """One packet: Unix time in ns, L3 bytes."""
-        self.write_all((stamp,), time_ns, (packet,))
-
-    def write_all(self, stamps: Iterable[Stamp], time_ns: int, packets: Iterable[bytes]) -> None:
-        """Several packets of the same time, each with its stamp."""
-        high, low = time_ns >> 32, time_ns & 0xFFFFFFFF
-        parts: list[bytes] = []
-        for stamp, packet in zip(stamps, packets, strict=True):
-            size = len(packet)
-            interface, tails = stamp
-            tail = tails[size & 3]
-            whole = size + len(tail) + 32
-            parts += _EPB(PACKET, whole, interface, high, low, size, size), packet, tail, _WORD(whole)
-        self.file.write(b"".join(parts))
+        size, (interface, tails) = len(packet), stamp
+        tail = tails[size & 3]
+        whole = size + len(tail) + 32
+        head = _EPB(PACKET, whole, interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
+        self.file.write(b"".join((head, packet, tail, _WORD(whole))))
 
     def _block(self, kind: int, body: bytes) -> None:
         size = len(body) + 12
         self.file.write(_HEAD(kind, size) + body + _WORD(size))
 
 
-_EPB, _HEAD, _WORD = Struct("<IIIIIII").pack, Struct("<II").pack, Struct("<I").pack
+def between(stamps: Sequence[Stamp], size: int) -> list[bytes]:
+    """What stands before, between and behind the times and packets of `size` bytes in one block for each stamp.
+
+    A packet's time (two words of 32 bits, the upper first) is followed by its size, twice, and its bytes.
+    """
+    found = [b""]
+    for interface, tails in stamps:
+        tail = tails[size & 3]
+        whole = size + len(tail) + 32
+        found[-1] += _BEFORE_TIME(PACKET, whole, interface)
+        found.append(tail + _WORD(whole))
+    return found
+
+
+_EPB, _BEFORE_TIME, _HEAD, _WORD = (
+    Struct("<IIIIIII").pack, Struct("<III").pack, Struct("<II").pack, Struct("<I").pack
+)  # fmt: skip
 
 
 def _option(code: int, value: bytes) -> bytes:

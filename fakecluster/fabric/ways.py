@@ -1,6 +1,6 @@
 """Ways through several hosts, put together from their flow caches, and how conntrack takes in a segment on all of them.
 
-    Way: port ─► step ─► step ─► socket          Back: socket ─► step ─► step ─► port
+Way: port ─► step ─► step ─► socket          Back: socket ─► step ─► step ─► port
 """
 
 from __future__ import annotations
@@ -39,14 +39,18 @@ class Step:
 
 
 class Back:
-    """From a connection's socket through `steps` to where its answers are taken off. `mtu` is the least on the way."""
+    """From a connection's socket through `steps` to where its answers are taken off. `mtu` is the least on the way.
 
-    __slots__ = ("mtu", "octets", "packets", "steps")
+    `context` is the user's.
+    """
+
+    __slots__ = ("context", "mtu", "octets", "packets", "steps")
 
     def __init__(self, steps: tuple[Step, ...], mtu: int) -> None:
         self.steps = steps
         self.mtu = min(mtu, *(step.flow.mtu for step in steps))
         self.packets = self.octets = 0
+        self.context: Any = None
 
 
 class Way:

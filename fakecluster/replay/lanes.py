@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.fabric.captures import Captured
-from fakecluster.fabric.express import Express, rewritten
-from fakecluster.fabric.pcapng import Stamp
+from fakecluster.fabric.express import Express
 from fakecluster.fabric.ways import Way
 from fakecluster.kernel.packet import TCP, Skb
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow, FlowKey
-from fakecluster.replay.preparing import with_ack_shifted
+from fakecluster.replay.passages import Passage
 
 if TYPE_CHECKING:
     from fakecluster.replay.replaying import Replayer
@@ -37,15 +36,14 @@ class Played:
 class Lane(NamedTuple):
     """What a replay knows of a flow whose way is known: `answer` is the key of its answers.
 
-    `stamps` are what its packets and `back_stamps` what answers are written with, at every port on their ways.
+    `passage` is what its packets are written with, None when they are not.
     """
 
     flow: Flow
     answer: FlowKey
     fate: Fate
     played: Played
-    stamps: tuple[Stamp, ...]
-    back_stamps: list[Stamp]
+    passage: Passage | None
 
 
 class Lanes:
@@ -72,8 +70,8 @@ class Lanes:
         """A packet of the flow, which the capture has as `seen`, was delivered just now."""
         way = self.express.learn(packet, seen, checked=not self.replayer.mend)
         if way is not None:
-            stamps = self.writer.stamps(way) if self.writer is not None else ()
-            way.context = Lane(flow, flow.key.answer(), fate, played, stamps, [])
+            passage = self.writer.passage(way) if self.writer is not None else None
+            way.context = Lane(flow, flow.key.answer(), fate, played, passage)
 
     def add_recorded(self, captured: Captured, skb: Skb) -> None:
         """A packet was found to be one that leaves."""
@@ -112,13 +110,12 @@ class Lanes:
         """A packet goes a way: as if it had arrived at every port on it."""
         lane: Lane = way.context
         assert self.writer is not None
+        assert lane.passage is not None
         if self.replayer.addresses or self.replayer.mend:
             skb = Skb(packet)
             self.replayer.prepare(skb)
             packet = bytes(skb.data)
-        if lane.flow.ack_shift:
-            packet = with_ack_shifted(packet, lane.flow.ack_shift)
-        self.writer.passed(lane.stamps, rewritten(way.steps, packet))
+        self.writer.passed(lane.passage, packet, lane.flow.ack_shift or 0)
 
     def delivering(self, way: Way) -> None:
         """The socket at its end gets a packet: chance is the flow's."""
@@ -130,7 +127,7 @@ class Lanes:
         way.context.flow.asked = self.choices.asked
         self.choices.turn_to()
 
-    def answered(self, way: Way, flags: int, sequence: int, size: int, packets: list[bytes]) -> None:
+    def answered(self, way: Way, flags: int, sequence: int, size: int, packet: bytes) -> None:
         """An answer came back to the port, and is taken off."""
         lane, report, writer = way.context, self.report, self.writer
         report.sent += 1
@@ -138,9 +135,10 @@ class Lanes:
         lane.flow.model_sent(flags, sequence, size)
         self.balance.got(lane.answer, flags, size, report.packets, self.clock.now_ns)
         if writer is not None and way.back is not None:
-            if not lane.back_stamps:
-                lane.back_stamps.extend(writer.back_stamps(way.back))
-            writer.passed(lane.back_stamps, packets)
+            passage = way.back.context
+            if passage is None:
+                passage = way.back.context = writer.passage_back(way.back)
+            writer.passed(passage, packet)
 
     def settled(self, way: Way, packets: int, octets: int) -> None:
         """So much went a known way."""

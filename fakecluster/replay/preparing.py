@@ -18,8 +18,7 @@ from fakecluster.kernel.tcp_segments import MASK
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
-_U16, _U32 = Struct("!H"), Struct("!I")
-_ACK_TO_CHECKSUM = Struct("!I4sH").pack
+_U32 = Struct("!I")
 #: Bytes of a transport header that must have been captured for a snapped packet to be restored.
 _TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 1: 8, 58: 8}
 
@@ -118,15 +117,6 @@ def ack_of(packet: bytes) -> int:
     """The acknowledgment number of a TCP packet without IP options."""
     at = 28 if packet[0] >> 4 == 4 else 48
     return int.from_bytes(packet[at : at + 4])
-
-
-def with_ack_shifted(packet: bytes, shift: int) -> bytes:
-    """As `shift_ack`, of a packet without IP options whose checksum is right."""
-    l4 = 20 if packet[0] >> 4 == 4 else 40
-    before, check = _U32.unpack_from(packet, l4 + 8)[0], _U16.unpack_from(packet, l4 + 16)[0]
-    after = before + shift & MASK
-    check = (check - (after - before)) % 0xFFFF
-    return packet[: l4 + 8] + _ACK_TO_CHECKSUM(after, packet[l4 + 12 : l4 + 16], check) + packet[l4 + 18 :]
 
 
 def is_whole_tcp(skb: Skb) -> bool:

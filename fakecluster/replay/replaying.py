@@ -106,7 +106,7 @@ class Replayer:
             if captured[2] > len(packet):
                 packet = self._restored(captured)
             go_to(captured[0])
-            flow, _, _, played, _, _ = way.context
+            flow, _, _, played, _ = way.context
             if express.generation != network.generation or network.taps:
                 express.forget()
             elif (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from fakecluster.fabric.network import InFlight
 from fakecluster.fabric.pcapng import PcapngWriter, Stamp
-from fakecluster.fabric.ways import Back, Way
+from fakecluster.fabric.ways import Back, Step, Way
 from fakecluster.kernel.effects import Effect
 from fakecluster.replay.fates import Fate, end_of
+from fakecluster.replay.passages import Layout, Passage, passage
 from fakecluster.sim.clock import NS_PER_S
 from fakecluster.trace import Hop, Rewrite, RuleStep
 
@@ -29,8 +30,10 @@ class AnnotatedWriter:
     def __init__(self, file: BinaryIO, port: Port, clock: Clock) -> None:
         self.clock = clock
         self.writer = PcapngWriter(file)
+        self._write = file.write
         self._sent = self.writer.stamp(str(port), direction="out")
         self._stamps: dict[tuple[Port, Fate], Stamp] = {}
+        self._layouts: dict[tuple[Stamp, ...], Layout] = {}
         self._base_ns = clock.epoch_s * NS_PER_S
 
     def arrived(self, arriving: InFlight, effects: list[Effect]) -> None:
@@ -52,19 +55,28 @@ class AnnotatedWriter:
             found = self._stamps[port, fate] = self.writer.stamp(str(port), direction="in", comment=str(fate))
         return found
 
-    def stamps(self, way: Way) -> tuple[Stamp, ...]:
-        """What `passed` writes with."""
-        steps = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in way.steps]
-        return (*steps, self._stamp(way.end, Fate("delivered", way.end.namespace, way.connection.name)))
+    def passage(self, way: Way) -> Passage:
+        """What packets on their way to a socket are written with: as `arrived` at every port."""
+        delivered = Fate("delivered", way.end.namespace, way.connection.name)
+        return self._passage(way.steps, self._stamp(way.end, delivered))
 
-    def back_stamps(self, back: Back) -> list[Stamp]:
-        """What `passed` writes answers with: at every port, and as they leave."""
-        steps = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in back.steps]
-        return [*steps, self._sent]
+    def passage_back(self, back: Back) -> Passage:
+        """What answers are written with: at every port, and as they leave."""
+        return self._passage(back.steps, self._sent)
 
-    def passed(self, stamps: Sequence[Stamp], packets: Iterable[bytes]) -> None:
-        """A packet went a known way (see `fabric.express`): as `arrived` at every port on it."""
-        self.writer.write_all(stamps, self._base_ns + self.clock.now_ns, packets)
+    def _passage(self, steps: tuple[Step, ...], last: Stamp) -> Passage:
+        at = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in steps]
+        stamps = (*at, last)
+        layout = self._layouts.get(stamps)
+        if layout is None:
+            if len(self._layouts) >= STAMPS_KEPT:
+                self._layouts.clear()
+            layout = self._layouts[stamps] = Layout(stamps)
+        return passage(layout, steps)
+
+    def passed(self, passage: Passage, packet: bytes, ack_shift: int = 0) -> None:
+        """A packet goes a known way (see `fabric.express`); `ack_shift` is added to its acknowledgment number."""
+        self._write(passage.blocks(self._base_ns + self.clock.now_ns, packet, ack_shift))
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""

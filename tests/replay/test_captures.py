@@ -82,7 +82,9 @@ def test_scapys_captures_are_read(tmp_path: Path) -> None:
 def written() -> bytes:
     file = BytesIO()
     writer = PcapngWriter(file)
-    writer.write(writer.stamp("node/a:eth0", direction="in", comment="dropped at FORWARD"), 1_700_000_000_123_456_789, PACKET)
+    writer.write(
+        writer.stamp("node/a:eth0", direction="in", comment="dropped at FORWARD"), 1_700_000_000_123_456_789, PACKET
+    )
     writer.write(writer.stamp("pod/web:eth0", direction="out"), 1_700_000_000_123_456_790, PACKET)
     return file.getvalue()
 

@@ -92,7 +92,9 @@ def test_answers_of_another_length_are_acknowledged(shop: Cluster, answer: int, 
 
 def test_selective_acknowledgments_are_shifted_too() -> None:
     options = [("NOP", None), ("NOP", None), ("SAck", (1100, 1200, 1300, 1400))]
-    skb = Skb(bytes(IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=5, dport=80, flags="A", ack=1000, options=options)))
+    skb = Skb(
+        bytes(IP(src="203.0.113.9", dst="10.0.0.1") / TCP(sport=5, dport=80, flags="A", ack=1000, options=options))
+    )
     shift_ack(skb, -1050)
     shifted = IP(bytes(skb.data))[TCP]
     assert (shifted.ack, dict(shifted.options)["SAck"]) == (2**32 - 50, (50, 150, 250, 350))

@@ -1,0 +1,93 @@
+"""The pcapng that a replay writes: packets of known ways as the writer of single packets writes them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+
+from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.replay import passages
+from fakecluster.replay.passages import Layout, passage
+
+TIME_NS = 1_700_000_000_123_456_789
+
+
+@attrs.frozen
+class Changes:
+    """What a step needs to have of its flow."""
+
+    ttl_step: int
+    ip_change: int
+    l4_change: int
+    ends: bytes
+
+
+@attrs.frozen
+class Host:
+    flow: Changes
+
+
+def words(data: bytes) -> int:
+    """The one's complement sum of 16-bit words, the long way."""
+    total = sum(data[at] << 8 | data[at + 1] for at in range(0, len(data), 2))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def gained(before: bytes, after: bytes) -> int:
+    return (words(after) - words(before)) % 0xFFFF or 0xFFFF * (before != after)
+
+
+def hosts(packets: list[bytes]) -> Any:
+    """Steps that make each of these packets of the one before."""
+    found = []
+    ttl, ends = (8, slice(12, 24)) if packets[0][0] >> 4 == 4 else (7, slice(8, 44))
+    for before, after in pairwise(packets):
+        ip_change = gained(before[8:10] + before[12:20], after[8:10] + after[12:20])
+        found.append(Host(Changes(before[ttl] - after[ttl], ip_change, gained(before[ends], after[ends]), after[ends])))
+    return tuple(found)
+
+
+def at_every_port(family: int, data: bytes, ack: int, count: int) -> list[bytes]:
+    """A segment as it comes to the first `count` ports of a way, by Scapy: one host translates, one the port only."""
+    fields = [("10.96.0.1", 80, 64), ("10.244.1.5", 8080, 63), ("10.244.1.5", 8081, 62), ("10.244.1.5", 8081, 61)]
+    found = []
+    for dst, port, ttl in fields[:count]:
+        ip = IP(src="203.0.113.9", dst=dst, ttl=ttl, id=7)
+        if family == 6:
+            ip = IPv6(src="2001:db8::9", dst=f"fd00::{dst.replace('.', ':')}", hlim=ttl)
+        found.append(bytes(ip / TCP(sport=5000, dport=port, seq=9, ack=ack, flags="PA") / data))
+    return found
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize(("captured_ack", "shift"), [(77, 0), (77, 1000), (0xFFFFFFF0, 0x1000), (77, 0xFFFFFF00)])
+def test_a_packet_of_a_known_way_is_written_as_one_at_every_port(
+    family: int, count: int, captured_ack: int, shift: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passages, "SIZES_KEPT", 3)
+    file, expected = BytesIO(), BytesIO()
+    writers = PcapngWriter(file), PcapngWriter(expected)
+    stamps = [
+        [writer.stamp(f"port {n}", direction="in", comment="why " * n) for n in range(count)] for writer in writers
+    ]
+    first = at_every_port(family, b"", captured_ack, count)
+    layout = Layout(tuple(stamps[0]))
+    known = passage(layout, hosts(first))
+    for data in [b"", b"a", b"ab", b"abc", b"", bytes(1400)]:
+        packet = at_every_port(family, data, captured_ack, 1)[0]
+        file.write(known.blocks(TIME_NS, packet, shift))
+        for stamp, seen in zip(
+            stamps[1], at_every_port(family, data, captured_ack + shift & 0xFFFFFFFF, count), strict=True
+        ):
+            writers[1].write(stamp, TIME_NS, seen)
+    assert file.getvalue() == expected.getvalue()
+    assert len(layout.around) == 3
