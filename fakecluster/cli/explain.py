@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fakecluster.api.manifests import read
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of, read_text
-from fakecluster.cli.output import Answer, OutputFile, give, output_option
+from fakecluster.cli.output import Answer, file_option, give, output_option
 from fakecluster.cli.render import print_walks
 from fakecluster.cluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
@@ -44,7 +44,7 @@ def explain_command(
         list[Path] | None, typer.Option("--objects", help="kubectl get ... -o yaml: names for addresses (repeatable).")
     ] = None,
     output: Annotated[str, output_option("svg", "mermaid")] = "",
-    file: OutputFile = None,
+    file: Annotated[Path | None, file_option("svg", "mermaid")] = None,
     translate: Annotated[
         bool, typer.Option("--translate", help="Show the rules that it met in the other language, too (iptables, nft).")
     ] = False,

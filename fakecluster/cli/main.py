@@ -6,6 +6,7 @@ says where); 3 not modelled; 130 interrupted; 141 the reader of the output has g
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -26,6 +27,7 @@ from fakecluster.cli import (
     translate,
     version,
 )
+from fakecluster.cli.options import UsageError
 from fakecluster.errors import FakeclusterError, ManifestError, Unsupported
 
 app = typer.Typer(
@@ -57,14 +59,27 @@ app.command("version")(version.version_command)
 WRONG_INPUT, NOT_MODELLED, INTERRUPTED, READER_GONE = 2, 3, 130, 141
 
 
+class _Closed(io.TextIOBase):
+    """A standard stream that was closed before the program began (`>&-`): whoever writes there is told."""
+
+    def write(self, text: str) -> int:
+        raise UsageError("standard output is closed")
+
+
 def main() -> None:
     """Run the command line and exit; quietly when nobody reads the output any more, as programs that SIGPIPE ends."""
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()  # nobody reads what is said there
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow, where the terminal's encoding has none
     try:
         try:
             _run()
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as end:
         # click catches a broken pipe itself, and exits with 1 from there
         if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):

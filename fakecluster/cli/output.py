@@ -1,14 +1,16 @@
 """How answers leave the program: as text, JSON or a page, to the terminal or to a file.
 
-Every command makes an `Answer`; `give` writes it. Colours and widths are rich's: none in pipes and files, NO_COLOR and
-COLUMNS are heeded.
+Every command makes an `Answer`; `give` writes it. Colours are rich's: none in pipes and files, NO_COLOR is heeded. Pipes
+and files are `FILE_WIDTH` columns wide, unless COLUMNS says otherwise.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +21,7 @@ from rich.console import Console
 
 from fakecluster.cli.options import UsageError
 
-#: Columns of a text that goes to no terminal.
+#: Columns of a text that goes to no terminal, when COLUMNS does not say how many there are.
 FILE_WIDTH = 160
 TEXT, JSON, HTML = "text", "json", "html"
 _BY_SUFFIX = {
@@ -29,13 +31,7 @@ _BY_SUFFIX = {
     ".svg": "svg",
     ".mmd": "mermaid",
     ".csv": "csv",
-    ".md": "markdown",
 }
-
-OutputFile = Annotated[
-    Path | None,
-    typer.Option("-o", "--output-file", help="Write to this file (its ending says how); - is standard output."),
-]
 
 
 def output_option(*more: str) -> Any:
@@ -48,10 +44,32 @@ def output_option(*more: str) -> Any:
             raise typer.BadParameter(f"{value!r}: expected {words}")
         return value
 
-    return typer.Option("--output", help=f"{words}.", callback=check, autocompletion=lambda: list(ways))
+    return typer.Option("--output", help=f"{words}.", callback=check, is_eager=True, autocompletion=lambda: list(ways))
+
+
+def file_option(*more: str) -> Any:
+    """The option -o of a command that can be printed in `more` ways: what cannot be written is said before the work."""
+
+    def check(context: typer.Context, file: Path | None) -> Path | None:
+        if file is None or str(file) == "-":
+            return file
+        way = context.params.get("output") or _BY_SUFFIX.get(file.suffix, TEXT)
+        if way not in (TEXT, JSON, HTML, *more):
+            raise UsageError(_no_such_way(way, more))
+        if not file.parent.is_dir():
+            raise UsageError(f"-o {file}: No such file or directory")
+        return file
+
+    words = "Write to this file (its ending says how); - is standard output."
+    return typer.Option("-o", "--output-file", help=words, callback=check)
+
+
+def _no_such_way(way: str, others: Iterable[str]) -> str:
+    return f"--output {way}: this command gives {', '.join(dict.fromkeys((TEXT, JSON, HTML, *others)))}"
 
 
 Output = Annotated[str, output_option()]
+OutputFile = Annotated[Path | None, file_option()]
 
 
 @attrs.frozen
@@ -71,8 +89,9 @@ def give(answer: Answer, output: str, file: Path | None) -> None:
     """Write an answer. Raises `UsageError` for a file that cannot be written or says nothing of how."""
     to_file = file is not None and str(file) != "-"
     way = output or (_BY_SUFFIX.get(file.suffix, TEXT) if file is not None else TEXT)
-    if way == TEXT and not to_file and TEXT not in answer.others:
-        answer.show(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    console = Console(highlight=False)
+    if way == TEXT and not to_file and TEXT not in answer.others and console.is_terminal:
+        answer.show(console)
         return
     text = _text(answer, way)
     if not to_file or file is None:
@@ -90,16 +109,15 @@ def _text(answer: Answer, way: str) -> str:
     if way == JSON:
         return json.dumps(answer.data(), indent=2) + "\n"
     if way not in (TEXT, HTML):
-        raise UsageError(
-            f"--output {way}: this command gives text, json, html{''.join(f', {one}' for one in answer.others)}"
-        )
+        raise UsageError(_no_such_way(way, answer.others))
     console = Console(
-        highlight=False, record=way == HTML, file=StringIO(), width=FILE_WIDTH, force_terminal=way == HTML
-    )
+        highlight=False, record=way == HTML, file=StringIO(), width=None if os.environ.get("COLUMNS") else FILE_WIDTH,
+        force_terminal=way == HTML, soft_wrap=way == TEXT,
+    )  # fmt: skip
     answer.show(console)
     if way == TEXT:
         return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())  # type: ignore[attr-defined]
-    return _PAGE.format(title=answer.title, body=console.export_html(inline_styles=True, code_format="{code}"))
+    return _PAGE.format(title=escape(answer.title), body=console.export_html(inline_styles=True, code_format="{code}"))
 
 
 _PAGE = """<!doctype html>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
-from fakecluster.cli.output import Answer, OutputFile, give, output_option
+from fakecluster.cli.output import Answer, file_option, give, output_option
 from fakecluster.cli.trace import source_host
 from fakecluster.cluster import Cluster
 from fakecluster.drawing import plots
@@ -20,6 +21,7 @@ SVG = "svg"
 #: Services that one measurement may have.
 MOST_SERVICES = 100_000
 Output = Annotated[str, output_option(SVG)]
+OutputFile = Annotated[Path | None, file_option(SVG)]
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fakecluster.cli.diff import diff_connections
 from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, Proxy, UsageError, cluster_of
-from fakecluster.cli.output import Answer, Output, OutputFile, give, output_option
+from fakecluster.cli.output import Answer, Output, OutputFile, file_option, give, output_option
 from fakecluster.cluster.reach_cells import ALLOWED, DENIED, PARTLY
 from fakecluster.cluster.reachability import LEGEND, MARKS, Reachability
 
@@ -35,7 +35,7 @@ def reachability(
     ip_family: Family = "ipv4",
     admin_policies: AdminPolicies = False,
     output: Annotated[str, output_option("csv", "svg")] = "",
-    file: OutputFile = None,
+    file: Annotated[Path | None, file_option("csv", "svg")] = None,
 ) -> None:
     """Show which Pods may talk to which, and to which Services, by the network policies in the manifests.
 

@@ -29,17 +29,23 @@ FLOWS_SHOWN = 40
 DASK_TIMEOUT_S = 10
 
 
+At = Annotated[str, typer.Option("--at", help="The interface: a:eth0, pod/web-1, outside.")]
+CompareAt = Annotated[str, typer.Option("--compare-at", help="Where the second capture was taken (--at).")]
+Dask = Annotated[str, typer.Option("--dask", help="Spread over a Dask scheduler: tcp://HOST:PORT.")]
+Map = Annotated[list[str] | None, typer.Option("--map", help="Readdress: 10.1.2.3=pod/web-1 (repeatable).")]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Spread the flows over processes.")]
+Write = Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")]
+
+
 def replay_command(
     manifests: Annotated[list[Path], typer.Argument(help="Manifest files or folders, then the capture (- is stdin).")],
-    at: Annotated[str, typer.Option("--at", help="The interface: a:eth0, pod/web-1, outside.")],
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", help="Readdress: 10.1.2.3=pod/web-1 (repeatable).")
-    ] = None,
+    at: At,
+    mapping: Map = None,
     compare: Annotated[str, typer.Option("--compare", help="A proxy mode, manifests, or a second capture.")] = "",
-    compare_at: Annotated[str, typer.Option("--compare-at", help="Where the second capture was taken (--at).")] = "",
-    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Spread the flows over processes.")] = 1,
-    dask: Annotated[str, typer.Option("--dask", help="Spread over a Dask scheduler: tcp://HOST:PORT.")] = "",
-    write: Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")] = None,
+    compare_at: CompareAt = "",
+    workers: Workers = 1,
+    dask: Dask = "",
+    write: Write = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Nothing leaves the interface.")] = False,
     mend: Annotated[bool, typer.Option("--mend-checksums", help="Correct checksums (offloading cards).")] = False,
     output: Output = "",
@@ -64,15 +70,13 @@ def replay_command(
     if len(manifests) < 2:
         raise UsageError("expected manifests, and the capture last")
     *folders, capture = manifests
+    options: dict[str, Any] = {"at": at, "mapping": _mapping(mapping or []), "isolate": isolate, "mend_checksums": mend}
     cluster = cluster_of(folders, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
-    options: dict[str, Any] = {
-        "at": at, "mapping": _mapping(mapping or []), "isolate": isolate, "mend_checksums": mend,
-    }  # fmt: skip
+    against = _other(compare, compare_at, cluster)
     try:
         if workers > 1 or dask:
-            result = _spread(cluster, capture, workers, dask, compare=compare, write=write, **options)
+            result = _spread(cluster, capture, workers, dask, alone=against is None and write is None, **options)
         else:
-            against = _other(compare, cluster, nodes=nodes, family=ip_family, seed=seed)
             result = _run(cluster, capture, against=against, against_at=compare_at, output=write, **options)
     except CaptureError as damaged:
         if isinstance(damaged.replay, Replay) and damaged.replay.packets:
@@ -80,20 +84,28 @@ def replay_command(
         raise
     except LookupError as missing:
         raise UsageError(f"--at {missing}") from None
+    except OSError as failed:
+        if write is None or isinstance(failed, BrokenPipeError):
+            raise
+        raise UsageError(f"--write {write}: {failed.strerror}") from None
     _give(result, output, file)
     if result.difference_count:
         raise typer.Exit(DIFFERENT)
 
 
-def _other(compare: str, cluster: Cluster, *, nodes: int, family: str, seed: int) -> Cluster | Path | None:
+def _other(compare: str, at: str, cluster: Cluster) -> Cluster | Path | None:
     """What to compare with: the same cluster in another mode, one of other manifests, or a second capture."""
+    path = Path(compare)
+    if compare and path.is_file() and _is_capture(path):
+        return path
+    if at:
+        raise UsageError("--compare-at says where a second capture was taken: --compare is to name that capture")
     if not compare:
         return None
-    path = Path(compare)
-    if path.is_file() and _is_capture(path):
-        return path
     if path.exists():
-        return cluster_of([path], nodes=nodes, proxy=cluster.spec.proxy, family=family, seed=seed)
+        spec = cluster.spec
+        seed = getattr(cluster.choices, "seed", 0)
+        return cluster_of([path], nodes=len(spec.nodes), proxy=spec.proxy, family=spec.ip_family, seed=seed)
     if compare not in MODES:
         raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({', '.join(MODES)})")
     return cluster.fork(proxy=compare)
@@ -104,11 +116,9 @@ def _is_capture(path: Path) -> bool:
         return file.read(4) in MAGICS
 
 
-def _spread(
-    cluster: Cluster, capture: Path, workers: int, dask: str, *, compare: str, write: Path | None, **options: Any
-) -> Replay:  # fmt: skip
+def _spread(cluster: Cluster, capture: Path, workers: int, dask: str, *, alone: bool, **options: Any) -> Replay:
     """Replay on several processes, or on the workers of a Dask scheduler."""
-    if compare or write is not None or str(capture) == "-":
+    if not alone or str(capture) == "-":
         raise UsageError("--workers and --dask read a file by themselves: not with -, --compare or --write")
     if not dask:
         with ProcessPoolExecutor(workers) as pool:
@@ -193,10 +203,14 @@ def _print(console: Console, result: Replay) -> None:
         f"{result.injected} of {result.packets} packets injected at {result.at}, {result.sent} answers, "
         f"{result.flow_count} flows"
     )
+    shown = result.flows[:FLOWS_SHOWN]
+    fits = max((len(str(flow.key)) for flow in shown), default=0) <= console.width // 2
     table = Table(box=None, pad_edge=False)
-    for column, side in (("flow", "left"), ("packets", "right"), ("answers", "right"), ("end", "left")):
-        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for flow in result.flows[:FLOWS_SHOWN]:
+    table.add_column("flow", overflow="fold", no_wrap=fits)  # what is long in a row is its end: that is folded first
+    table.add_column("packets", justify="right")
+    table.add_column("answers", justify="right")
+    table.add_column("end", overflow="fold")
+    for flow in shown:
         ends = "\n".join(f"{fate}" + (f" ({count})" if len(flow.fates) > 1 else "")
                          for fate, count in flow.fates.most_common())  # fmt: skip
         good = flow.fate.what in ("delivered", "transmitted")

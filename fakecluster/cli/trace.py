@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from fakecluster.cli.explain import answer_of, hop_data
 from fakecluster.cli.options import Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
-from fakecluster.cli.output import Answer, OutputFile, give, output_option
+from fakecluster.cli.output import Answer, file_option, give, output_option
 from fakecluster.cli.render import print_walks
 from fakecluster.cluster import Cluster
 from fakecluster.explaining import Explanation
@@ -33,7 +34,7 @@ def trace(
     everything: Annotated[bool, typer.Option("--all", help="Every packet in full.")] = False,
     outcomes: Annotated[bool, typer.Option("--outcomes", help="Every possible answer with its probability.")] = False,
     output: Annotated[str, output_option("svg", "mermaid")] = "",
-    file: OutputFile = None,
+    file: Annotated[Path | None, file_option("svg", "mermaid")] = None,
 ) -> None:
     """Apply MANIFESTS, open one connection, and show every hook, rule and rewrite on its way.
 

@@ -53,7 +53,7 @@ def replay(
             file = stack.enter_context(Path(output).open("wb", buffering=WRITE_BUFFER))
             writer = AnnotatedWriter(file, port, cluster.clock)
         if second is not None:
-            stack.enter_context(second.attached(cluster.network))
+            stack.enter_context(second.attached(cluster.network, first.report))
         try:
             run(packets_of(source, interface=str(port)), first, others, writer)
         except CaptureError as damaged:
@@ -61,6 +61,8 @@ def replay(
             raise
         if second is not None:
             second.settle(first.report)
+    for words in first.addresses.complaints():
+        first.report.warn(words)
     return first.finish()
 
 

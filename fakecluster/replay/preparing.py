@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from struct import Struct
 from typing import TYPE_CHECKING
 
 import attrs
 
+from fakecluster.cni.nodes import OUTSIDE
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.captures import Captured
 from fakecluster.kernel.conntrack.tcp_window import sack_edges
@@ -23,22 +24,27 @@ _U32 = Struct("!I")
 _TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 1: 8, 58: 8}
 
 
+#: How a complaint about an address to map begins.
+UNMET = "no packet has the address to map: "
+
+
 class MapError(FakeclusterError):
     """An address map cannot be read, or names what does not exist."""
 
 
 @attrs.frozen
 class AddressMap:
-    """Which addresses of the capture stand for which of the cluster, as (family, integer)."""
+    """Which addresses of the capture stand for which of the cluster, as (family, integer); `met` are those that came."""
 
     addresses: Mapping[tuple[int, int], tuple[int, int]]
+    met: set[tuple[int, int]] = attrs.field(factory=set, eq=False)
 
     def __bool__(self) -> bool:
         return bool(self.addresses)
 
     @classmethod
     def of(cls, cluster: Cluster, words: Mapping[str, str]) -> AddressMap:
-        """From `{"10.1.2.3": "pod/web-1", "10.1.0.9": "10.96.0.10"}`: an address, pod/, svc/ or node/.
+        """From `{"10.1.2.3": "pod/web-1", "10.1.0.9": "10.96.0.10"}`: an address, pod/, svc/, node/ or outside.
 
         Raises `MapError`.
         """
@@ -47,7 +53,7 @@ class AddressMap:
             try:
                 before = ip_address(source)
                 after = ip_address(_address(cluster, target, before.version))
-            except (ValueError, LookupError) as wrong:
+            except (ValueError, LookupError, FakeclusterError) as wrong:
                 raise MapError(f"--map {source}={target}: {wrong}") from None
             if before.version != after.version:
                 raise MapError(f"--map {source}={target}: IPv{before.version} cannot become IPv{after.version}")
@@ -56,29 +62,38 @@ class AddressMap:
 
     def apply(self, skb: Skb) -> bool:
         """Readdress a packet, checksums included; whether anything changed."""
-        src = self.addresses.get((skb.family, skb.src))
-        dst = self.addresses.get((skb.family, skb.dst))
+        ends = (skb.family, skb.src), (skb.family, skb.dst)
+        src, dst = self.addresses.get(ends[0]), self.addresses.get(ends[1])
         if src is not None:
+            self.met.add(ends[0])
             skb.set_src(src[1])
         if dst is not None:
+            self.met.add(ends[1])
             skb.set_dst(dst[1])
         return src is not None or dst is not None
+
+    def complaints(self) -> Iterator[str]:
+        """What is to be said of addresses that no packet of the capture had (a slip of the pen, most likely)."""
+        for family, address in self.addresses:
+            if (family, address) not in self.met:
+                yield f"{UNMET}{ip_address(address.to_bytes(4 if family == 4 else 16))}"
 
 
 def _address(cluster: Cluster, target: str, family: int) -> str:
     """The address that a target has in a family. Raises LookupError, ValueError."""
     kind, slash, name = target.partition("/")
-    if not slash:
+    if not slash and target != OUTSIDE:
         return str(ip_address(target))
     namespace, _, own = name.rpartition("/")
-    if kind in ("pod", "node"):
-        host = cluster.pod(own, namespace or "default") if kind == "pod" else cluster.node(own)
-        addresses = host.ips
+    if kind == "pod":
+        addresses = cluster.pod(own, namespace or "default").ips
+    elif kind in ("node", OUTSIDE):
+        addresses = (cluster.node(own) if own else cluster.outside).ips
     elif kind in ("svc", "service"):
         spec = cluster.service(own, namespace or "default").object["spec"]
         addresses = [address for address in spec.get("clusterIPs") or () if address != "None"]
     else:
-        raise ValueError(f"expected an address, pod/NAME, svc/NAME or node/NAME, not {target!r}")
+        raise ValueError(f"expected an address, pod/NAME, svc/NAME, node/NAME or outside, not {target!r}")
     for address in addresses:
         if ip_address(address).version == family:
             return address

@@ -10,6 +10,7 @@ import attrs
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow
 from fakecluster.replay.matching import DIFFERENCES_KEPT, Balance, Difference
+from fakecluster.replay.preparing import UNMET
 from fakecluster.replay.timeline import BACKWARDS, SHORTENED
 
 #: Flows whose rows are kept, the first of the capture; others are only counted.
@@ -76,10 +77,13 @@ class Replay:
 def merged(parts: Iterable[Replay]) -> Replay:
     """The replays of a capture's parts as one: each read the whole capture and replayed only some of its flows."""
     first, *others = parts
+    warnings = {
+        words: count for words, count in first.warnings.items()
+        if not words.startswith(UNMET) or all(words in part.warnings for part in others)
+    }  # fmt: skip
     result = attrs.evolve(
-        first, fates=first.fates.copy(), flows=first.flows.copy(), differences=first.differences.copy(),
-        warnings=first.warnings.copy(),
-    )  # fmt: skip
+        first, fates=first.fates.copy(), flows=first.flows.copy(), differences=first.differences.copy(), warnings=warnings
+    )
     for part in others:
         result.injected += part.injected
         result.recorded += part.recorded
@@ -90,7 +94,7 @@ def merged(parts: Iterable[Replay]) -> Replay:
         result.differences += part.differences
         result.difference_count += part.difference_count
         for words, count in part.warnings.items():
-            if words not in (BACKWARDS, SHORTENED):  # every part has read all times
+            if words not in (BACKWARDS, SHORTENED) and not words.startswith(UNMET):  # every part has read all times
                 result.warnings[words] = result.warnings.get(words, 0) + count
     result.in_order()
     del result.differences[DIFFERENCES_KEPT:]

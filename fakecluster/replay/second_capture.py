@@ -23,21 +23,21 @@ class SecondCapture:
     def __init__(self, source: Source, port: Port) -> None:
         self.source, self.port = source, port
         self.balance = Balance()
-        self.number = 0
+        self.replay: Replay | None = None
 
     def append(self, seen: tuple[int, str, bytes], /) -> None:
-        """A packet passed (see `fabric.network.Tap`)."""
-        self._count(self.balance.got, seen[2], self.number)
+        """A packet passed (see `fabric.network.Tap`), caused by the one that is being replayed."""
+        self._count(self.balance.got, seen[2], self.replay.packets if self.replay is not None else 0)
 
     def copy(self) -> SecondCapture:
         return SecondCapture(self.source, self.port)
 
     @contextmanager
-    def attached(self, network: Network) -> Iterator[None]:
+    def attached(self, network: Network, replay: Replay) -> Iterator[None]:
         """Watch while this lasts. Raises ValueError when the interface is being captured already."""
         if self.port in network.taps:
             raise ValueError(f"{self.port} is being captured already")
-        network.taps[self.port] = self
+        network.taps[self.port], self.replay = self, replay
         try:
             yield
         finally:

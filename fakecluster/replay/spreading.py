@@ -131,6 +131,8 @@ def work(job: Job) -> tuple[str, Replay, tuple[str, str, int, int] | None]:
     except CaptureError as damaged:
         place = damaged.reason, damaged.source, damaged.offset, damaged.packets
         return digest, replayer.finish(), place
+    for words in replayer.addresses.complaints():
+        replayer.report.warn(words)
     return digest, replayer.finish(), None
 
 

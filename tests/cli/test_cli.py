@@ -65,6 +65,19 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(arguments: tuple[str, ...
     assert (run.returncode, run.stderr) == (141, "")
 
 
+@pytest.mark.parametrize("arguments", ["version", "--help", "version --output json", "rules examples/nginx.yaml"])
+def test_a_closed_standard_output_is_said(arguments: str) -> None:
+    command = f"{sys.executable} -m fakecluster {arguments} >&-"
+    run = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (run.returncode, run.stderr) == (2, "fakecluster: standard output is closed\n")
+
+
+def test_who_writes_to_a_file_needs_no_standard_streams(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m fakecluster rules examples/nginx.yaml -o {tmp_path}/a.rules >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False, cwd=ROOT).returncode == 0
+    assert "-A KUBE-SERVICES" in (tmp_path / "a.rules").read_text()
+
+
 @pytest.mark.parametrize(
     ("mode", "words"),
     [("iptables", "-A KUBE-SERVICES"), ("nftables", "table ip kube-proxy {"), ("ipvs", "-A -t 10.96.")],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
+from rich.rule import Rule
 
 from fakecluster.cli.options import UsageError
 from fakecluster.cli.output import Answer, give
@@ -17,6 +19,24 @@ ANSWER = Answer("a title", lambda console: console.print("[bold red]dropped[/]")
 def test_text_in_a_pipe_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
     give(ANSWER, "", None)
     assert capsys.readouterr().out == "dropped\n"
+
+
+WIDE = Answer("", lambda console: console.print(Rule("x", characters="-", align="left")), lambda: None)
+
+
+@pytest.mark.parametrize(("columns", "width"), [("", 160), ("40", 40)])
+def test_pipes_and_files_are_as_wide_as_columns_says(
+    columns: str, width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    give(WIDE, "", None)
+    give(WIDE, "", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == capsys.readouterr().out == f"x {'-' * (width - 2)}\n"
+
+
+def test_titles_of_pages_are_escaped(tmp_path: Path) -> None:
+    give(attrs.evolve(ANSWER, title="<b>"), "", tmp_path / "a.html")
+    assert "<title>&lt;b&gt;</title>" in (tmp_path / "a.html").read_text()
 
 
 @pytest.mark.parametrize(

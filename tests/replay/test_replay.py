@@ -132,13 +132,23 @@ def test_addresses_are_mapped_on_request(shop: Cluster) -> None:
     ("mapping", "words"),
     [
         ({"10.1.2": "pod/web-1"}, "--map 10.1.2=pod/web-1: '10.1.2' does not appear to be"),
-        ({"10.1.2.3": "cow/web-1"}, "expected an address, pod/NAME, svc/NAME or node/NAME"),
+        ({"10.1.2.3": "cow/web-1"}, "expected an address, pod/NAME, svc/NAME, node/NAME or outside"),
+        ({"10.1.2.3": "pod/nobody"}, '--map 10.1.2.3=pod/nobody: pods "nobody" not found'),
+        ({"10.1.2.3": "node/z"}, "--map 10.1.2.3=node/z: no node 'z'; there are a, b"),
         ({"10.1.2.3": "fd00::1"}, "IPv4 cannot become IPv6"),
     ],
 )
 def test_a_wrong_map_is_refused(shop: Cluster, mapping: dict[str, str], words: str) -> None:
     with pytest.raises(MapError, match=re.escape(words)):
         shop.replay([], at="a:eth0", mapping=mapping)
+
+
+def test_an_address_to_map_that_no_packet_has_is_said(shop: Cluster) -> None:
+    packets = [IP(src="10.1.1.1", dst="10.1.2.3") / UDP(sport=5, dport=9) / b"x"]
+    mapping = {"10.1.1.1": "outside", "10.1.2.3": "pod/web-1", "10.1.2.33": "pod/web-2"}
+    result = shop.replay(packets, at="a:eth0", mapping=mapping)
+    assert result.warnings == {"no packet has the address to map: 10.1.2.33": 1}
+    assert str(result.flows[0].key) == f"udp 203.0.113.1:5 > {shop.pod('web-1').ip}:9"
 
 
 def test_virtual_time_follows_the_capture_and_never_goes_back(shop: Cluster) -> None:
@@ -232,6 +242,15 @@ def test_a_second_capture_is_compared_with_what_passes_there(shop: Cluster, tmp_
     assert {one.what for one in found} == {
         "only in the second capture"
     }  # the capture plays the client: nothing gets there
+
+
+def test_what_a_second_capture_does_not_have_is_told_by_the_packet_that_caused_it(shop: Cluster) -> None:
+    ip, ends = shop.pod("web-1").ip, {"src": "203.0.113.9", "dst": shop.pod("web-1").ip}
+    packets = [IP(**ends) / UDP(sport=5, dport=9) / bytes(n) for n in (10, 11, 12)]
+    found = shop.replay(packets, at="a:eth0", against=[packets[0], packets[2]], against_at="pod/web-1").differences
+    assert [text for one in found if "udp" in (text := str(one))] == [
+        f"packet 2: not in the second capture: expected nothing, got udp 203.0.113.9:5 > {ip}:9 11 bytes"
+    ]
 
 
 def test_hooks_and_links_are_captured_as_well(shop: Cluster, tmp_path: Path) -> None:

@@ -58,11 +58,15 @@ def capture(cluster: Cluster, path: Path) -> Path:
 
 def test_parts_on_an_executor_give_the_result_of_one_process(template: Cluster, tmp_path: Path) -> None:
     path = capture(template, tmp_path / "a.pcap")
-    whole = replay(template.fork(), path, at="a:eth0")
-    parts = spread(template.fork(), path, at="a:eth0", executor=Pickling(), count=3)
+    mapping = {"203.0.113.1": "outside", "203.0.113.99": "outside"}
+    whole = replay(template.fork(), path, at="a:eth0", mapping=mapping)
+    parts = spread(template.fork(), path, at="a:eth0", executor=Pickling(), count=3, mapping=mapping)
     assert (whole.packets, whole.injected, whole.flow_count) == (240, 240, 120)
     assert len({fate.namespace for fate in whole.fates}) == 4
-    assert whole.warnings == {"the capture's clock goes backwards": 1}
+    assert whole.warnings == {
+        "the capture's clock goes backwards": 1,
+        "no packet has the address to map: 203.0.113.99": 1,
+    }
     assert parts == whole
 
 
