@@ -6,14 +6,17 @@ ports. What the capture shows leaving has lanes too: nothing is to be done with 
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express
 from fakecluster.fabric.ways import Way
+from fakecluster.kernel.flow_cache.lanes import FRAGMENT
 from fakecluster.kernel.packet import TCP, Skb
 from fakecluster.replay.fates import Fate
-from fakecluster.replay.flows import Flow, FlowKey
+from fakecluster.replay.flows import Flow
+from fakecluster.replay.matching import EXPECTED, SENT, Ledger, signature
 from fakecluster.replay.passages import Passage
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 #: Flows of recorded packets that are remembered; with more it starts anew rather than grow.
 RECORDED_KEPT = 65_536
+# length, fragment bits, protocol, offset and flags
+_READ4 = Struct("!xxHxxHxB22xH").unpack_from
+# length, next header, offset and flags
+_READ6 = Struct("!4xHB45xH").unpack_from
 
 
 class Played:
@@ -34,13 +41,13 @@ class Played:
 
 
 class Lane(NamedTuple):
-    """What a replay knows of a flow whose way is known: `answer` is the key of its answers.
+    """What a replay knows of a flow whose way is known: its answers are counted in `ledger`.
 
     `passage` is what its packets are written with, None when they are not.
     """
 
     flow: Flow
-    answer: FlowKey
+    ledger: Ledger
     fate: Fate
     played: Played
     passage: Passage | None
@@ -57,8 +64,8 @@ class Lanes:
         self.timeline = replayer.timeline
         self.express = Express(replayer.network, replayer.port, self)
         self.writer: AnnotatedWriter | None = None
-        #: addresses and ports -> direction as the capture says it, key
-        self._recorded: dict[bytes, tuple[str, FlowKey]] = {}
+        #: direction as the capture says it -> addresses and ports -> where its packets are counted
+        self._recorded: dict[str, dict[bytes, Ledger]] = {"": {}, "in": {}, "out": {}}
 
     def show(self, writer: AnnotatedWriter | None) -> None:
         """Write what goes known ways, too."""
@@ -71,37 +78,47 @@ class Lanes:
         way = self.express.learn(packet, seen, checked=not self.replayer.mend)
         if way is not None:
             passage = self.writer.passage(way) if self.writer is not None else None
-            way.context = Lane(flow, flow.key.answer(), fate, played, passage)
+            way.context = Lane(flow, self.balance.ledger(flow.key.answer()), fate, played, passage)
 
-    def add_recorded(self, captured: Captured, skb: Skb) -> None:
-        """A packet was found to be one that leaves."""
-        if skb.proto == TCP:
-            if len(self._recorded) >= RECORDED_KEPT:
-                self._recorded.clear()
-            self._recorded[ends_of(captured.packet)] = captured.direction, FlowKey.of(skb)
+    # --- packets that leave
 
-    # --- packets
+    def expect(self, captured: Captured, skb: Skb) -> None:
+        """A recorded packet was found to be one that leaves: expect it of the model, and remember its flow."""
+        key, code, payload = signature(skb)
+        ledger = self.balance.ledger(key)
+        self.report.recorded += 1
+        self.balance.add(EXPECTED, ledger, code, payload, self.report.packets, self.timeline.now_ns)
+        if skb.proto == TCP and not skb.is_fragment and skb.l4 == (20 if skb.family == 4 else 40):
+            recorded = self._recorded[captured.direction]
+            if len(recorded) >= RECORDED_KEPT:
+                recorded.clear()
+            recorded[ends_of(captured.packet)] = ledger
 
     def expects(self, captured: Captured, ends: bytes) -> bool:
         """Expect a recorded packet of a known flow; False, and nothing changed, when it must be looked at closely."""
-        found = self._recorded.get(ends)
-        if found is None or found[0] != captured[4]:
+        ledger = self._recorded[captured[4]].get(ends)
+        if ledger is None:
             return False
-        packet = captured[1]
-        had, size = len(packet), captured[2]  # of what was cut off, only the length counts
+        packet, size = captured[1], captured[2]  # of what was cut off, only the length counts
+        had = len(packet)
         if had < 40:
             return False
         if packet[0] == 0x45:
-            plain = packet[9] == TCP and packet[2] << 8 | packet[3] == size and not (packet[6] & 0x3F or packet[7])
-            l4 = 20
+            total, fragment, proto, bits = _READ4(packet)
+            payload = size - 20 - (bits >> 10 & 0x3C)
+            if fragment & FRAGMENT:
+                return False
         else:
-            plain = packet[0] >> 4 == 6 and packet[6] == TCP and (packet[4] << 8 | packet[5]) + 40 == size and had >= 60
-            l4 = 40
-        payload = size - l4 - (packet[l4 + 12] >> 4) * 4
-        if not plain or payload < 0:
+            if had < 60 or packet[0] >> 4 != 6:
+                return False
+            total, proto, bits = _READ6(packet)
+            total += 40
+            payload = size - 40 - (bits >> 10 & 0x3C)
+        if total != size or proto != TCP or payload < 0:
             return False
-        self.report.recorded += 1
-        self.balance.expect(found[1], packet[l4 + 13], payload, self.report.packets, self.timeline.now_ns)
+        report = self.report
+        report.recorded += 1
+        self.balance.add(EXPECTED, ledger, bits & 0xFF, payload, report.packets, self.timeline.now_ns)
         return True
 
     # --- what ways tell
@@ -133,7 +150,7 @@ class Lanes:
         report.sent += 1
         lane.flow.answers += 1
         lane.flow.model_sent(flags, sequence, size)
-        self.balance.got(lane.answer, flags, size, report.packets, self.clock.now_ns)
+        self.balance.add(SENT, lane.ledger, flags, size, report.packets, self.clock.now_ns)
         if writer is not None and way.back is not None:
             passage = way.back.context
             if passage is None:

@@ -15,6 +15,13 @@ from fakecluster.replay.flows import IDLE_NS, FlowKey
 
 #: Differences that are kept; more are only counted.
 DIFFERENCES_KEPT = 1000
+#: What a packet adds to the balance.
+EXPECTED, SENT = 1, -1
+#: The time of a ledger that is empty and may not be in its balance.
+LONG_AGO = -(1 << 63)
+#: Bits of a `Signature.code`.
+CODE_BITS = 16
+CODE_MASK = (1 << CODE_BITS) - 1
 
 
 class Signature(NamedTuple):
@@ -67,13 +74,17 @@ class Left(NamedTuple):
 
 
 class Ledger:
-    """The open entries of one direction of a flow: (code, payload) -> [count, number, order]."""
+    """The open entries of one direction of a flow: payload and code in one number -> (count, number, order).
 
-    __slots__ = ("entries", "last_ns")
+    It is looked up once (`Balance.ledger`) and may be kept: one that was swept comes back when it is used.
+    """
 
-    def __init__(self) -> None:
-        self.entries: dict[tuple[int, int], list[int]] = {}
-        self.last_ns = 0
+    __slots__ = ("entries", "key", "last_ns")
+
+    def __init__(self, key: FlowKey) -> None:
+        self.key = key
+        self.entries: dict[int, tuple[int, int, int]] = {}
+        self.last_ns = LONG_AGO
 
 
 class Balance:
@@ -86,37 +97,38 @@ class Balance:
         self._open: dict[FlowKey, Ledger] = {}
         self._left: list[Left] = []
         self._entries = 0
-        self.recorded = 0
         self.left = 0
 
-    def expect(self, key: FlowKey, code: int, payload: int, number: int, now_ns: int) -> None:
-        """The capture shows a packet (see `Signature`)."""
-        self.recorded += 1
-        self._add(key, (code, payload), number, now_ns, 1)
+    def ledger(self, key: FlowKey) -> Ledger:
+        """Where the packets of one direction of a flow are counted."""
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = Ledger(key)
+        return found
 
-    def got(self, key: FlowKey, code: int, payload: int, number: int, now_ns: int) -> None:
-        """The model sent a packet."""
-        self._add(key, (code, payload), number, now_ns, -1)
-
-    def _add(self, key: FlowKey, what: tuple[int, int], number: int, now_ns: int, sign: int) -> None:
-        ledger = self._open.get(key)
-        if ledger is None:
-            ledger = self._open[key] = Ledger()
-        elif now_ns - ledger.last_ns > IDLE_NS:
-            self._close(key, ledger)
+    def add(self, times: int, ledger: Ledger, code: int, payload: int, number: int, now_ns: int) -> None:
+        """A packet (see `Signature`) that the capture shows (`EXPECTED`) or that the model sent (`SENT`)."""
+        if now_ns - ledger.last_ns > IDLE_NS:
+            ledger = self._begun(ledger, now_ns)
         ledger.last_ns = now_ns
-        entry = ledger.entries.get(what)
+        what = payload << CODE_BITS | code
+        entry = ledger.entries.pop(what, None)
         if entry is None:
             self._entries += 1
-            ledger.entries[what] = [sign, number, self._entries]
-            return
-        entry[0] += sign
-        if not entry[0]:
-            del ledger.entries[what]
+            ledger.entries[what] = times, number, self._entries
+        elif count := entry[0] + times:
+            ledger.entries[what] = count, entry[1], entry[2]
 
-    def _close(self, key: FlowKey, ledger: Ledger) -> None:
-        for (code, payload), (count, number, order) in ledger.entries.items():
-            self._left.append(Left(number, order, count, Signature(key, code, payload)))
+    def _begun(self, ledger: Ledger, now_ns: int) -> Ledger:
+        """Where to go on: in the ledger, with nothing open, or in its successor if it was let go of."""
+        ledger = self._open.setdefault(ledger.key, ledger)
+        if now_ns - ledger.last_ns > IDLE_NS:
+            self._close(ledger)
+        return ledger
+
+    def _close(self, ledger: Ledger) -> None:
+        for what, (count, number, order) in ledger.entries.items():
+            self._left.append(Left(number, order, count, Signature(ledger.key, what & CODE_MASK, what >> CODE_BITS)))
         self.left += len(ledger.entries)
         ledger.entries.clear()
         if len(self._left) > 2 * DIFFERENCES_KEPT:
@@ -127,13 +139,14 @@ class Balance:
         """Let go of flows that have ended."""
         for key, ledger in list(self._open.items()):
             if now_ns - ledger.last_ns > IDLE_NS:
-                self._close(key, ledger)
+                self._close(ledger)
+                ledger.last_ns = LONG_AGO
                 del self._open[key]
 
     def differences(self, missing: str = "a packet that was not sent", extra: str = "extra") -> list[Difference]:
         """What did not cancel out, in order of first appearance: the first of them, of which there are `left`."""
-        for key, ledger in self._open.items():
-            self._close(key, ledger)
+        for ledger in self._open.values():
+            self._close(ledger)
         self._open.clear()
         found = []
         for number, _, times, what in sorted(self._left)[:DIFFERENCES_KEPT]:

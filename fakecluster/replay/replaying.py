@@ -23,7 +23,7 @@ from fakecluster.kernel.packet import ACK, PSH, SYN, TCP, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
 from fakecluster.replay.flows import IDLE_NS, Flow, FlowKey, FlowTable
 from fakecluster.replay.lanes import FIRST_IPV6, Lanes, Played
-from fakecluster.replay.matching import Balance, Difference, signature
+from fakecluster.replay.matching import SENT, Balance, Difference, signature
 from fakecluster.replay.parts import WHOLE, Part
 from fakecluster.replay.preparing import AddressMap, ack_of, is_whole_tcp, restored, shift_ack
 from fakecluster.replay.report import Replay
@@ -163,9 +163,7 @@ class Replayer:
             return None
         self.prepare(skb)
         if leaving:
-            report.recorded += 1
-            self.balance.expect(*signature(skb), report.packets, self.timeline.now_ns)
-            self.lanes.add_recorded(captured, skb)
+            self.lanes.expect(captured, skb)
             return None
         self.timeline.catch_up()
         return self._inject(skb, captured.packet)
@@ -275,7 +273,7 @@ class Replayer:
             return False
         self.report.sent += 1
         key, code, payload = signature(skb)
-        self.balance.got(key, code, payload, self.report.packets, self.clock.now_ns)
+        self.balance.add(SENT, self.balance.ledger(key), code, payload, self.report.packets, self.clock.now_ns)
         flow = self.flows.live.get(key.answer())
         if flow is not None:
             flow.answers += 1
@@ -294,7 +292,7 @@ class Replayer:
     def finish(self) -> Replay:
         """The capture is over: the report, with what was recorded and not sent when the capture shows both ways."""
         self.flows.finish()
-        if self.balance.recorded:
+        if self.report.recorded:
             self.report.settle(self.balance)
         self.report.in_order()
         return self.report

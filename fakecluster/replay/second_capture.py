@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
 from fakecluster.kernel.packet import BadPacket, Skb
-from fakecluster.replay.flows import FlowKey
-from fakecluster.replay.matching import Balance, signature
+from fakecluster.replay.matching import EXPECTED, SENT, Balance, signature
 from fakecluster.replay.report import Replay
 from fakecluster.replay.sources import Source, packets_of
 
@@ -27,7 +26,7 @@ class SecondCapture:
 
     def append(self, seen: tuple[int, str, bytes], /) -> None:
         """A packet passed (see `fabric.network.Tap`), caused by the one that is being replayed."""
-        self._count(self.balance.got, seen[2], self.replay.packets if self.replay is not None else 0)
+        self._count(SENT, seen[2], self.replay.packets if self.replay is not None else 0)
 
     def copy(self) -> SecondCapture:
         return SecondCapture(self.source, self.port)
@@ -47,14 +46,13 @@ class SecondCapture:
         """Report what one side has and the other has not. Raises `CaptureError`."""
         for number, captured in enumerate(packets_of(self.source, interface=str(self.port)), 1):
             if captured.packet:
-                self._count(self.balance.expect, captured.packet, number)
+                self._count(EXPECTED, captured.packet, number)
         report.settle(self.balance, MISSING, EXTRA)
 
-    @staticmethod
-    def _count(side: Callable[[FlowKey, int, int, int, int], None], packet: bytes, number: int) -> None:
+    def _count(self, times: int, packet: bytes, number: int) -> None:
         """The second capture is read when the first is over, so that times say nothing."""
         try:
-            found = signature(Skb(packet))
+            key, code, payload = signature(Skb(packet))
         except BadPacket:
             return
-        side(*found, number, 0)
+        self.balance.add(times, self.balance.ledger(key), code, payload, number, 0)

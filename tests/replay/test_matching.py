@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fakecluster.replay.flows import FlowKey
-from fakecluster.replay.matching import Balance, Difference
+from fakecluster.replay.matching import EXPECTED, SENT, Balance, Difference
 
 S = 1_000_000_000
 ACK = 16
@@ -12,11 +12,11 @@ KEY = FlowKey(4, 6, 0x0A000001, 0x0A000002, 80, 4000)
 
 def test_the_same_packet_on_both_sides_cancels_out_in_whatever_order() -> None:
     balance = Balance()
-    balance.got(KEY, ACK, 0, 1, 0)
-    balance.got(KEY, ACK, 5, 1, 0)
-    balance.expect(KEY, ACK, 5, 2, 1 * S)
-    balance.expect(KEY, ACK, 5, 3, 119 * S)
-    balance.got(KEY, ACK, 5, 4, 238 * S)
+    balance.add(SENT, balance.ledger(KEY), ACK, 0, 1, 0)
+    balance.add(SENT, balance.ledger(KEY), ACK, 5, 1, 0)
+    balance.add(EXPECTED, balance.ledger(KEY), ACK, 5, 2, 1 * S)
+    balance.add(EXPECTED, balance.ledger(KEY), ACK, 5, 3, 119 * S)
+    balance.add(SENT, balance.ledger(KEY), ACK, 5, 4, 238 * S)
     assert balance.differences() == [
         Difference(1, "extra", "nothing", "tcp 10.0.0.1:80 > 10.0.0.2:4000 [A] 0 bytes"),
     ]
@@ -25,10 +25,10 @@ def test_the_same_packet_on_both_sides_cancels_out_in_whatever_order() -> None:
 def test_what_is_open_when_a_flow_has_been_silent_stays_a_difference_swept_or_not() -> None:
     for swept in (False, True):
         balance = Balance()
-        balance.got(KEY, ACK, 0, 1, 0)
+        balance.add(SENT, balance.ledger(KEY), ACK, 0, 1, 0)
         if swept:
             balance.sweep(121 * S)
-        balance.expect(KEY, ACK, 0, 2, 122 * S)
+        balance.add(EXPECTED, balance.ledger(KEY), ACK, 0, 2, 122 * S)
         text = "tcp 10.0.0.1:80 > 10.0.0.2:4000 [A] 0 bytes"
         assert balance.differences() == [
             Difference(1, "extra", "nothing", text),
@@ -39,7 +39,28 @@ def test_what_is_open_when_a_flow_has_been_silent_stays_a_difference_swept_or_no
 def test_of_flows_that_are_over_only_the_first_differences_are_kept() -> None:
     balance = Balance()
     for n in range(5000, 0, -1):
-        balance.got(KEY._replace(sport=n), ACK, 0, n, 0)
+        balance.add(SENT, balance.ledger(KEY._replace(sport=n)), ACK, 0, n, 0)
     balance.sweep(121 * S)
     assert (len(balance._open), balance.left, len(balance._left) <= 2000) == (0, 5000, True)
     assert [difference.packet for difference in balance.differences()] == list(range(1, 1001))
+
+
+def test_a_ledger_that_was_kept_goes_on_when_it_was_swept_with_its_successor_if_there_is_one() -> None:
+    balance = Balance()
+    kept = balance.ledger(KEY)
+    balance.add(SENT, kept, ACK, 1, 1, 0)
+    balance.sweep(121 * S)
+    balance.add(SENT, kept, ACK, 2, 2, 119 * S)  # the clock may be behind the sweep
+    assert balance.ledger(KEY) is kept
+    balance.sweep(240 * S)
+    later = balance.ledger(KEY)
+    assert later is not kept
+    balance.add(SENT, later, ACK, 3, 3, 241 * S)
+    balance.add(SENT, kept, ACK, 4, 4, 242 * S)
+    balance.add(EXPECTED, later, ACK, 4, 5, 243 * S)
+    balance.add(EXPECTED, kept, ACK, 3, 6, 244 * S)
+    text = "tcp 10.0.0.1:80 > 10.0.0.2:4000 [A]"
+    assert balance.differences() == [
+        Difference(1, "extra", "nothing", f"{text} 1 bytes"),
+        Difference(2, "extra", "nothing", f"{text} 2 bytes"),
+    ]
