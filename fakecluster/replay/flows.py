@@ -74,6 +74,8 @@ class Flow:
     model_next: int | None = None
     #: the model's answers are not as long as the recorded ones
     diverged: bool = False
+    #: acknowledgments are to be fitted one by one: `ack_shift` may be wrong for the next
+    fitting: bool = False
     closing: int = 0
     #: how often chance was asked for it
     asked: int = 0
@@ -98,12 +100,13 @@ class Flow:
             return
         end = sequence + size & MASK
         if flags & SYN:
+            self.fitting = self.model_next is not None  # another one may tell of less than was sent
             self.model_next = end
         elif self.model_next is not None:
             if after(end, self.model_next):
                 self.model_next = end
             else:
-                self.diverged = True  # sent again: what it was acknowledged by was for less
+                self.diverged = self.fitting = True  # sent again: what it was acknowledged by was for less
 
     def fit(self, flags: int, ack: int) -> int:
         """What must be added to an acknowledgment of the capture.
@@ -113,10 +116,11 @@ class Flow:
         that it has sent.
         """
         if flags & SYN:
-            self.ack_shift, self.model_next, self.diverged = None, None, False
+            self.ack_shift = self.model_next = None
+            self.diverged = self.fitting = False
         elif self.model_next is not None and flags & ACK:
             if self.ack_shift is not None and after(ack + self.ack_shift & MASK, self.model_next):
-                self.diverged = True
+                self.diverged = self.fitting = True
             if self.ack_shift is None or self.diverged:
                 self.ack_shift = self.model_next - ack
             return self.ack_shift

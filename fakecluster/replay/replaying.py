@@ -114,7 +114,7 @@ class Replayer:
                 and clock.now_ns - flow.last_ns <= IDLE_NS
                 and (
                     self._take_fitted(way, packet, flow)
-                    if flow.diverged
+                    if flow.fitting
                     else take_express(way, packet, flow.ack_shift or 0)
                 )
             ):

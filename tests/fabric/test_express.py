@@ -20,6 +20,7 @@ from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express
 from fakecluster.kernel.packet import Skb
 from fakecluster.replay import Replay, replaying
+from fakecluster.replay.lanes import Lanes
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.writing import AnnotatedWriter
@@ -51,28 +52,35 @@ def forwarding(request: pytest.FixtureRequest) -> Cluster:
 
 @contextmanager
 def step_by_step() -> Iterator[None]:
-    """No way is learned."""
-    before = Express.learn
+    """No way is learned, and every recorded packet is looked at closely."""
+    before = Express.learn, Lanes.expects
     Express.learn = lambda self, packet, seen, checked: None  # type: ignore[method-assign]
+    Lanes.expects = lambda self, captured, ends: False  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Express.learn = before  # type: ignore[method-assign]
+        Express.learn, Lanes.expects = before  # type: ignore[method-assign]
 
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(1400, 1470))
+#: A few, so that some are what the model sends.
+IS_RECORDED, IS_INJECTED = 1, 2
+ANSWER_SIZES = st.sampled_from([0, 0, len("server=web-1 client=203.0.113.9:5000 bytes=0\n") + 1])
 
 
 @st.composite
 def captures(draw: st.DrawFn) -> list[tuple[int, int, dict[str, int]]]:
     """(flow, gap in ns, what the packet is like): handshakes, then mostly data and acknowledgments; some goes on where
-    the flow was."""
+    the flow was, some comes back."""
     flows = draw(st.integers(1, 3))
     packets: list[tuple[int, int, dict[str, int]]] = []
     for flow in range(flows):
         packets += [(flow, 1000, {"flags": SYN}), (flow, 1000, {"flags": ACK, "ack": 1})]
     goes_on = {"ack": st.one_of(st.just(1), st.just(1), st.just(1), st.integers(1, 99)), "goes_on": st.just(1)}
     data = st.fixed_dictionaries({"flags": st.sampled_from([ACK | PSH, ACK]), "data": SIZES, **goes_on})
+    comes_back = {"flags": st.sampled_from([ACK, ACK | PSH, SYN | ACK]), "data": ANSWER_SIZES}
+    cut = {"captured": st.integers(20, 80), "length": st.integers(24, 70)}
+    back = st.fixed_dictionaries({**comes_back, "back": st.sampled_from([IS_RECORDED, IS_RECORDED, IS_INJECTED])}, optional=cut)
     kinds = st.one_of(
         data,
         st.fixed_dictionaries({"flags": st.just(ACK), "window": st.integers(0, 65535), **goes_on}),
@@ -83,9 +91,11 @@ def captures(draw: st.DrawFn) -> list[tuple[int, int, dict[str, int]]]:
         st.fixed_dictionaries({"flags": st.just(ACK), "ack": st.just(1), "spoil": st.sampled_from([10, 30, 36])}),
         st.fixed_dictionaries({"flags": st.just(ACK), "data": SIZES, "captured": st.integers(20, 80), **goes_on}),
         st.fixed_dictionaries({"flags": st.just(ACK), "length": st.integers(24, 45), **goes_on}),
+        back, back,
     )  # fmt: skip
     gaps = st.one_of(st.just(1000), st.just(1000), st.integers(0, 3 * NS), st.just(130 * NS))
-    rest = st.lists(st.tuples(st.integers(0, flows - 1), gaps, kinds, st.lists(data, max_size=5)), min_size=1, max_size=6)
+    bursts = st.lists(st.one_of(data, data, back), max_size=5)
+    rest = st.lists(st.tuples(st.integers(0, flows - 1), gaps, kinds, bursts), min_size=1, max_size=6)
     for flow, gap_ns, like, burst in draw(rest):
         packets += [(flow, gap_ns, like), *[(flow, 1000, more) for more in burst]]
     return packets
@@ -110,6 +120,10 @@ def packet(cluster: Cluster, flow: int, like: dict[str, int]) -> bytes:
     data[l4 + 8 : l4 + 12] = like.get("ack", 0).to_bytes(4)
     data[l4 + 14 : l4 + 16] = like.get("window", 64240).to_bytes(2)
     skb = Skb(data)
+    if "back" in like:
+        ends = skb.src, skb.sport, skb.dst, skb.dport
+        for change, value in zip((skb.set_dst, skb.set_dport, skb.set_src, skb.set_sport), ends, strict=True):
+            change(value)
     skb.refresh_ip_checksum()
     skb.refresh_l4_checksum()
     if "spoil" in like:
@@ -145,13 +159,15 @@ def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) 
             sent[flow] += like.get("data", 0)
         data = packet(template, flow, like)
         data = data[: like.get("length", len(data))]
-        packets.append(Captured(time_ns, data[: like.get("captured", len(data))], len(data)))
+        direction = "out" if like.get("back") == IS_RECORDED else ""
+        packets.append(Captured(time_ns, data[: like.get("captured", len(data))], len(data), 0, direction))
     return packets
 
 
 @settings(max_examples=8, deadline=None)
 @given(capture=captures())
 @example(capture=[*HANDSHAKE, (0, 1000, {"flags": ACK, "ack": 2}), (0, 1000, {"flags": ACK, "ack": 1, "length": 24})])
+@example(capture=[*HANDSHAKE, (0, 1000, {"flags": SYN | ACK, "back": IS_INJECTED}), (0, 1000, {"flags": ACK, "ack": 1})])
 def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
     packets = captured(template, capture)
     for writes in (True, False):
