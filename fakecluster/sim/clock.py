@@ -10,9 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from fakecluster.errors import SettleError
 from fakecluster.sim import numbers
@@ -20,25 +18,20 @@ from fakecluster.sim import numbers
 NS_PER_S = 1_000_000_000
 #: Events that one `settle` may run before it is called a loop: a 10,000-Service cluster needs about 200,000.
 SETTLE_LIMIT = 5_000_000
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
-@attrs.frozen(eq=False, slots=True)
-class Event:
-    """One thing due at a virtual time: they run by time, then priority (low first), then age."""
+class Event(NamedTuple):
+    """One thing due at a virtual time: they run by time, then priority (low first), then age.
+
+    The heap is ordered by its first three fields; no two events have the same sequence number.
+    """
 
     when_ns: int
     priority: int
     sequence: int
     target: str
     payload: Any = None
-
-
-#: What the heap is ordered by, and the event; plain tuples compare many times faster than attrs classes.
-Entry = tuple[int, int, int, Event]
-
-
-def _entry(event: Event) -> Entry:
-    return event.when_ns, event.priority, event.sequence, event
 
 
 class Clock:
@@ -48,7 +41,7 @@ class Clock:
         self.epoch_s = epoch_s  # Unix time at virtual time 0: 2026-01-01T00:00:00Z
         self.now_ns = 0
         self._sequence = 0
-        self._heap: list[Entry] = []
+        self._heap: list[Event] = []
         self._cancelled: set[int] = set()
         self._handlers: dict[str, Callable[[Any], None]] = {}
         self._parked: dict[str, list[Event]] = {}
@@ -80,7 +73,7 @@ class Clock:
     def forget(self, target: str) -> None:
         """Unbind a target and drop its pending events at once, so that they do not wait for a successor of its name."""
         self.unbind(target)
-        self._heap = [entry for entry in self._heap if entry[3].target != target]
+        self._heap = [event for event in self._heap if event.target != target]
         heapq.heapify(self._heap)
 
     @property
@@ -95,9 +88,13 @@ class Clock:
         """Put an event `delay_s` seconds ahead of now (0: due at once, at the next `settle`)."""
         if delay_s < 0:
             raise ValueError(f"an event cannot be scheduled {-delay_s} s in the past")
+        return self.schedule_at(self.now_ns + round(delay_s * NS_PER_S), target, payload, priority=priority)
+
+    def schedule_at(self, when_ns: int, target: str, payload: Any, *, priority: int = 0) -> Event:
+        """Put an event at a virtual time, which is not before now."""
         self._sequence += 1
-        event = Event(self.now_ns + round(delay_s * NS_PER_S), priority, self._sequence, target, payload)
-        heapq.heappush(self._heap, _entry(event))
+        event = _new(Event, (when_ns, priority, self._sequence, target, payload))
+        heapq.heappush(self._heap, event)
         return event
 
     def tell(self, target: str, payload: Any) -> None:
@@ -121,7 +118,7 @@ class Clock:
     def release(self, target: str) -> None:
         """Let the parked events of `target` run, in their old order, as soon as the clock is asked to."""
         for event in self._parked.pop(target, []):
-            heapq.heappush(self._heap, _entry(event))
+            heapq.heappush(self._heap, event)
 
     @property
     def next_ns(self) -> int | None:
@@ -132,7 +129,7 @@ class Clock:
     def step(self) -> Event | None:
         """Run the next event that is due now; None when nothing is."""
         while (due := self.next_ns) is not None and due <= self.now_ns:
-            event = heapq.heappop(self._heap)[3]
+            event = heapq.heappop(self._heap)
             parked = self._parked.get(event.target)
             if parked is not None:
                 parked.append(event)
@@ -149,7 +146,7 @@ class Clock:
         for count in range(limit):
             if self.step() is None:
                 return count
-        busiest = Counter(event.target for when, _, _, event in self._heap if when <= self.now_ns).most_common(3)
+        busiest = Counter(event.target for event in self._heap if event.when_ns <= self.now_ns).most_common(3)
         names = ", ".join(f"{target} ({n} pending)" for target, n in busiest) or "none pending"
         raise SettleError(f"no fixed point after {limit} events at {self.now_s:g} s; still busy: {names}")
 
@@ -189,5 +186,5 @@ class Clock:
 
     def _drop_dead(self) -> None:
         heap = self._heap
-        while heap and (heap[0][2] in self._cancelled or heap[0][3].target not in self._handlers):
-            self._cancelled.discard(heapq.heappop(heap)[2])
+        while heap and (heap[0].sequence in self._cancelled or heap[0].target not in self._handlers):
+            self._cancelled.discard(heapq.heappop(heap).sequence)
