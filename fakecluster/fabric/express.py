@@ -25,10 +25,10 @@ from fakecluster.fabric.ways import Back, Step, Way, count, followed
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, TIMESTAMP_ONLY
+from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
 from fakecluster.kernel.hooks import INPUT, OUTPUT, POSTROUTING, PREROUTING
 from fakecluster.kernel.ip_output import route_output
-from fakecluster.kernel.packet import ACK, TCP
+from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
 from fakecluster.kernel.tcp_segments import MASK
 from fakecluster.kernel.tcp_socket import MAX_WINDOW
 

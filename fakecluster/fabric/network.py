@@ -24,7 +24,6 @@ from fakecluster.fabric.neighbours import Neighbours
 from fakecluster.kernel.effects import Effect, Transmit
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import is_group
-from fakecluster.kernel.tcp_socket import timer_target
 from fakecluster.sim import Choices, Clock
 from fakecluster.trace import Hop, Trace, Verdict, summary
 
@@ -94,7 +93,7 @@ class Network:
         """Delete a namespace; its ports leave their segments, and a veth's other end goes with it."""
         netns = self.namespaces.pop(name)
         self.generation += 1
-        self.clock.unbind(timer_target(netns))
+        self.clock.unbind(netns.sockets.timer_target)
         for interface in list(netns.interfaces):
             port = Port(name, interface)
             segment = self._leave(port)

@@ -12,7 +12,7 @@ from fakecluster.kernel.packet import ICMP, ICMPV6, NO_USER, Skb
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
 
-_HEADER4 = Struct("!6H2I").pack
+_HEADER4, _HEADER6 = Struct("!6H2I").pack, Struct("!IHBB").pack
 #: An IPv4 error quotes so much that it fits into 576 bytes; an IPv6 one so much that it fits into 1280.
 MAX_ERROR4, MAX_ERROR6 = 576, 1280
 #: Node-made errors carry this type of service (IPTOS_PREC_INTERNETCONTROL).
@@ -159,17 +159,19 @@ def ttl_of(netns: Netns, family: int) -> int:
 def ipv4_header(
     src: int, dst: int, proto: int, length: int, *, tos: int = 0, ttl: int = 64, ident: int = 0, df: bool = False,
     options: bytes = b"",
-) -> bytearray:  # fmt: skip
+) -> bytes:  # fmt: skip
     """A header for `length` bytes of payload, checksum included."""
     size = 20 + len(options)
-    first, flags, lifetime = 0x4000 | size << 6 | tos, 0x4000 if df else 0, ttl << 8 | proto
-    words = first + size + length + ident + flags + lifetime + src + dst + int.from_bytes(options)
-    check = 0xFFFF - (words % 0xFFFF or 0xFFFF)
-    return bytearray(_HEADER4(first, size + length, ident, flags, lifetime, check, src, dst)) + options
+    first, total, flags, lifetime = 0x4000 | size << 6 | tos, size + length, 0x4000 if df else 0, ttl << 8 | proto
+    words = first + total + ident + flags + lifetime + src + dst
+    if options:
+        words += int.from_bytes(options)
+    header = _HEADER4(first, total, ident, flags, lifetime, 0xFFFF - (words % 0xFFFF or 0xFFFF), src, dst)
+    return header + options if options else header
 
 
 def ipv6_header(
     src: int, dst: int, proto: int, length: int, *, traffic_class: int = 0, hop_limit: int = 64
-) -> bytearray:
-    first = (6 << 28 | traffic_class << 20).to_bytes(4)
-    return bytearray(first + length.to_bytes(2) + bytes((proto, hop_limit)) + src.to_bytes(16) + dst.to_bytes(16))
+) -> bytes:
+    first = 6 << 28 | traffic_class << 20
+    return _HEADER6(first, length, proto, hop_limit) + src.to_bytes(16) + dst.to_bytes(16)

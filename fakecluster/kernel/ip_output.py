@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel import icmp
 from fakecluster.kernel.conntrack.entry import ORIGINAL, RELATED, RELATED_REPLY, direction
@@ -89,19 +89,35 @@ def _refused(netns: Netns) -> SendError:
     return SendError(name)
 
 
-def goes_straight(netns: Netns, family: int, route: Route, size: int) -> bool:
-    """Whether nothing stands between this host's own packets and a device: `local_out` would transmit them as they are."""
-    hooks = netns.hooks.entries[family]
-    if (
-        hooks[OUTPUT]
-        or hooks[POSTROUTING]
-        or route.kind != "unicast"
-        or route.oif == "lo"
-        or size > netns.mtu_of(route)
-    ):
-        return False
-    device = netns.interfaces[route.oif]
-    return device.up and device.noarp and device.kind != "dummy"
+class Exit(NamedTuple):
+    """How a socket's segments to an address leave, of which `straight_mtu` bytes meet nothing but a device.
+
+    `local_out` would transmit these as they are.
+    """
+
+    route: Route
+    next_hop: int
+    mtu: int
+    straight_mtu: int
+
+
+def exit_for(netns: Netns, family: int, dst: int, src: int, mark: int) -> Exit:
+    """The exit of what a socket sends with plain type of service (sk_dst_check). Raises `SendError`."""
+    exits, key = netns.flow_cache.exits, (family, dst, src, mark)
+    found = exits.get(key)
+    if found is None:
+        found = _exit(netns, family, dst, route_output(netns, family, dst, src=src, mark=mark))
+        netns.flow_cache.remember_exit(key, found)
+    return found
+
+
+def _exit(netns: Netns, family: int, dst: int, route: Route) -> Exit:
+    hooks, mtu = netns.hooks.entries[family], netns.mtu_of(route)
+    straight = not (hooks[OUTPUT] or hooks[POSTROUTING]) and route.kind == "unicast" and route.oif != "lo"
+    if straight:
+        device = netns.interfaces[route.oif]
+        straight = device.up and device.noarp and device.kind != "dummy"
+    return Exit(route, route.next_hop(dst), mtu, mtu if straight else 0)
 
 
 def attach(skb: Skb) -> None:

@@ -244,12 +244,12 @@ class Netns:
         Raises `SendError`.
         """
         family = 4 if packet[0] >> 4 == 4 else 6
-        route = ip_output.route_output(self, family, dst, src=src, mark=sock.mark)
+        way_out = ip_output.exit_for(self, family, dst, src, sock.mark)
         traced = self._tracing if self._depth else self.trace_local
-        if not traced and ip_output.goes_straight(self, family, route, len(packet)):
+        if not traced and len(packet) <= way_out.straight_mtu:
+            route = way_out.route
             self.enter(trace=False)
-            sent = route.oif, packet, route.next_hop(dst), family, sock.mark, False, None
-            self.effects.append(_new(Transmit, sent))
+            self.effects.append(_new(Transmit, (route.oif, packet, way_out.next_hop, family, sock.mark, False, None)))
             self.hand_over()
             return
         self.enter(self.trace_local)
@@ -257,7 +257,7 @@ class Netns:
             skb = Skb(packet, mark=sock.mark)
             skb.sock, skb.uid = sock, sock.uid
             self.begin_walk(skb)
-            ip_output.local_out(self, skb, route)
+            ip_output.local_out(self, skb, way_out.route)
         finally:
             self.hand_over()
 

@@ -27,8 +27,10 @@ _IPV4 = Struct("!BxHxxHxBxxII").unpack_from
 _PORTS_AT = Struct("!HH").unpack_from
 _PACK4 = Struct("!I").pack_into
 _U16 = Struct("!H")
+#: In an IPv4 header: more fragments, or not the first one.
+FRAGMENT = 0x3FFF
 _EXTENSIONS = frozenset((0, 43, 60, 135))
-_FRAGMENT = 44
+_FRAGMENT_HEADER = 44
 ICMP_QUERIES = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
 ICMPV6_QUERIES = frozenset((128, 129))
 _CHECKSUM_OFFSET = {TCP: 16, UDP: 6, UDPLITE: 6, ICMPV6: 2}
@@ -99,7 +101,7 @@ class Skb:
         size = len(data)
         if size >= 24 and data[0] == 0x45:  # nearly every packet: IPv4 without options, whole, with ports
             _, total, fragment, proto, self.src, self.dst = _IPV4(data)
-            if total == size and not fragment & 0x3FFF and proto in PORT_PROTOCOLS:
+            if total == size and not fragment & FRAGMENT and proto in PORT_PROTOCOLS:
                 self.family, self.l4, self.proto, self.frag_offset, self.more_fragments = 4, 20, proto, 0, False
                 self.sport, self.dport = _PORTS_AT(data, 20)
                 return
@@ -139,7 +141,7 @@ class Skb:
         for _ in range(MAX_EXTENSIONS):
             if proto in _EXTENSIONS and offset + 8 <= end:
                 proto, offset = data[offset], offset + 8 + data[offset + 1] * 8
-            elif proto == _FRAGMENT and offset + 8 <= end:
+            elif proto == _FRAGMENT_HEADER and offset + 8 <= end:
                 bits = data[offset + 2] << 8 | data[offset + 3]
                 self.frag_offset, self.more_fragments = bits & 0xFFF8, bool(bits & 1)
                 proto, offset = data[offset], offset + 8

@@ -108,6 +108,8 @@ class Sockets:
         self.bound: dict[tuple[int, int], list[Socket]] = {}
         self.connections: dict[tuple[int, int, int, int, int], TcpConnection] = {}
         self.groups: set[int] = set()  # multicast groups that someone joined
+        #: where the clock's events for TCP's timers go
+        self.timer_target = f"tcp@{netns.name}"
 
     # --- making sockets
 
@@ -194,6 +196,10 @@ class Sockets:
         """The socket that a packet src:sport -> dst:dport belongs to: connected first, then by best binding."""
         if proto == TCP and (connection := self.connections.get((family, dst, dport, src, sport))) is not None:
             return connection
+        return self.listener(family, proto, src, sport, dst, dport)
+
+    def listener(self, family: int, proto: int, src: int, sport: int, dst: int, dport: int) -> Socket | None:
+        """The bound socket that such a packet belongs to."""
         best: Socket | None = None
         for sock in self.bound.get((proto, dport), ()):
             if sock.family != family and not (sock.dual_stack and family == 4 and not sock.address):
@@ -251,7 +257,7 @@ class Sockets:
             sock.received.append((payload, (skb.src, skb.sport)))
 
     def _tcp_input(self, skb: Skb, sock: Socket | None) -> None:
-        from fakecluster.kernel.tcp_socket import segment_input
+        from fakecluster.kernel.tcp_input import segment_input
 
         if len(skb.data) < skb.l4 + 20 or not skb.l4_checksum_ok() or skb.pkttype != "unicast":
             return
@@ -323,6 +329,12 @@ class Sockets:
         elif sock is not None and sock.proto == UDP:
             sock.error = error
 
+    def await_timers(self) -> None:
+        """There is a connection whose timers the clock tells of, if whoever took this over does not (see apps.relay)."""
+        clock = self.netns.clock
+        if not clock.has(self.timer_target):
+            clock.bind(self.timer_target, self.timer)
+
     def timer(self, payload: tuple[tuple[int, int, int, int, int], int]) -> None:
         """A connection's timer went off (a clock event of this namespace)."""
         key, event_ns = payload
@@ -341,6 +353,8 @@ class Sockets:
                 copy.attach(sock.fork(netns))
         for key, connection in self.connections.items():
             copy.connections[key] = connection.fork(netns)
+        if copy.connections:
+            copy.await_timers()
         return copy
 
 

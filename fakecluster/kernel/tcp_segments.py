@@ -51,9 +51,13 @@ def options_in(options: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
         at += size
 
 
-def peer_mss(skb: Skb, default: int) -> int:
+def options_of(skb: Skb) -> bytes:
+    """The options of a TCP packet."""
+    return bytes(skb.data[skb.l4 + 20 : skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4])
+
+
+def peer_mss(options: bytes, default: int) -> int:
     """The MSS option of a SYN."""
-    options = skb.data[skb.l4 + 20 : skb.l4 + (skb.data[skb.l4 + 12] >> 4) * 4]
     for kind, at, size in options_in(options):
         if kind == 2 and size == 4:
             return max(MIN_MSS, options[at + 2] << 8 | options[at + 3])

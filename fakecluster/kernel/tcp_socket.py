@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.effects import SendError
-from fakecluster.kernel.ip_output import route_output
+from fakecluster.kernel.ip_output import exit_for
 from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
 from fakecluster.kernel.sockets import Program, Socket
-from fakecluster.kernel.tcp_segments import MASK, MIN_MSS, Outgoing, peer_mss
+from fakecluster.kernel.tcp_segments import MASK, MIN_MSS, Outgoing, options_of, peer_mss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakecluster.kernel.netns import Netns
-    from fakecluster.kernel.sockets import Sockets
 
 #: The first retransmission time-out (TCP_TIMEOUT_INIT), its limit, and how long TIME_WAIT lasts; seconds.
 INITIAL_RTO_S, MAX_RTO_S, TIME_WAIT_S = 1.0, 120.0, 60.0
@@ -30,8 +29,12 @@ NS_PER_S = 1_000_000_000
 #: A time that does not come.
 NEVER = 1 << 63
 MAX_WINDOW = 64240
+#: What a peer takes that does not say (TCP_MSS_DEFAULT).
+DEFAULT_MSS = 536
 # ports, sequence, acknowledgment, offset and flags, window, checksum, urgent pointer
 _HEADER = Struct("!HHIIHHHH").pack
+# the MSS with its kind and length, two fillers and "SACK permitted"
+_SYN_OPTIONS = Struct("!HHI").pack
 
 
 class TcpConnection(Socket):
@@ -41,8 +44,8 @@ class TcpConnection(Socket):
     """
 
     __slots__ = (
-        "_event_ns", "attempts", "closing", "due_ns", "incoming", "mss", "out_of_order", "outlet", "peer_closed", "rcv_nxt",
-        "remote", "rto_s", "snd_nxt", "state", "unacknowledged",
+        "_event_ns", "attempts", "closing", "due_ns", "incoming", "key", "mss", "out_of_order", "outlet", "peer_closed",
+        "rcv_nxt", "remote", "rto_s", "snd_nxt", "state", "unacknowledged",
     )  # fmt: skip
 
     def __init__(
@@ -50,11 +53,12 @@ class TcpConnection(Socket):
     ) -> None:  # fmt: skip
         super().__init__(netns, family, TCP, src, sport, None, name)
         self.remote = (dst, dport)
+        self.key = (family, src, sport, dst, dport)
         self.state = "CLOSED"
         self.incoming = bytearray()
         self.peer_closed = False
         self.snd_nxt = self.rcv_nxt = 0
-        self.mss = 536
+        self.mss = DEFAULT_MSS
         self.unacknowledged: list[Outgoing] = []
         self.out_of_order: dict[int, tuple[bytes, int]] = {}
         self.rto_s = INITIAL_RTO_S
@@ -65,10 +69,6 @@ class TcpConnection(Socket):
         #: asked to send a segment (flags, sequence, data) in its own way; False: it did not
         self.outlet: Callable[[int, int, bytes], bool] | None = None
 
-    @property
-    def key(self) -> tuple[int, int, int, int, int]:
-        return (self.family, self.address, self.port, *self.remote)
-
     # --- what programs call
 
     def open(self) -> None:
@@ -77,19 +77,25 @@ class TcpConnection(Socket):
         self.state = "SYN_SENT"
         self._emit(SYN, b"")
 
+    def answer_syn(self, sequence: int, options: bytes) -> None:
+        """A listener got a SYN and made this connection: send the SYN-ACK."""
+        self._start()
+        self.mss = min(self.mss, peer_mss(options, DEFAULT_MSS))
+        self.rcv_nxt = (sequence + 1) & MASK
+        self.state = "SYN_RECV"
+        self._emit(SYN | ACK, b"")
+
     def _start(self) -> None:
         self.snd_nxt = self.netns.choices.draw(1 << 32, "initial sequence number")
         self.mss = self._path_mss()
-        target = timer_target(self.netns)
-        if not self.netns.clock.has(target):
-            self.netns.clock.bind(target, self.netns.sockets.timer)
+        self.netns.sockets.await_timers()
 
     def _path_mss(self) -> int:
         try:
-            route = route_output(self.netns, self.family, self.remote[0], src=self.address, mark=self.mark)
+            mtu = exit_for(self.netns, self.family, self.remote[0], self.address, self.mark).mtu
         except SendError:
-            return 536
-        return max(MIN_MSS, min(self.netns.mtu_of(route), 65535) - (40 if self.family == 4 else 60))
+            return DEFAULT_MSS
+        return max(MIN_MSS, min(mtu, 65535) - (40 if self.family == 4 else 60))
 
     def send(self, data: bytes) -> None:
         """Send bytes on an established connection. Raises `SendError` (EPIPE-like ECONNRESET when it is closed)."""
@@ -104,7 +110,7 @@ class TcpConnection(Socket):
             return
         self.closing = True
         if self.state == "SYN_SENT":
-            self._forget()
+            self.forget()
             return
         self.state = "LAST_ACK" if self.state == "CLOSE_WAIT" else "FIN_WAIT_1"
         self._emit(FIN | ACK, b"")
@@ -113,7 +119,7 @@ class TcpConnection(Socket):
         """Abort: RST to the other end."""
         if self.state not in ("CLOSED", "TIME_WAIT"):
             self._transmit(RST | ACK, self.snd_nxt, b"")
-        self._forget()
+        self.forget()
 
     # --- sending
 
@@ -135,14 +141,12 @@ class TcpConnection(Socket):
 
     def packet(self, flags: int, sequence: int, data: bytes) -> bytes:
         """A segment as it is sent."""
-        options = b""
+        tail, bits = data, 20 << 10 | flags
         if flags & SYN:
-            options = b"\x02\x04" + min(self.mss, 65535).to_bytes(2) + b"\x01\x01\x04\x02"
-        acknowledged = self.rcv_nxt if flags & ACK else 0
-        bits = 20 + len(options) << 10 | flags
+            tail, bits = _SYN_OPTIONS(0x0204, min(self.mss, 65535), 0x01010402) + data, 28 << 10 | flags
         src, (dst, dport), family = self.address, self.remote, self.family
-        tail = options + data
-        size, ends = 20 + len(tail), (self.port, dport, sequence, acknowledged, bits, MAX_WINDOW)
+        ends = (self.port, dport, sequence, self.rcv_nxt if flags & ACK else 0, bits, MAX_WINDOW)
+        size = 20 + len(tail)
         check = checksum(tail, sum(ends) + src + dst + TCP + size)
         ttl, ident = icmp.ttl_of(self.netns, family), self.draw_ident()
         if family == 4:
@@ -169,9 +173,8 @@ class TcpConnection(Socket):
             self._schedule()
 
     def _schedule(self) -> None:
-        clock, self._event_ns = self.netns.clock, self.due_ns
-        delay_s = (self.due_ns - clock.now_ns) / NS_PER_S
-        clock.schedule(timer_target(self.netns), (self.key, self.due_ns), delay_s=delay_s)
+        netns, self._event_ns = self.netns, self.due_ns
+        netns.clock.schedule_at(self.due_ns, netns.sockets.timer_target, (self.key, self.due_ns))
 
     def timer(self, event_ns: int) -> None:
         """An event that was scheduled for this time: the retransmission (or TIME_WAIT) timer may have gone off."""
@@ -184,7 +187,7 @@ class TcpConnection(Socket):
             return
         self.due_ns = NEVER
         if self.state == "TIME_WAIT":
-            self._forget()
+            self.forget()
             return
         self.attempts += 1
         if self.attempts > self._max_attempts():
@@ -240,7 +243,7 @@ class TcpConnection(Socket):
             return
         if flags & SYN and flags & ACK:
             self.rcv_nxt = (sequence + 1) & MASK
-            self.mss = min(self.mss, peer_mss(skb, 536))
+            self.mss = min(self.mss, peer_mss(options_of(skb), DEFAULT_MSS))
             self._acknowledged(acknowledged)
             self.state = "ESTABLISHED"
             self._acknowledge()
@@ -266,7 +269,7 @@ class TcpConnection(Socket):
         elif self.state == "CLOSING":
             self._time_wait()
         elif self.state == "LAST_ACK":
-            self._forget()
+            self.forget()
 
     def _data(self, sequence: int, payload: bytes, flags: int) -> None:
         ahead = (sequence - self.rcv_nxt) & MASK
@@ -331,11 +334,11 @@ class TcpConnection(Socket):
         """The connection is over, with an errno's name."""
         self.error = error
         program: Program | None = self.program
-        self._forget()
+        self.forget()
         if program is not None:
             program.on_error(self, error)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self.state = "CLOSED"
         self.due_ns = self._event_ns = NEVER
         self.netns.sockets.connections.pop(self.key, None)
@@ -351,47 +354,7 @@ class TcpConnection(Socket):
         copy.unacknowledged = self.unacknowledged.copy()
         copy.out_of_order = self.out_of_order.copy()
         copy.context = self.context.copy()
-        target = timer_target(netns)
-        if not netns.clock.has(target):
-            netns.clock.bind(target, lambda payload: netns.sockets.timer(payload))
         return copy
 
     def __repr__(self) -> str:
         return f"<TcpConnection {self.port} -> {self.remote[1]} {self.state}>"
-
-
-def timer_target(netns: Netns) -> str:
-    """The clock target of a namespace's TCP timers."""
-    return f"tcp@{netns.name}"
-
-
-def segment_input(sockets: Sockets, skb: Skb, sock: Socket) -> None:
-    """A segment for a socket: a connection's own, or a SYN for a listener (tcp_v4_rcv)."""
-    if isinstance(sock, TcpConnection):
-        if sock.state == "TIME_WAIT" and skb.tcp_flags & (SYN | ACK | RST) == SYN:
-            sock._forget()  # a new connection may take over the port (RFC 1122)
-            owner = sockets.owner(skb)
-            if owner is None:
-                sockets.refuse(skb)
-            else:
-                segment_input(sockets, skb, owner)
-            return
-        sock.segment(skb)
-        return
-    if sock.program is None:
-        return  # a sink
-    flags = skb.tcp_flags
-    if flags & RST:
-        return
-    if flags & (SYN | ACK) != SYN:
-        sockets.refuse(skb)
-        return
-    connection = TcpConnection(sockets.netns, skb.family, skb.dst, skb.dport, skb.src, skb.sport, name=sock.name)
-    connection.program, connection.uid = sock.program, sock.uid
-    connection.context = {**sock.context, "listener": sock}
-    sockets.connections[connection.key] = connection
-    connection._start()
-    connection.mss = min(connection.mss, peer_mss(skb, 536))
-    connection.rcv_nxt = (int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8]) + 1) & MASK
-    connection.state = "SYN_RECV"
-    connection._emit(SYN | ACK, b"")

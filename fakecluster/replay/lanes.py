@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express
 from fakecluster.fabric.ways import Way
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT
-from fakecluster.kernel.packet import TCP, Skb
+from fakecluster.kernel.packet import FRAGMENT, TCP, Skb
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow
 from fakecluster.replay.matching import EXPECTED, SENT, Ledger, signature

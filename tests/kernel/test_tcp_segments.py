@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from fakecluster.kernel.packet import ACK, FIN, PSH, SYN, Skb
-from fakecluster.kernel.tcp_segments import Outgoing, options_in, peer_mss
+from fakecluster.kernel.tcp_segments import Outgoing, options_in, options_of, peer_mss
 
 
 def test_options_are_found_up_to_one_that_is_cut_off() -> None:
@@ -20,7 +20,7 @@ def test_nothing_is_read_behind_the_end_of_options() -> None:
 @pytest.mark.parametrize(("options", "mss"), [([("MSS", 1460)], 1460), ([("NOP", None), ("MSS", 1)], 88), ([], 536)])
 def test_a_peer_asks_for_segments_of_a_size(options: list[tuple[str, int | None]], mss: int) -> None:
     skb = Skb(bytes(IP(src="10.0.0.1", dst="10.0.0.2") / TCP(flags="S", options=options)))
-    assert peer_mss(skb, 536) == mss
+    assert peer_mss(options_of(skb), 536) == mss
 
 
 def test_a_segment_is_cut_and_its_fin_goes_last() -> None:

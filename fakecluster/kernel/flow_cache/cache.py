@@ -9,12 +9,14 @@ from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPL
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, LANES, NOT_PSH, REWRITES, Flows, Key
+from fakecluster.kernel.flow_cache.lanes import LANES, NOT_PSH, REWRITES, Flows, Key
 from fakecluster.kernel.flow_cache.opening import Recipes, key_of, opened, recipe_of, remember
-from fakecluster.kernel.packet import ACK, SYN, TCP, UDP
+from fakecluster.kernel.packet import ACK, FRAGMENT, SYN, TCP, UDP
+from fakecluster.kernel.tcp_input import straight
 from fakecluster.kernel.trail import Trail
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.ip_output import Exit
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.packet import Skb
     from fakecluster.kernel.routing import Route
@@ -37,6 +39,8 @@ class FlowCache:
         self.recipes: Recipes = {}
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
+        #: how what sockets send leaves, by family, destination, source and mark
+        self.exits: dict[tuple[int, int, int, int], Exit] = {}
         self._enabled = True
         self._plain: dict[int, bool] = {}
         self.generation = self._recipe_count = 0
@@ -45,8 +49,10 @@ class FlowCache:
 
     def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
         """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
-        if len(packet) < 28 or not (self.flows or self.recipes):
+        if len(packet) < 28:
             return None
+        if not (self.flows or self.recipes):
+            return straight(self.netns, packet, iface, dst_mac) if self.input_routes else None
         lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
         if lane is None:
             return None
@@ -72,6 +78,7 @@ class FlowCache:
         self.recipes.clear()
         self._recipe_count = 0
         self.input_routes.clear()
+        self.exits.clear()
         self._plain.clear()
         if self.on_change is not None:
             self.on_change()
@@ -82,6 +89,13 @@ class FlowCache:
             if len(self.input_routes) >= MAX_FLOWS:
                 self.input_routes.clear()
             self.input_routes[key] = route
+
+    def remember_exit(self, key: tuple[int, int, int, int], way_out: Exit) -> None:
+        """What sockets send like that leaves so."""
+        if self.enabled:
+            if len(self.exits) >= MAX_FLOWS:
+                self.exits.clear()
+            self.exits[key] = way_out
 
     def forget(self, ct: Conn) -> None:
         """A connection is over: its flows go with it."""

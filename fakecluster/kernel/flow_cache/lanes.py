@@ -18,7 +18,7 @@ from fakecluster.kernel.conntrack.tcp_segment import SACK_PERM
 from fakecluster.kernel.conntrack.tcp_window import highest_sack
 from fakecluster.kernel.effects import Effect, SendError, Transmit
 from fakecluster.kernel.flow_cache.flow import Arrival, Flow
-from fakecluster.kernel.packet import ACK, PSH, TCP, UDP, Skb
+from fakecluster.kernel.packet import ACK, FRAGMENT, PSH, TCP, UDP, Skb
 
 if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 #: Interface, protocol, first 16 bits without the flow label, addresses and ports.
 Key = tuple[str, int, int, bytes]
 Flows = dict[Key, Flow]
-#: More fragments, or not the first one.
-FRAGMENT = 0x3FFF
 #: The options of nearly every segment that has some: two fillers and a timestamp.
 TIMESTAMP_ONLY = b"\1\1\x08\x0a"
 NOT_PSH = 0xFF ^ PSH

@@ -28,10 +28,9 @@ from fakecluster.kernel.conntrack.entry import (
     packet_tuple,
 )
 from fakecluster.kernel.effects import Drop, Effect, Transmit
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT
 from fakecluster.kernel.hooks import POSTROUTING, PREROUTING
 from fakecluster.kernel.nat import NO_CONTEXT
-from fakecluster.kernel.packet import SYN, TCP, Skb, is_group
+from fakecluster.kernel.packet import FRAGMENT, SYN, TCP, Skb, is_group
 
 if TYPE_CHECKING:
     from fakecluster.kernel.nat_range import NatRange
