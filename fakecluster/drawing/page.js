@@ -3,6 +3,7 @@
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const steps = all(".step"), tabs = all("nav button"), pictures = all(".picture"), details = all(".detail");
   const panel = document.querySelector(".details");
+  const narrow = matchMedia("(max-width: 900px)");
   document.body.classList.add("scripted");
 
   const show = (walk) => {
@@ -17,8 +18,11 @@
     details.forEach((one) => one.classList.toggle("picked", one.dataset.step === step));
     panel.classList.add("picking");
     panel.scrollTop = 0;
-    if (scroll) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
-    history.replaceState(null, "", "#step-" + step);
+    // on a narrow screen the details lie over the foot of the picture
+    const covered = narrow.matches && chosen.getBoundingClientRect().bottom > panel.getBoundingClientRect().top;
+    if (scroll || covered) chosen.scrollIntoView({ block: covered ? "center" : "nearest", inline: "nearest" });
+    // no element has this fragment as its name, so that the browser does not scroll to one by itself
+    history.replaceState(null, "", "#at=" + step);
   };
   const move = (by) => {
     const shown = all(".picture.picked .step");
@@ -37,5 +41,5 @@
     event.preventDefault();
   });
   show("0");
-  if (location.hash.startsWith("#step-")) pick(location.hash.slice(6), true);
+  if (location.hash.startsWith("#at=")) pick(location.hash.slice(4), true);
 })();

@@ -1,4 +1,11 @@
-"""A walk as an SVG: lanes below each other, stations from left to right, the packet's way through them."""
+"""A walk as an SVG: lanes below each other, stations from left to right, the packet's way through them.
+
+    node/b  22 rules walked                        the lane's name stands above its stations, however long it is
+    ▸[veth6] ─ PREROUTING ─ routing ─ FORWARD ─ POSTROUTING ─ [eth0]─╮
+    ╭────────────────────────────────────────────────────────────────╯
+    │ node/a  18 rules walked
+    ╰▸[eth0] ─ PREROUTING ─ ...
+"""
 
 from __future__ import annotations
 
@@ -12,10 +19,13 @@ from fakecluster.drawing.lanes import Lane, Station, lane
 from fakecluster.explaining.names import NO_NAMES, Names
 from fakecluster.trace import Hop, summary
 
-GAP, LABEL, MARGIN = 22, 112, 10
-ROW, HEAD, PAD, LANE_GAP = 18, 26, 10, 32
-#: Pixels of a character in a row, in a title; a station is as wide as its texts, within bounds.
-CHARACTER, TITLE_CHARACTER, NARROWEST, WIDEST = 6.35, 7.4, 48, 248
+GAP, INDENT, MARGIN = 22, 34, 10
+ROW, HEAD, NAME, PAD, LANE_GAP = 18, 26, 34, 10, 30
+#: Where the stations of a lane begin, and the way comes down from the lane above it.
+LEFT = MARGIN + INDENT
+ENTRY = LEFT - 19
+#: Pixels of a character in a row, in a title, in a lane's name; a station is as wide as its texts, within bounds.
+CHARACTER, TITLE_CHARACTER, NAME_CHARACTER, NARROWEST, WIDEST = 6.35, 7.4, 8.6, 48, 272
 
 #: Colours that follow the page's theme; an SVG of its own defines them itself.
 THEME = """
@@ -29,7 +39,7 @@ STYLE = """
 .walk text { fill: var(--ink); font: 10.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace }
 .walk .lane { fill: var(--card); stroke: var(--line) } .walk .station { fill: var(--paper); stroke: var(--line) }
 .walk .name { font: 600 14px system-ui, sans-serif } .walk .title { font: 600 11px system-ui, sans-serif }
-.walk .sub { fill: var(--dim) } .walk .heading { fill: var(--dim); font-style: italic }
+.walk .sub { fill: var(--dim); font: 10.5px system-ui, sans-serif } .walk .heading { fill: var(--dim); font-style: italic }
 .walk .quiet { fill: var(--dim) } .walk .note { fill: var(--way) } .walk .good { fill: var(--good) }
 .walk .bad { fill: var(--bad); font-weight: 600 } .walk .odd { fill: var(--odd) } .walk .rewrite { fill: var(--rewrite) }
 .walk .way { fill: none; stroke: var(--way); stroke-width: 2.5 } .walk .tip { fill: var(--way) }
@@ -78,15 +88,17 @@ class _Placed:
 
     @property
     def width(self) -> int:
-        return MARGIN + LABEL + sum(_width(one) + GAP for one in self.lane.stations)
+        stations = LEFT + sum(_width(one) + GAP for one in self.lane.stations)
+        name = len(self.lane.hop.namespace) * NAME_CHARACTER + len(_walked(self.lane)) * CHARACTER
+        return max(stations, LEFT + round(name) + 2 * GAP)
 
     @property
     def middle(self) -> int:
         """Where the way runs: at the height of the stations' titles."""
-        return self.y + PAD + HEAD // 2
+        return self.y + NAME + HEAD // 2
 
     def lefts(self) -> Iterator[tuple[int, Station]]:
-        x = MARGIN + LABEL
+        x = LEFT
         for station in self.lane.stations:
             yield x, station
             x += _width(station) + GAP
@@ -101,17 +113,16 @@ def _placed(lanes: list[Lane]) -> Iterator[_Placed]:
     y = MARGIN
     for one in lanes:
         rows = max(len(station.rows) for station in one.stations)
-        height = max(HEAD + ROW * rows + 2 * PAD + (6 if rows else 0), 56)
+        height = NAME + HEAD + ROW * rows + PAD + (6 if rows else 0)
         yield _Placed(one, y, height)
         y += height + LANE_GAP
 
 
 def _lane(placed: _Placed, width: int) -> Iterator[str]:
-    hop = placed.lane.hop
+    name, rules = escape(placed.lane.hop.namespace), _walked(placed.lane)
+    beside = f'<tspan class="sub" dx="10">{rules}</tspan>' if rules else ""
     yield f'<rect class="lane" x="{MARGIN}" y="{placed.y}" width="{width - 2 * MARGIN}" height="{placed.height}" rx="10"/>'
-    yield f'<text class="name" x="{MARGIN + 12}" y="{placed.y + 27}">{escape(_cut(hop.namespace, 15))}</text>'
-    rules = f"{hop.rules_walked} rules walked" if hop.rules_walked else ""
-    yield f'<text class="sub" x="{MARGIN + 12}" y="{placed.y + 44}">{rules}</text>'
+    yield f'<text class="name" x="{LEFT}" y="{placed.y + 23}">{name}{beside}</text>'
     before = 0
     for x, station in placed.lefts():
         if before:
@@ -120,8 +131,12 @@ def _lane(placed: _Placed, width: int) -> Iterator[str]:
         before = x + _width(station)
 
 
+def _walked(shown: Lane) -> str:
+    return f"{shown.hop.rules_walked} rules walked" if shown.hop.rules_walked else ""
+
+
 def _station(x: int, placed: _Placed, station: Station) -> Iterator[str]:
-    y, width = placed.y + PAD, _width(station)
+    y, width = placed.y + NAME, _width(station)
     height = HEAD + (ROW * len(station.rows) + 6 if station.rows else 0)
     kind = {"port": "port", "end": f"end-{station.rows[0].kind if station.rows else 'good'}"}.get(
         station.kind, "station"
@@ -131,7 +146,7 @@ def _station(x: int, placed: _Placed, station: Station) -> Iterator[str]:
     fit = round((width - 18) / CHARACTER)
     for number, row in enumerate(station.rows):
         top = y + HEAD + ROW * number
-        text = f'<text class="{row.kind}" x="{x + 9}" y="{top + 12}">{escape(_cut(row.text, fit))}</text>'
+        text = f'<text class="{row.kind}" x="{x + 9}" y="{top + 12}">{escape(_cut_row(row.text, fit))}</text>'
         if row.step < 0:
             yield text
             continue
@@ -145,13 +160,22 @@ def _station(x: int, placed: _Placed, station: Station) -> Iterator[str]:
 def _between(one: _Placed, other: _Placed) -> str:
     """The link from the end of one lane to the beginning of the next."""
     right = max(x + _width(station) for x, station in one.lefts())
-    left = MARGIN + LABEL
     bend, into = one.y + one.height + LANE_GAP // 2, other.middle
     return (
-        f'<path class="way" marker-end="url(#tip)" d="M{right},{one.middle} H{right + 9} Q{right + 15},{one.middle} '
-        f"{right + 15},{one.middle + 6} V{bend - 6} Q{right + 15},{bend} {right + 9},{bend} H{left - 11} "
-        f'Q{left - 17},{bend} {left - 17},{bend + 6} V{into - 6} Q{left - 17},{into} {left - 11},{into} H{left - 2}"/>'
+        f'<path class="way" marker-end="url(#tip)" d="M{right},{one.middle} H{right + 7} Q{right + 13},{one.middle} '
+        f"{right + 13},{one.middle + 6} V{bend - 6} Q{right + 13},{bend} {right + 7},{bend} H{ENTRY + 6} "
+        f'Q{ENTRY},{bend} {ENTRY},{bend + 6} V{into - 6} Q{ENTRY},{into} {ENTRY + 6},{into} H{LEFT - 2}"/>'
     )
+
+
+def _cut_row(text: str, length: int) -> str:
+    """A row that fits: of `CHAIN #3 → CHAIN` each side is shortened by itself, a short side less."""
+    before, arrow, after = text.partition(" → ")
+    if len(text) <= length or not arrow:
+        return _cut(text, length)
+    room = length - len(arrow)
+    left = min(len(before), max(room // 2, room - len(after)))
+    return f"{_cut(before, left)}{arrow}{_cut(after, room - left)}"
 
 
 def _cut(text: str, length: int) -> str:

@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import attrs
 import pytest
 
 from fakecluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
+from fakecluster.drawing.svg import _cut_row
 from fakecluster.explaining import Explanation
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
@@ -81,6 +83,29 @@ def test_the_svg_is_xml_and_shows_the_way(explanation: Explanation) -> None:
         "PREROUTING", "routing", "FORWARD", "POSTROUTING",
     ]  # fmt: skip
     assert {"pod/client", "node/a", "conntrack NEW", "dport 80 → 8080", "delivered"} <= set(words)
+
+
+def test_long_names_of_hosts_stand_whole_beside_the_way(explanation: Explanation) -> None:
+    name = "pod/kube-system/node-local-dns-with-a-long-name-7xk2p"
+    hop = attrs.evolve(explanation.trace.way[-1], namespace=name)
+    root = ElementTree.fromstring(svg((*explanation.trace.way[:-1], hop)))
+    names = [one for one in root.iter("{http://www.w3.org/2000/svg}text") if one.get("class") == "name"]
+    assert [one.text for one in names] == ["pod/client", "node/a", name]
+    assert {one.get("x") for one in names} == {"44"}
+    (way, _) = [one.get("d") for one in root.iter("{http://www.w3.org/2000/svg}path") if " H31 " in str(one.get("d"))]
+    assert re.search(r" V\d+ Q25,\d+ 31,\d+ H42$", str(way))  # comes down at 25, left of the names
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("KUBE-SVC-CDGGSHYLG3RE2FKL #3 → KUBE-SEP-MQPSSF2DIKDEHI3U", "KUBE-SVC-C…KL #3 → KUBE-SEP-MQ…EHI3U"),
+        ("POSTROUTING #1 → KUBE-POSTROUTING-OF-SOMEONE", "POSTROUTING #1 → KUBE-POSTROU…OMEONE"),
+        ("PREROUTING #1 → KUBE-SERVICES", "PREROUTING #1 → KUBE-SERVICES"),
+    ],
+)
+def test_rows_that_do_not_fit_keep_the_number_of_the_rule_and_both_chains(text: str, shown: str) -> None:
+    assert _cut_row(text, 36) == shown
 
 
 def test_mermaid_has_a_subgraph_for_every_host(explanation: Explanation) -> None:
