@@ -5,8 +5,9 @@ Nothing here computes anything about packets; the kernel and the fabric write th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from typing import NamedTuple
 
 import attrs
 
@@ -92,14 +93,49 @@ class Hop:
     walk: int = 0
 
 
+#: Source and destination with their ports: (src, sport, dst, dport), addresses as integers.
+Ends = tuple[int, int, int, int]
+
+
+class Translation(NamedTuple):
+    """NAT's turn at a hook: the ends of a packet before and after it, which are mostly the same."""
+
+    hook: str
+    family: int
+    before: Ends
+    after: Ends
+    has_ports: bool
+    why: str
+
+    def rewrites(self) -> Iterator[Rewrite]:
+        """What has changed."""
+        (src, sport, dst, dport), (new_src, new_sport, new_dst, new_dport) = self.before, self.after
+        for field, before, after in (("src", src, new_src), ("dst", dst, new_dst)):
+            if before != after:
+                yield Rewrite(self.hook, field, self._text(before), self._text(after), self.why)
+        for field, before, after in (("sport", sport, new_sport), ("dport", dport, new_dport)):
+            if before != after and self.has_ports:
+                yield Rewrite(self.hook, field, str(before), str(after), self.why)
+
+    def _text(self, address: int) -> str:
+        return str(ip_address(address.to_bytes(4 if self.family == 4 else 16)))
+
+
+#: Rules with these verdicts only lead somewhere else.
+_LEADING = ("jump", "goto", "continue")
+
+
 class Tracer:
-    """Collects the steps of one walk while the kernel makes them; a packet without one is not traced."""
+    """Collects the steps of one walk while the kernel makes them; a packet without one is not traced.
 
-    __slots__ = ("hook", "iif", "packet_in", "rules_walked", "steps", "walk")
+    With `brief` they are only the decisions: the rules that did not merely lead somewhere else, and what was rewritten.
+    """
 
-    def __init__(self, walk: int = 0) -> None:
-        self.walk = walk
-        self.steps: list[Step] = []
+    __slots__ = ("brief", "hook", "iif", "packet_in", "rules_walked", "steps", "walk")
+
+    def __init__(self, walk: int = 0, *, brief: bool = False) -> None:
+        self.walk, self.brief = walk, brief
+        self.steps: list[Step | Translation] = []
         self.rules_walked = 0
         self.hook = ""  # the hook being run, set by the namespace
         self.packet_in = b""
@@ -111,23 +147,46 @@ class Tracer:
 
     def hop(self, namespace: str, oif: str, packet_out: bytes, verdict: Verdict, time_ns: int) -> Hop:
         """The walk is over."""
-        steps = tuple(self.steps)
+        steps = steps_of(self.steps)
         return Hop(
             namespace, self.iif, oif, self.packet_in, packet_out, steps, verdict, self.rules_walked, time_ns, self.walk
         )
 
-    def rule(self, table: str, chain: str, rule: int, text: str, verdict: str, mark: int) -> None:
-        self.steps.append(RuleStep(self.hook, table, chain, rule, text, verdict, mark))
+    def rule(self, table: str, chain: str, rule: int, text: object, verdict: str, mark: int) -> None:
+        """A rule matched; `text` is what `str` makes its words of."""
+        if not (self.brief and verdict.startswith(_LEADING)):
+            self.steps.append(RuleStep(self.hook, table, chain, rule, str(text), verdict, mark))
 
     def end(self, table: str, chain: str, end: str, verdict: str, mark: int) -> None:
-        self.steps.append(ChainEnd(self.hook, table, chain, end, verdict, mark))
+        if not self.brief:
+            self.steps.append(ChainEnd(self.hook, table, chain, end, verdict, mark))
 
     def rewrite(self, field: str, before: object, after: object, why: str) -> None:
         if before != after:
             self.steps.append(Rewrite(self.hook, field, str(before), str(after), why))
 
+    def translated(self, family: int, before: Ends, after: Ends, why: str, *, has_ports: bool) -> None:
+        self.steps.append(Translation(self.hook, family, before, after, has_ports, why))
+
     def note(self, kind: str, text: str) -> None:
-        self.steps.append(Note(self.hook, kind, text))
+        if not self.brief:
+            self.steps.append(Note(self.hook, kind, text))
+
+
+def steps_of(recorded: Iterable[Step | Translation]) -> tuple[Step, ...]:
+    """The steps of a walk, with what NAT changed one by one."""
+    found: list[Step] = []
+    for step in recorded:
+        if isinstance(step, Translation):
+            found += step.rewrites()
+        else:
+            found.append(step)
+    return tuple(found)
+
+
+def is_decision(step: Step) -> bool:
+    """Whether a rule decided something, or something was rewritten."""
+    return isinstance(step, Rewrite) or (isinstance(step, RuleStep) and not step.verdict.startswith(_LEADING))
 
 
 @attrs.frozen

@@ -31,11 +31,16 @@ from fakecluster.trace import Hop, Trace, Verdict, summary
 TARGET = "network"
 #: Packets that one `run` may move before it is called a loop (two programs that echo each other).
 RUN_LIMIT = 200_000
+#: No number of a journey.
+DECISIONS = -1
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 class InFlight(NamedTuple):
-    """A packet on its way to a port; `journey` is the record that it belongs to (0: none)."""
+    """A packet on its way to a port; `journey` is the record that it belongs to.
+
+    0: none. `DECISIONS`: none either, but hops tell whoever watches arrivals what decided (see `Netns.receive`).
+    """
 
     port: Port
     packet: bytes
@@ -168,9 +173,12 @@ class Network:
         """A packet arrives at a port, as if its segment had carried it."""
         self._enqueue(InFlight(port, packet, self._journey))
 
-    def inject_and_run(self, port: Port, packet: bytes) -> None:
-        """`inject` and `run` at once: nothing of it is left for the clock to do. Raises `SettleError` as `run` does."""
-        self._queue.append(_new(InFlight, (port, packet, self._journey)))
+    def inject_and_run(self, port: Port, packet: bytes, *, decisions: bool = False) -> None:
+        """`inject` and `run` at once: nothing of it is left for the clock to do. Raises `SettleError` as `run` does.
+
+        With `decisions` whoever watches arrivals is told what decided about the packet and what it causes.
+        """
+        self._queue.append(_new(InFlight, (port, packet, DECISIONS if decisions else self._journey)))
         self._run_at_once()
 
     def _run_at_once(self, netns: Netns | None = None, effects: Sequence[Effect] = ()) -> None:
@@ -227,7 +235,7 @@ class Network:
             self.taps[port].append((self.clock.now_ns, "in", packet))
         outer, self._journey = self._journey, journey
         try:
-            effects = netns.receive(packet, port.interface, trace=journey != 0)
+            effects = netns.receive(packet, port.interface, trace=journey > 0, decisions=journey < 0)
             if self.on_arrival is not None:
                 self.on_arrival(arriving, effects)
             self._take(netns, effects)

@@ -72,7 +72,7 @@ def route_input(netns: Netns, skb: Skb) -> None:
         deliver(netns, skb)  # what looped back has its route already (skb_valid_dst), wherever it now goes to
         return
     key = (skb.iif, skb.src, skb.dst, skb.mark, bytes(skb.data[:2]))
-    known = netns.flow_cache.input_routes.get(key) if skb.tracer is None else None
+    known = netns.flow_cache.input_routes.get(key) if skb.tracer is None or skb.tracer.brief else None
     if known is None:
         _route_slowly(netns, skb, key)
         return

@@ -388,12 +388,7 @@ NO_CONTEXT = HookContext(None, PREROUTING, 4)  # type: ignore[arg-type]
 
 
 def _trace(skb: Skb, before: tuple[int, int, int, int], hook: Hook) -> None:
-    tracer, family = skb.tracer, skb.family
-    assert tracer is not None
+    assert skb.tracer is not None
+    after = skb.src, skb.sport, skb.dst, skb.dport
     why = "snat" if hook in SOURCE_HOOKS else "dnat"
-    src, sport, dst, dport = before
-    tracer.rewrite("src", address_text(family, src), address_text(family, skb.src), why)
-    tracer.rewrite("dst", address_text(family, dst), address_text(family, skb.dst), why)
-    if skb.has_ports:
-        tracer.rewrite("sport", sport, skb.sport, why)
-        tracer.rewrite("dport", dport, skb.dport, why)
+    skb.tracer.translated(skb.family, before, after, why, has_ports=skb.has_ports)

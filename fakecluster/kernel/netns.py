@@ -77,7 +77,7 @@ class Netns:
         self._depth = self._walks = 0
         self.addresses.on_removed = self._forget_masquerade
         self.errno = ""  # what a local sender is told when its packet is dropped now, if not EPERM
-        self._tracing = False
+        self._tracing = self._brief = False
         self.flow_cache = FlowCache(self)
         #: answers that the packet on its way has been given already (see flow_cache.opening)
         self.given: deque[int] = deque()
@@ -172,17 +172,19 @@ class Netns:
     # --- packets in
 
     def receive(
-        self, packet: Any, iface: str, *, src_mac: bytes = b"", dst_mac: bytes = b"", trace: bool = False
-    ) -> list[Effect]:
+        self, packet: Any, iface: str, *, src_mac: bytes = b"", dst_mac: bytes = b"", trace: bool = False,
+        decisions: bool = False,
+    ) -> list[Effect]:  # fmt: skip
         """A packet (L3 bytes, an `Skb`, or a Scapy packet) arrives on `iface`; returns everything that came of it.
 
-        Raises KeyError for an interface that does not exist.
+        With `trace` all that it met is recorded, with `decisions` only which rules decided and what was rewritten (no
+        hop where nothing could). Raises KeyError for an interface that does not exist.
         """
         learning = type(packet) is bytes and not (trace or self._depth or self.effects)
-        if learning and (effects := self.flow_cache.receive(packet, iface, dst_mac)) is not None:
+        if learning and (effects := self.flow_cache.receive(packet, iface, dst_mac, decisions=decisions)) is not None:
             return effects
         skb = None
-        self.enter(trace)
+        self.enter(trace or decisions, brief=not trace)
         try:
             device = self.interfaces[iface]
             try:
@@ -198,6 +200,8 @@ class Netns:
                 skb.iif, skb.physin = device.master, iface
             if learning:
                 skb.trail = self.flow_cache.begin(packet, iface)
+            if decisions and self.flow_cache.is_plain(skb.family):
+                self._tracing = trace
             if self._tracing:
                 self.begin_walk(skb)
             ip_input.receive(self, skb)
@@ -277,10 +281,10 @@ class Netns:
 
     # --- the walk of one packet
 
-    def enter(self, trace: bool) -> None:
-        """A walk, or one within another, begins: every `enter` has its `leave`."""
+    def enter(self, trace: bool, *, brief: bool = False) -> None:
+        """A walk, or one within another, begins: every `enter` has its `leave`. See `Tracer` for `brief`."""
         if self._depth == 0:
-            self._tracing = trace
+            self._tracing, self._brief = trace, brief
         self._depth += 1
 
     def leave(self) -> list[Effect]:
@@ -308,7 +312,7 @@ class Netns:
     def begin_walk(self, skb: Skb) -> None:
         if self._tracing:
             self._walks += 1
-            skb.tracer = Tracer(self._walks)
+            skb.tracer = Tracer(self._walks, brief=self._brief)
             skb.tracer.begin(bytes(skb.data), skb.iif)
 
     def end_walk(self, skb: Skb, what: str, where: str, reason: str = "", *, packet_out: bytes = b"") -> Hop | None:

@@ -210,11 +210,8 @@ class Replayer:
         flow.octets += len(packet)
         self.follower.follow(packet)
         self.choices.turn_to(flow.first, flow.asked)
-        if self.writer is not None and (flow.packets == 1 or skb.tcp_flags & SYN):
-            with self.network.recorded():
-                self._run(packet)
-        else:
-            self._run(packet)
+        explains = self.writer is not None and bool(flow.packets == 1 or skb.tcp_flags & SYN)
+        self.network.inject_and_run(self.port, packet, decisions=explains)
         flow.asked = self.choices.asked
         self.choices.turn_to()
         fate = self.follower.fate
@@ -224,9 +221,6 @@ class Replayer:
         if fate[0] == "delivered" and skb.proto == TCP and skb.tcp_flags & ~PSH == ACK:
             self.lanes.add(packet, seen, flow, fate, played)
         return fate
-
-    def _run(self, packet: bytes) -> None:
-        self.network.inject_and_run(self.port, packet)
 
     def _fit(self, flow: Flow, skb: Skb) -> None:
         """Acknowledge what the model sent, not what was sent when it was captured."""

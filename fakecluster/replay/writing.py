@@ -12,14 +12,12 @@ from fakecluster.kernel.effects import Effect
 from fakecluster.replay.fates import Fate, end_of
 from fakecluster.replay.passages import Layout, Passage, passage
 from fakecluster.sim.clock import NS_PER_S
-from fakecluster.trace import Hop, Rewrite, RuleStep
+from fakecluster.trace import Hop, Rewrite, RuleStep, is_decision
 
 if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
     from fakecluster.sim import Clock
 
-#: Rules that only lead somewhere else are left out of comments.
-_PASSING = ("jump", "goto", "continue")
 #: Comments that are kept ready.
 STAMPS_KEPT = 65_536
 
@@ -86,7 +84,9 @@ class AnnotatedWriter:
 def _decisions(hop: Hop) -> Iterator[str]:
     """The rules that decided something on a packet's way through a namespace, and what was rewritten."""
     for step in hop.steps:
-        if isinstance(step, RuleStep) and not step.verdict.startswith(_PASSING):
+        if not is_decision(step):
+            continue
+        if isinstance(step, RuleStep):
             yield f"{step.hook} {step.table} {step.chain} #{step.rule}: {step.text} => {step.verdict}"
         elif isinstance(step, Rewrite):
             yield f"{step.hook} {step.why}: {step.field} {step.before} -> {step.after}"

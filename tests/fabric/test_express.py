@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from fakecluster.cluster.capturing import port_of
 from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import Captured
 from fakecluster.fabric.express import Express
+from fakecluster.fabric.links import Port
+from fakecluster.fabric.network import Network
+from fakecluster.kernel.flow_cache import FlowCache
 from fakecluster.kernel.packet import Skb
 from fakecluster.replay import Replay, replaying
 from fakecluster.replay.lanes import Lanes
@@ -52,14 +55,21 @@ def forwarding(request: pytest.FixtureRequest) -> Cluster:
 
 @contextmanager
 def step_by_step() -> Iterator[None]:
-    """No way is learned, and every recorded packet is looked at closely."""
-    before = Express.learn, Lanes.expects
-    Express.learn = lambda self, packet, seen, checked: None  # type: ignore[method-assign]
-    Lanes.expects = lambda self, captured, ends: False  # type: ignore[method-assign]
-    try:
+    """No way is learned, nor anything else, recorded packets are looked at closely, and what is to be explained is traced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Express, "learn", lambda self, packet, seen, checked: None)
+        patch.setattr(Lanes, "expects", lambda self, captured, ends: False)
+        patch.setattr(FlowCache, "begin", lambda self, packet, iface: None)
+        patch.setattr(Network, "inject_and_run", traced_instead)
         yield
-    finally:
-        Express.learn, Lanes.expects = before  # type: ignore[method-assign]
+
+
+_inject_and_run = Network.inject_and_run
+
+
+def traced_instead(network: Network, port: Port, packet: bytes, *, decisions: bool = False) -> None:
+    with network.recorded() if decisions else nullcontext():
+        _inject_and_run(network, port, packet)
 
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(1400, 1470))

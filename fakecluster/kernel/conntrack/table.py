@@ -224,7 +224,7 @@ class Conntrack:
         if verdict == "drop":
             return DROP
         tracked(skb)
-        if skb.tracer is not None:
+        if skb.tracer is not None and not skb.tracer.brief:
             skb.tracer.note("conntrack", describe(skb))
         return ACCEPT
 

@@ -47,8 +47,13 @@ class FlowCache:
         #: told when everything was forgotten
         self.on_change: Callable[[], None] | None = None
 
-    def receive(self, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
-        """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way."""
+    def receive(
+        self, packet: bytes, iface: str, dst_mac: bytes, *, decisions: bool = False
+    ) -> list[Effect] | None:  # fmt: skip
+        """What comes of a packet of a known flow; None, and nothing changed, when it must go the long way.
+
+        With `decisions` effects have hops that say what decided and was rewritten: flows do not know it, recipes may.
+        """
         if len(packet) < 28:
             return None
         if not (self.flows or self.recipes):
@@ -56,9 +61,9 @@ class FlowCache:
         lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
         if lane is None:
             return None
-        effects = lane(self.netns, self.flows, packet, iface, dst_mac)
+        effects = None if decisions else lane(self.netns, self.flows, packet, iface, dst_mac)
         if effects is None and self.recipes:
-            return opened(self.netns, self.recipes, packet, iface, dst_mac)
+            return opened(self.netns, self.recipes, packet, iface, dst_mac, decisions=decisions)
         return effects
 
     @property
@@ -107,7 +112,7 @@ class FlowCache:
 
     # --- learning
 
-    def _is_plain(self, family: int) -> bool:
+    def is_plain(self, family: int) -> bool:
         """Whether the long way is as short: no hooks to meet, nothing is forwarded."""
         plain = self._plain.get(family)
         if plain is None:
@@ -119,7 +124,7 @@ class FlowCache:
     def begin(self, packet: bytes, iface: str) -> Trail | None:
         """The trail for a packet that goes the long way, if its flow might be remembered."""
         size = len(packet)
-        if not self._enabled or size < 28 or self._is_plain(4 if packet[0] >> 4 == 4 else 6):
+        if not self._enabled or size < 28 or self.is_plain(4 if packet[0] >> 4 == 4 else 6):
             return None
         if packet[0] == 0x45:
             l4, proto = 20, packet[9]
@@ -146,7 +151,7 @@ class FlowCache:
         end = effects[0]  # what a socket did in reaction comes after it
         if not isinstance(end, Deliver) and (type(end) is not Transmit or len(effects) > 1):
             return
-        if end.generated or end.hop is not None or len(end.packet) != len(trail.packet):
+        if end.generated or len(end.packet) != len(trail.packet):
             return
         if skb.pkttype != "unicast" or skb.iif == "lo":
             return

@@ -28,15 +28,19 @@ from fakecluster.kernel.conntrack.entry import (
     packet_tuple,
 )
 from fakecluster.kernel.effects import Drop, Effect, Transmit
+from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, ends_of, told
 from fakecluster.kernel.hooks import POSTROUTING, PREROUTING
 from fakecluster.kernel.nat import NO_CONTEXT
 from fakecluster.kernel.packet import FRAGMENT, SYN, TCP, Skb, is_group
+from fakecluster.trace import Verdict
 
 if TYPE_CHECKING:
     from fakecluster.kernel.nat_range import NatRange
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.trail import Trail
 
+#: The hook's function that drops a packet whose connection is another's by now.
+CONFIRM = "conntrack confirm"
 #: First packets are small. What fits everywhere needs no look at the MTU, which depends on what chance decides.
 MTU_LEAST = 576
 #: Interface, first 16 bits without the flow label, addresses, destination port.
@@ -61,6 +65,7 @@ class Recipe:
     next_hop: int
     mark: int
     neighbour: tuple[int, int] | None
+    decisions: Decisions | None
 
 
 @attrs.frozen(eq=False)
@@ -87,7 +92,9 @@ def key_of(packet: bytes, iface: str) -> OpeningKey | None:
     return (iface, first & 0xFFF0, packet[8:40], packet[42:44]) if packet[4] << 8 | packet[5] == size - 40 else None
 
 
-def opened(netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
+def opened(
+    netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: bytes, *, decisions: bool
+) -> list[Effect] | None:  # fmt: skip
     """What comes of a first packet; None when it must go the long way, where answers that were given count."""
     key = key_of(packet, iface)
     found = recipes.get(key) if key is not None else None
@@ -106,8 +113,10 @@ def opened(netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: b
         answer = netns.choices.pick(found.weights, found.why)
         given.append(answer)
         found = found.answers.get(answer)
-    if isinstance(found, Recipe) and _has_neighbour(netns, found) and _mapped(netns, found, skb, ct):
-        return [_ended(netns, found, skb, ct)]
+    if not isinstance(found, Recipe) or (decisions and found.decisions is None):
+        found = None
+    if found is not None and _has_neighbour(netns, found) and _mapped(netns, found, skb, ct):
+        return [_ended(netns, found, skb, ct, packet if decisions else b"")]
     netns.given.extend(given)  # the long way asks the same: what would stop the packet before was looked at above
     return None
 
@@ -152,20 +161,26 @@ def _mapped(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> bool:
     return True
 
 
-def _ended(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> Effect:
-    """Count the packet, rewrite it and let it go."""
+def _ended(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn, packet: bytes) -> Effect:
+    """Count the packet, rewrite it and let it go; tell of it when it is given as it came."""
     size = len(skb.data)
     for pair in recipe.counters:
         pair[0] += 1
         pair[1] += size
+    came = ends_of(skb)
     skb.set_ttl(skb.ttl - 1)
     if ct.status & DST_NAT:
         netns.nat.translate(skb, ct, PREROUTING)
+    routed, skb.oif = ends_of(skb), recipe.oif
     if ct.status & SRC_NAT:
         netns.nat.translate(skb, ct, POSTROUTING)
-    if not netns.conntrack.insert(ct):
-        return Drop(POSTROUTING.name, "conntrack confirm", bytes(skb.data))
-    return Transmit(recipe.oif, bytes(skb.data), recipe.next_hop, skb.family, recipe.mark)
+    is_new, hop = netns.conntrack.insert(ct), None
+    if recipe.decisions is not None and packet:
+        verdict = Verdict("transmitted", recipe.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
+        hop = told(netns, recipe.decisions, packet, skb, (came, routed, ends_of(skb)), verdict)
+    if not is_new:
+        return Drop(POSTROUTING.name, CONFIRM, bytes(skb.data), hop)
+    return Transmit(recipe.oif, bytes(skb.data), recipe.next_hop, skb.family, recipe.mark, hop=hop)
 
 
 # --- learning
@@ -197,6 +212,7 @@ def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | 
         next_hop=sent.next_hop,
         mark=sent.mark,
         neighbour=None if alone else (sent.family, sent.next_hop),
+        decisions=decisions_of(skb),
     )
 
 

@@ -122,6 +122,13 @@ def _iiftype(packet: Packet) -> int | None:
     return (_LOOPBACK if name == "lo" else _ETHERNET) if name else None
 
 
+def _nftrace(packet: Packet) -> int:
+    if packet.skb.tracer is None:
+        return 0
+    packet.skb.trail = None  # which those who follow need not be
+    return 1
+
+
 _META: dict[str, Callable[[Packet], Value]] = {
     "length": lambda packet: len(packet.skb.data),
     "protocol": lambda packet: _ETHER[packet.skb.family],
@@ -134,7 +141,7 @@ _META: dict[str, Callable[[Packet], Value]] = {
     "iiftype": _iiftype,
     "skuid": _uid,
     "skgid": _uid,
-    "nftrace": lambda packet: int(packet.skb.tracer is not None),
+    "nftrace": _nftrace,
     "pkttype": lambda packet: _PACKET_TYPES[packet.skb.pkttype],
     "nfproto": lambda packet: _NFPROTO[packet.skb.family],
     "l4proto": lambda packet: packet.skb.proto,

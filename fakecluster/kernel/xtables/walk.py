@@ -89,7 +89,7 @@ def _trace(
 ) -> None:  # fmt: skip
     if tracer is not None:
         tracer.rules_walked += code.index + 1 - start
-        tracer.rule(title, chain.name, code.index + 1, str(code.rule), verdict, skb.mark)
+        tracer.rule(title, chain.name, code.index + 1, code.rule, verdict, skb.mark)
 
 
 def _policy(table: Table, title: str, base: str, skb: Skb) -> int:
