@@ -212,7 +212,7 @@ def _print(console: Console, result: Replay) -> None:
     table.add_column("end", overflow="fold")
     for flow in shown:
         ends = "\n".join(f"{fate}" + (f" ({count})" if len(flow.fates) > 1 else "")
-                         for fate, count in flow.fates.most_common())  # fmt: skip
+                         for fate, count in flow.ends)  # fmt: skip
         good = flow.fate.what in ("delivered", "transmitted")
         table.add_row(str(flow.key), str(flow.packets), str(flow.answers), Text(ends, style="" if good else "red"))
     console.print(table)

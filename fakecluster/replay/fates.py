@@ -7,6 +7,8 @@ from typing import NamedTuple
 from fakecluster.fabric.network import InFlight
 from fakecluster.kernel.effects import Arp, Deliver, Drop, Effect, Transmit
 
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
 
 class Fate(NamedTuple):
     """The end of a packet: `what` is delivered, transmitted, dropped, unresolved, consumed, lost or unreadable.
@@ -25,21 +27,22 @@ class Fate(NamedTuple):
         return f"{self.what} in {self.namespace}{place}" + (f" ({self.reason})" if self.reason else "")
 
 
+LOST = Fate("lost", "")
+
+
 class Follower:
     """Watches a network's arrivals for one packet at a time."""
 
     def __init__(self) -> None:
         self.expected: bytes | None = None
-        self.fate = Fate("lost", "")
+        self.fate = LOST
 
     def follow(self, packet: bytes) -> None:
-        self.expected = packet
-        self.fate = Fate("lost", "")
+        self.expected, self.fate = packet, LOST
 
     def __call__(self, arriving: InFlight, effects: list[Effect]) -> None:
-        if arriving.packet != self.expected:
-            return
-        self.fate, self.expected = end_of(arriving.port.namespace, effects)
+        if arriving[1] == self.expected:
+            self.fate, self.expected = end_of(arriving[0][0], effects)
 
 
 def end_of(namespace: str, effects: list[Effect]) -> tuple[Fate, bytes | None]:
@@ -47,19 +50,13 @@ def end_of(namespace: str, effects: list[Effect]) -> tuple[Fate, bytes | None]:
     for effect in effects:
         if isinstance(effect, Transmit):
             if not effect.generated:
-                return Fate("transmitted", namespace, effect.iface), effect.packet
-        elif (found := _end(namespace, effect)) is not None:
-            return found, None
+                return _new(Fate, ("transmitted", namespace, effect.iface, "")), effect.packet
+        elif isinstance(effect, Deliver):
+            if not effect.generated:
+                where = effect.socket.name if effect.socket is not None else "the host"
+                return _new(Fate, ("delivered", namespace, where, "")), None
+        elif isinstance(effect, Drop):
+            return Fate("dropped", namespace, effect.where, effect.reason), None
+        elif isinstance(effect, Arp):
+            return Fate("unresolved", namespace, effect.iface, "the next hop is no known neighbour"), None
     return Fate("consumed", namespace), None
-
-
-def _end(namespace: str, effect: Effect) -> Fate | None:
-    """The end that an effect is for the packet itself; None when it is none."""
-    match effect:
-        case Deliver(generated=False, socket=socket):
-            return Fate("delivered", namespace, socket.name if socket is not None else "the host")
-        case Drop(where=where, reason=reason):
-            return Fate("dropped", namespace, where, reason)
-        case Arp(iface=iface):
-            return Fate("unresolved", namespace, iface, "the next hop is no known neighbour")
-    return None

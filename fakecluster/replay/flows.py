@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import attrs
 
 from fakecluster.kernel.conntrack.tcp_segment import after
-from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
+from fakecluster.kernel.packet import ACK, FIN, RST, SYN
 from fakecluster.kernel.tcp_segments import MASK
 from fakecluster.replay.fates import Fate
 
@@ -31,10 +30,6 @@ class FlowKey(NamedTuple):
     dst: int
     sport: int
     dport: int
-
-    @classmethod
-    def of(cls, skb: Skb) -> FlowKey:
-        return _new(cls, (skb.family, skb.proto, skb.src, skb.dst, skb.sport, skb.dport))
 
     def answer(self) -> FlowKey:
         family, proto, src, dst, sport, dport = self
@@ -67,7 +62,8 @@ class Flow:
     packets: int = 0
     octets: int = 0
     answers: int = 0
-    fates: Counter[Fate] = attrs.field(factory=Counter)
+    #: end -> how many packets met it
+    fates: dict[Fate, int] = attrs.field(factory=dict)
     #: what must be added to the acknowledgments of the capture, so that they fit the model's sequence numbers
     ack_shift: int | None = None
     #: the sequence number after all that the model sent
@@ -83,7 +79,12 @@ class Flow:
     @property
     def fate(self) -> Fate:
         """The most frequent end of its packets."""
-        return self.fates.most_common(1)[0][0]
+        return self.ends[0][0]
+
+    @property
+    def ends(self) -> list[tuple[Fate, int]]:
+        """The ends of its packets with how many met each, the most frequent first."""
+        return sorted(self.fates.items(), key=lambda end: -end[1])
 
     def close_by(self, flags: int) -> None:
         if flags & RST:

@@ -15,7 +15,8 @@ from fakecluster.fabric.ways import Way
 from fakecluster.kernel.packet import FRAGMENT, TCP, Skb
 from fakecluster.replay.fates import Fate
 from fakecluster.replay.flows import Flow
-from fakecluster.replay.matching import EXPECTED, SENT, Ledger, signature
+from fakecluster.replay.headers import Headers
+from fakecluster.replay.matching import EXPECTED, SENT, Ledger
 from fakecluster.replay.passages import Passage
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ RECORDED_KEPT = 65_536
 _READ4 = Struct("!xxHxxHxB22xH").unpack_from
 # length, next header, offset and flags
 _READ6 = Struct("!4xHB45xH").unpack_from
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 class Played:
@@ -77,17 +79,16 @@ class Lanes:
         way = self.express.learn(packet, seen, checked=not self.replayer.mend)
         if way is not None:
             passage = self.writer.passage(way) if self.writer is not None else None
-            way.context = Lane(flow, self.balance.ledger(flow.key.answer()), fate, played, passage)
+            way.context = _new(Lane, (flow, self.balance.ledger(flow.key.answer()), fate, played, passage))
 
     # --- packets that leave
 
-    def expect(self, captured: Captured, skb: Skb) -> None:
+    def expect(self, captured: Captured, headers: Headers) -> None:
         """A recorded packet was found to be one that leaves: expect it of the model, and remember its flow."""
-        key, code, payload = signature(skb)
-        ledger = self.balance.ledger(key)
+        ledger = self.balance.ledger(headers.key)
         self.report.recorded += 1
-        self.balance.add(EXPECTED, ledger, code, payload, self.report.packets, self.timeline.now_ns)
-        if skb.proto == TCP and not skb.is_fragment and skb.l4 == (20 if skb.family == 4 else 40):
+        self.balance.add(EXPECTED, ledger, headers.code, headers.payload, self.report.packets, self.timeline.now_ns)
+        if headers.plain:
             recorded = self._recorded[captured.direction]
             if len(recorded) >= RECORDED_KEPT:
                 recorded.clear()

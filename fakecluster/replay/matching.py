@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import attrs
 
-from fakecluster.kernel.packet import ICMP, ICMPV6, TCP, UDP, Skb
+from fakecluster.kernel.packet import TCP
 from fakecluster.replay.flows import IDLE_NS, FlowKey
 
 #: Differences that are kept; more are only counted.
@@ -36,19 +36,6 @@ class Signature(NamedTuple):
             flags = "".join(letter for bit, letter in enumerate("FSRPAU") if self.code >> bit & 1)
             return f"{self.key} [{flags}] {self.payload} bytes"
         return f"{self.key} {self.payload} bytes"
-
-
-def signature(skb: Skb) -> Signature:
-    """What is compared of a packet."""
-    proto, data, l4 = skb.proto, skb.data, skb.l4
-    head, code = 0, skb.tcp_flags
-    if proto == TCP:
-        head = (data[l4 + 12] >> 4) * 4 if len(data) > l4 + 12 else 0
-    elif proto == UDP:
-        head = 8
-    elif proto in (ICMP, ICMPV6) and len(data) >= l4 + 2:
-        code = data[l4] << 8 | data[l4 + 1]
-    return Signature(FlowKey.of(skb), code, max(0, len(data) - l4 - head))
 
 
 @attrs.frozen

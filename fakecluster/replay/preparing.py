@@ -12,14 +12,16 @@ import attrs
 from fakecluster.cni.nodes import OUTSIDE
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.captures import Captured
+from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.conntrack.tcp_window import sack_edges
-from fakecluster.kernel.packet import PORT_PROTOCOLS, TCP, BadPacket, Skb
+from fakecluster.kernel.packet import TCP, BadPacket, Skb
 from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.replay.headers import Headers
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
 
-_U32 = Struct("!I")
+_U16, _U32 = Struct("!H"), Struct("!I")
 #: Bytes of a transport header that must have been captured for a snapped packet to be restored.
 _TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 1: 8, 58: 8}
 
@@ -119,21 +121,23 @@ def restored(captured: Captured) -> bytes:
     return bytes(skb.data)
 
 
-def shift_ack(skb: Skb, shift: int) -> None:
-    """Add to a TCP packet's acknowledgment numbers (modulo 2^32), those of SACK blocks and the checksum included."""
-    begin, data = skb.l4, skb.data
+def with_ack_shifted(headers: Headers, shift: int) -> bytes:
+    """A TCP packet with so much added to its acknowledgment numbers (modulo 2^32), those of SACK blocks included.
+
+    Its checksum is computed anew.
+    """
+    begin, data, key = headers.at, bytearray(headers.packet), headers.key
+    options = begin + 20
     end = min(begin + (data[begin + 12] >> 4) * 4, len(data))
-    for at in (begin + 8, *(begin + 20 + edge for edge in sack_edges(bytes(data[begin + 20 : end])))):
+    edges = sack_edges(bytes(data[options:end])) if end > options else ()
+    for at in (begin + 8, *(options + edge for edge in edges)):
         _U32.pack_into(data, at, _U32.unpack_from(data, at)[0] + shift & MASK)
-    skb.refresh_l4_checksum()
+    _U16.pack_into(data, begin + 16, 0)
+    _U16.pack_into(data, begin + 16, checksum(data[begin:], key.src + key.dst + TCP + len(data) - begin))
+    return bytes(data)
 
 
 def ack_of(packet: bytes) -> int:
     """The acknowledgment number of a TCP packet without IP options."""
     at = 28 if packet[0] >> 4 == 4 else 48
     return int.from_bytes(packet[at : at + 4])
-
-
-def is_whole_tcp(skb: Skb) -> bool:
-    """Whether a TCP header can be read."""
-    return skb.proto == TCP and skb.proto in PORT_PROTOCOLS and not skb.frag_offset and len(skb.data) >= skb.l4 + 20

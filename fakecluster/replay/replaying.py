@@ -22,10 +22,11 @@ from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.packet import ACK, PSH, SYN, TCP, BadPacket, Skb
 from fakecluster.replay.fates import Fate, Follower
 from fakecluster.replay.flows import IDLE_NS, Flow, FlowKey, FlowTable
+from fakecluster.replay.headers import Headers, read
 from fakecluster.replay.lanes import FIRST_IPV6, Lanes, Played
-from fakecluster.replay.matching import SENT, Balance, Difference, signature
+from fakecluster.replay.matching import SENT, Balance, Difference
 from fakecluster.replay.parts import WHOLE, Part
-from fakecluster.replay.preparing import AddressMap, ack_of, is_whole_tcp, restored, shift_ack
+from fakecluster.replay.preparing import AddressMap, ack_of, restored, with_ack_shifted
 from fakecluster.replay.report import Replay
 from fakecluster.replay.timeline import Timeline
 from fakecluster.replay.writing import AnnotatedWriter
@@ -155,18 +156,20 @@ class Replayer:
             report.other += 1
             return None
         try:
-            skb = Skb(restored(captured) if len(captured.packet) < captured.length else captured.packet)
+            headers = read(restored(captured) if len(captured.packet) < captured.length else captured.packet)
         except BadPacket as bad:
             return self._unreadable(bad)
-        leaving = self._is_leaving(captured, skb)
-        if not self.part.has(skb.dst if leaving else skb.src):
+        key = headers.key
+        leaving = self._is_leaving(captured, key)
+        if self.part is not WHOLE and not self.part.has(key.dst if leaving else key.src):
             return None
-        self.prepare(skb)
+        if self.addresses or self.mend:
+            headers = self._prepared(headers.packet)
         if leaving:
-            self.lanes.expect(captured, skb)
+            self.lanes.expect(captured, headers)
             return None
         self.timeline.catch_up()
-        return self._inject(skb, captured.packet)
+        return self._inject(headers, captured.packet)
 
     def _sweep(self) -> None:
         """Let go of what is over."""
@@ -175,6 +178,11 @@ class Replayer:
         self.flows.sweep(now_ns)
         self.balance.sweep(self.timeline.now_ns)
         self._played = {key: one for key, one in self._played.items() if now_ns - one.last_ns <= IDLE_NS}
+
+    def _prepared(self, packet: bytes) -> Headers:
+        skb = Skb(packet)
+        self.prepare(skb)
+        return read(bytes(skb.data))
 
     def prepare(self, skb: Skb) -> None:
         """Readdress a packet and mend its checksums, as was asked for."""
@@ -194,40 +202,35 @@ class Replayer:
         self.report.fates[UNREADABLE] += 1
         return UNREADABLE
 
-    def _inject(self, skb: Skb, seen: bytes) -> Fate:
-        report, key, now_ns = self.report, FlowKey.of(skb), self.clock.now_ns
+    def _inject(self, headers: Headers, seen: bytes) -> Fate:
+        packet, key, code, _, at, _ = headers
+        report, now_ns, flags = self.report, self.clock.now_ns, code if key.proto == TCP else 0
         flow = self.flows.of(key, report.packets, now_ns)
         played = self._played.get((key.family, key.src))
         if played is None:
             played = self._played[key.family, key.src] = Played(now_ns)
         played.last_ns = now_ns
-        if is_whole_tcp(skb):
-            self._fit(flow, skb)
-            flow.close_by(skb.tcp_flags)
-        packet = bytes(skb.data)
+        if at:  # acknowledged is what the model sent, not what was sent when it was captured
+            shift = flow.fit(flags, int.from_bytes(packet[at + 8 : at + 12]))
+            if shift:
+                packet = with_ack_shifted(headers, shift)
+            flow.close_by(flags)
         flow.last_ns = now_ns
         flow.packets += 1
         flow.octets += len(packet)
         self.follower.follow(packet)
         self.choices.turn_to(flow.first, flow.asked)
-        explains = self.writer is not None and bool(flow.packets == 1 or skb.tcp_flags & SYN)
+        explains = self.writer is not None and bool(flow.packets == 1 or flags & SYN)
         self.network.inject_and_run(self.port, packet, decisions=explains)
         flow.asked = self.choices.asked
         self.choices.turn_to()
         fate = self.follower.fate
-        flow.fates[fate] += 1
+        flow.fates[fate] = flow.fates.get(fate, 0) + 1
         report.fates[fate] += 1
         report.injected += 1
-        if fate[0] == "delivered" and skb.proto == TCP and skb.tcp_flags & ~PSH == ACK:
+        if flags & ~PSH == ACK and fate[0] == "delivered":
             self.lanes.add(packet, seen, flow, fate, played)
         return fate
-
-    def _fit(self, flow: Flow, skb: Skb) -> None:
-        """Acknowledge what the model sent, not what was sent when it was captured."""
-        at = skb.l4 + 8
-        shift = flow.fit(skb.tcp_flags, int.from_bytes(skb.data[at : at + 4]))
-        if shift:
-            shift_ack(skb, shift)
 
     def _arriving(self, arriving: InFlight, effects: list[Effect]) -> None:
         """A packet came somewhere: the one that is followed, or what it caused."""
@@ -237,11 +240,11 @@ class Replayer:
 
     # --- sides
 
-    def _is_leaving(self, captured: Captured, skb: Skb) -> bool:
+    def _is_leaving(self, captured: Captured, flow: FlowKey) -> bool:
         """Whether the port's own host sent this packet: by the capture, else by where its source address is."""
         if captured.direction:
             return captured.direction == "out"
-        key = (skb.family, skb.src)
+        key = (flow.family, flow.src)
         found = self._sides.get(key)
         if found is None:
             if len(self._sides) >= SIDES_KEPT:
@@ -260,25 +263,25 @@ class Replayer:
     def _leaving(self, packet: bytes) -> bool:
         """A packet leaves the port: True takes it off the wire, as the capture plays whom it is for."""
         try:
-            skb = Skb(packet)
+            headers = read(packet)
         except BadPacket:
             return False
-        if not self.isolate and not self._is_played(skb):
+        _, key, code, payload, at, _ = headers
+        if not self.isolate and not self._is_played(key):
             return False
         self.report.sent += 1
-        key, code, payload = signature(skb)
         self.balance.add(SENT, self.balance.ledger(key), code, payload, self.report.packets, self.clock.now_ns)
         flow = self.flows.live.get(key.answer())
         if flow is not None:
             flow.answers += 1
-            if is_whole_tcp(skb):
-                flow.model_sent(code, int.from_bytes(skb.data[skb.l4 + 4 : skb.l4 + 8]), payload)
+            if at:
+                flow.model_sent(code, int.from_bytes(packet[at + 4 : at + 8]), payload)
         if self.writer is not None:
             self.writer.sent(packet)
         return True
 
-    def _is_played(self, skb: Skb) -> bool:
-        played = self._played.get((skb.family, skb.dst))
+    def _is_played(self, key: FlowKey) -> bool:
+        played = self._played.get((key.family, key.dst))
         return played is not None and self.clock.now_ns - played.last_ns <= IDLE_NS
 
     # --- the end

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
-from fakecluster.kernel.packet import BadPacket, Skb
-from fakecluster.replay.matching import EXPECTED, SENT, Balance, signature
+from fakecluster.kernel.packet import BadPacket
+from fakecluster.replay.headers import read
+from fakecluster.replay.matching import EXPECTED, SENT, Balance
 from fakecluster.replay.report import Replay
 from fakecluster.replay.sources import Source, packets_of
 
@@ -52,7 +53,7 @@ class SecondCapture:
     def _count(self, times: int, packet: bytes, number: int) -> None:
         """The second capture is read when the first is over, so that times say nothing."""
         try:
-            key, code, payload = signature(Skb(packet))
+            headers = read(packet)
         except BadPacket:
             return
-        self.balance.add(times, self.balance.ledger(key), code, payload, number, 0)
+        self.balance.add(times, self.balance.ledger(headers.key), headers.code, headers.payload, number, 0)
