@@ -19,6 +19,7 @@ from fakecluster.cluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
 from fakecluster.explaining import Explanation, Names, explain, explain_in, names_of, node_from_dumps
 from fakecluster.explaining.packet_words import parse_packet
+from fakecluster.explaining.walking import NoInterface
 from fakecluster.trace import Hop, Step, step_text
 
 NOT_ARRIVED = 1
@@ -93,8 +94,12 @@ def _in_cluster(cluster: Cluster, packet: str, at: str) -> Explanation:
 
 
 def _in_node(dumps: dict[str, tuple[str, str]], packet: str, objects: list[Path]) -> Explanation:
-    words = parse_packet(packet)  # before the dumps are loaded, which may take a while
-    return explain(node_from_dumps(dumps), words, names=_names(objects))
+    names = _names(objects)
+    words = parse_packet(names.in_packet(packet))  # before the dumps are loaded, which may take a while
+    try:
+        return explain(node_from_dumps(dumps), words, names=names)
+    except NoInterface as missing:
+        raise UsageError(f"{missing}; --ip-addr and --ip-route say which there are") from None
 
 
 def _names(files: list[Path]) -> Names:
@@ -132,7 +137,8 @@ def _show(console: Console, explanation: Explanation, translate: bool) -> None:
     if explanation.neighbours:
         console.print(Text("rules that did not match", style="bold"))
         for one in explanation.neighbours:
-            console.print(Text(f"  {one.hook} {one.table} {one.chain} #{one.rule}: {one.text}"), soft_wrap=True)
+            place = f"{explanation.trace.hops[one.hop].namespace} {one.hook} {one.table} {one.chain} #{one.rule}"
+            console.print(Text(f"  {place}: {one.text}"), soft_wrap=True)
             console.print(Text(f"      {explanation.names.in_text(one.why)}", style="yellow"), soft_wrap=True)
     if explanation.changes:
         console.print(Text("what would have led elsewhere", style="bold"))

@@ -15,12 +15,12 @@ import attrs
 from fakecluster.errors import CommandError
 from fakecluster.explaining.explanation import Change, Neighbour
 from fakecluster.explaining.packet_words import PacketWords
-from fakecluster.explaining.walking import Alter, Walker
+from fakecluster.explaining.walking import Alter, Walked, Walker
 from fakecluster.kernel.conntrack import packet_tuple
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import PROTOCOL_NAMES, BadPacket, Skb
 from fakecluster.rules.nft.objects import TableName
-from fakecluster.trace import ChainEnd, Hop, Note, RuleStep, Trace, fate, summary
+from fakecluster.trace import ChainEnd, Hop, Note, RuleStep, Trace
 
 #: Candidates that are tried, and changes that are told.
 TRIED, TOLD = 16, 8
@@ -39,28 +39,19 @@ class Candidate:
     alter: Alter | None = None
 
 
-def changes(walker: Walker, packet: PacketWords, trace: Trace, near: tuple[Neighbour, ...]) -> Iterator[Change]:
+def changes(walker: Walker, packet: PacketWords, walked: Walked, near: tuple[Neighbour, ...]) -> Iterator[Change]:
     """The changes that lead elsewhere, most telling first."""
-    before = end_of(trace)
     told: set[str] = set()
-    for number, candidate in enumerate(_candidates(packet, trace, near)):
+    for number, candidate in enumerate(_candidates(packet, walked.trace, near)):
         if number >= TRIED or len(told) >= TOLD:
             return
         try:
-            after = end_of(walker(candidate.packet, candidate.namespace, candidate.alter).trace)
+            after = walker(candidate.packet, candidate.namespace, candidate.alter).end
         except CommandError:
             continue  # what was to be taken away is not there to be taken
-        if after != before and candidate.words not in told:
+        if after != walked.end and candidate.words not in told:
             told.add(candidate.words)
             yield Change(candidate.words, after)
-
-
-def end_of(trace: Trace) -> str:
-    """How a packet ended and, when it left, as what."""
-    if not trace.hops:
-        return "nothing happened"
-    out = trace.way[-1].packet_out
-    return fate(trace.hops) + (f" as {summary(out)}" if trace.way[-1].verdict.what == "transmitted" and out else "")
 
 
 def _candidates(packet: PacketWords, trace: Trace, near: tuple[Neighbour, ...]) -> Iterator[Candidate]:

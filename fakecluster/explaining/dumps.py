@@ -21,7 +21,20 @@ _ADDRESS = re.compile(r"\s+inet6? (\S+)(?: peer (\S+))?(.*)")
 _ROUTE_NOISE = {"linkdown": 0, "dead": 0, "pref": 1, "rtt": 1, "advmss": 1, "error": 1, "expires": 1, "hoplimit": 1,
                 "offload": 0, "trap": 0, "rt_offload": 0, "proto": 1}  # fmt: skip
 _NFACCT = re.compile(r"--nfacct-name +(\S+)")
-_TOOL_LINE = re.compile(r"line (\d+)|:(\d+):\d+")
+#: Where a tool says that it stopped, and what it says around its complaint.
+_TOOL_LINE = re.compile(r"\bline:? (\d+)|^/dev/stdin:(\d+):")
+_TOOL_NOISE = re.compile(
+    r"^ip6?tables\S* v\S+ \(\w+\): |^ipset v\S+: |^ip6?tables-restore: |^Error(?: in line \d+)?: |^Error occurred at .*"
+    r"|^line \d+ |^/dev/stdin:[\d:-]+ |^Try `.*| at line \d+$"
+)
+#: What other commands of a tool print, and what is expected instead: the beginning of a dump -> words.
+_LISTINGS = {
+    "IP Virtual Server": "a listing of ipvsadm -L; expected ipvsadm -Sn",
+    "Name: ": "a listing of ipset list; expected ipset save",
+    "{": "JSON; expected nft list ruleset without -j",
+    "Chain ": "a listing of iptables -L; expected iptables-save",
+    "[": "JSON; expected the command's output without -j",
+}
 
 
 def node_from_dumps(dumps: Mapping[str, tuple[str, str]]) -> Netns:
@@ -35,7 +48,11 @@ def node_from_dumps(dumps: Mapping[str, tuple[str, str]]) -> Netns:
     for kind, loader in LOADERS.items():
         if kind in dumps:
             text, source = dumps[kind]
-            loader(netns, text.replace("\r\n", "\n").lstrip("\ufeff"), source)
+            text = text.replace("\r\n", "\n").lstrip("\ufeff")
+            for beginning, words in _LISTINGS.items():
+                if text.startswith(beginning):
+                    raise RuleSyntaxError(words, line=1, source=source)
+            loader(netns, text, source)
     return netns
 
 
@@ -54,7 +71,7 @@ def _addresses(netns: Netns, text: str, source: str) -> None:
                 raise RuleSyntaxError("an address before any interface", line=number, source=source, token=address[1])
             _ignore_known(netns, number, source, ["ip", "address", "add", *_address_words(address), "dev", device])
         elif line.strip() and not line.startswith(" "):
-            raise RuleSyntaxError("no line of `ip address`", line=number, source=source, token=line.split()[0])
+            raise RuleSyntaxError(f"no line of `ip address`: {line}", line=number, source=source, token=line.split()[0])
 
 
 def _address_words(found: re.Match[str]) -> list[str]:
@@ -66,6 +83,7 @@ def _address_words(found: re.Match[str]) -> list[str]:
 def _routes(netns: Netns, text: str, source: str) -> None:
     """`ip route show`, of one table or of all, both families; routes by a gateway after those that lead to it."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    listed = list(netns.interfaces) if len(netns.interfaces) > 1 else []  # by a dump of `ip address`
     for number, line in sorted(lines, key=lambda one: " via " in one[1]):
         words = line.split()
         if line[0].isspace() or words[0] == "nexthop":
@@ -74,6 +92,9 @@ def _routes(netns: Netns, text: str, source: str) -> None:
         family = 6 if any(_is_ipv6(word) for word in plain[:4]) else 4
         device = plain[plain.index("dev") + 1] if "dev" in plain[:-1] else ""
         if device and device not in netns.interfaces:
+            if listed:
+                problem = f"no interface {device}; `ip address` lists {', '.join(listed)}: {line}"
+                raise RuleSyntaxError(problem, line=number, source=source)
             netns.add_interface(device, noarp=True)
         if device and "via" in plain and "onlink" not in plain:
             plain.append("onlink")  # the node's kernel had accepted the gateway, whatever else was dumped
@@ -105,7 +126,7 @@ def _policy_rules(netns: Netns, text: str, source: str) -> None:
             continue
         priority, colon, rest = line.partition(":")
         if not colon or not priority.strip().isdigit():
-            raise RuleSyntaxError("no line of `ip rule`", line=number, source=source, token=line.split()[0])
+            raise RuleSyntaxError(f"no line of `ip rule`: {line}", line=number, source=source, token=line.split()[0])
         if priority not in ("0", "32766", "32767"):
             _run(netns, number, source, ["ip", "rule", "add", "pref", priority, *rest.split()])
 
@@ -116,7 +137,7 @@ def _ignore_known(netns: Netns, line: int, source: str, argv: list[str]) -> None
         netns.run(argv)
     except CommandError as refused:
         if "File exists" not in refused.stderr:
-            raise RuleSyntaxError(refused.stderr.strip(), line=line, source=source, token=argv[-1]) from None
+            raise RuleSyntaxError(_reason(refused), line=line, source=source, token=argv[-1]) from None
     except Unsupported as gap:
         raise Unsupported(gap.what, line=line, token=gap.token, source=source) from None
 
@@ -125,7 +146,7 @@ def _run(netns: Netns, line: int, source: str, argv: list[str]) -> None:
     try:
         netns.run(argv)
     except CommandError as refused:
-        raise RuleSyntaxError(refused.stderr.strip(), line=line, source=source, token=argv[-1]) from None
+        raise RuleSyntaxError(_reason(refused), line=line, source=source, token=argv[-1]) from None
     except Unsupported as gap:
         raise Unsupported(gap.what, line=line, token=gap.token, source=source) from None
 
@@ -134,17 +155,41 @@ def _tool(*argv: str) -> Callable[[Netns, str, str], None]:
     """A dump that one of the node's tools takes back as it is."""
 
     def load(netns: Netns, text: str, source: str) -> None:
-        try:
-            netns.run(argv, text if text.endswith("\n") else text + "\n")
-        except CommandError as refused:
-            words = refused.stderr.strip()
-            at = _TOOL_LINE.search(words)
-            line = int(at[1] or at[2]) if at else 0
-            raise RuleSyntaxError(words or f"{argv[0]} failed", line=line, source=source) from None
-        except Unsupported as gap:
-            raise Unsupported(gap.what, line=gap.line, token=gap.token, source=source) from None
+        _load(netns, argv, text if text.endswith("\n") else text + "\n", source)
 
     return load
+
+
+def _load(netns: Netns, argv: tuple[str, ...], text: str, source: str, *, line: int = 0) -> None:
+    """Run a tool on a dump, or on its line `line`. Raises as `node_from_dumps` does."""
+    try:
+        netns.run(argv, text)
+    except CommandError as refused:
+        at = _TOOL_LINE.search(refused.stderr)
+        line = line or (int(at[1] or at[2]) if at else 0)
+        said = text.split("\n")[line - 1].strip() if 0 < line <= text.count("\n") else ""
+        reason = f"{_reason(refused) or 'not understood'}: {said}".removesuffix(": ")
+        raise RuleSyntaxError(reason, line=line, source=source) from None
+    except Unsupported as gap:
+        raise Unsupported(gap.what, line=line or gap.line, token=gap.token, source=source) from None
+
+
+def _reason(refused: CommandError) -> str:
+    """What a tool complains about, without its name and its advice."""
+    for words in refused.stderr.splitlines():
+        before = ""
+        while words != before:
+            before, words = words, _TOOL_NOISE.sub("", words)
+        if words.strip():
+            return words.strip().removesuffix(".")
+    return ""
+
+
+def _ipvsadm(netns: Netns, text: str, source: str) -> None:
+    """`ipvsadm -Sn`: the tool takes line by line, and does not say which it did not take."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            _load(netns, ("ipvsadm", "-R"), f"{line}\n", source, line=number)
 
 
 def _iptables(program: str) -> Callable[[Netns, str, str], None]:
@@ -185,6 +230,6 @@ LOADERS: dict[str, Callable[[Netns, str, str], None]] = {
     "iptables-save": _iptables("iptables"),
     "ip6tables-save": _iptables("ip6tables"),
     "nft": _nft,
-    "ipvsadm": _tool("ipvsadm", "-R"),
+    "ipvsadm": _ipvsadm,
     "conntrack": _conntrack,
 }

@@ -47,4 +47,5 @@ def _explained(walker: Walker, packet: PacketWords, names: Names, lookup: tuple[
     walked = walker(packet, "", None)
     near = tuple(neighbours(walked.namespaces, walked.trace))
     other = tuple(translated(walked.namespaces, walked.trace))
-    return Explanation(walked.trace, near, tuple(changes(walker, packet, walked.trace, near)), names, lookup, other)
+    told = tuple(changes(walker, packet, walked, near))
+    return Explanation(walked.trace, near, told, names, lookup, other, walked.refused)

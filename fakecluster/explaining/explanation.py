@@ -42,7 +42,8 @@ class Explanation:
     """The walk of a packet, the rules that nearly matched, and changes that would have led elsewhere.
 
     `lookup` are the queries for the name that the packet was sent to; `names` are those of addresses.
-    `translated` are the rules that the packet met, in the other language.
+    `translated` are the rules that the packet met, in the other language. `refused` is what the sender's kernel answered
+    when it did not send the packet.
     """
 
     trace: Trace
@@ -51,11 +52,12 @@ class Explanation:
     names: Names = NO_NAMES
     lookup: tuple[str, ...] = ()
     translated: tuple[Translated, ...] = ()
+    refused: str = ""
 
     @property
     def end(self) -> str:
         """How the packet ended, in one line."""
-        return self.names.in_text(fate(self.trace.hops)) if self.trace.hops else "nothing happened"
+        return self.names.in_text(fate(self.trace.hops)) if self.trace.hops else self.refused or "nothing happened"
 
     @property
     def arrived(self) -> bool:
@@ -71,7 +73,7 @@ class Explanation:
         if self.neighbours:
             yield from ("", "rules that did not match:")
         for one in self.neighbours:
-            yield f"  {one.table} {one.chain} #{one.rule}: {one.text}"
+            yield f"  {self.trace.hops[one.hop].namespace} {one.table} {one.chain} #{one.rule}: {one.text}"
             yield f"      {self.names.in_text(one.why)}"
         if self.changes:
             yield from ("", "what would have led elsewhere:")

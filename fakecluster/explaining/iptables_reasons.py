@@ -7,7 +7,7 @@ only those that chance or earlier packets decide are named without being asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 
 from fakecluster.kernel.conntrack import state_name
@@ -28,6 +28,20 @@ _NOT_ASKED = {"statistic": "chance", "limit": "the rate so far", "hashlimit": "t
 _PORT = re.compile(r"(! )?--(s|d)port (\d+)(?::(\d+))?")
 #: Elements of a set that are named beside one that is missing.
 NEAR_ELEMENTS = 3
+
+
+class Unasked(str):
+    """Why a condition may not have held: what chance or earlier packets decide is not asked again."""
+
+
+def because(failed: Sequence[str]) -> str:
+    """Why a rule did not match: by conditions that surely do not hold, or else by those that may not have held."""
+    sure = [words for words in failed if not isinstance(words, Unasked)]
+    if failed and not sure:
+        return Unasked("; ".join(failed))
+    return "; ".join(sure) or "it was not reached"
+
+
 #: (number, text, how many conditions held, why not) of the rules between two numbers
 Reasons = Callable[[Skb, Hook, int, int], Iterator[tuple[int, str, int, str]]]
 
@@ -55,7 +69,7 @@ def _asking(netns: Netns, family: int, backend: str, rules: tuple[Rule, ...]) ->
                     failed.append(words)
                 else:
                     held += 1
-            yield number, str(rule), held * 2 - len(failed), "; ".join(failed) or "it was not reached"
+            yield number, str(rule), held * 2 - len(failed), because(failed)
 
     return ask
 
@@ -73,7 +87,8 @@ def _conditions(rule: Rule, backend: str, skb: Skb, ctx: HookContext) -> Iterato
         if match.name == "comment":
             continue
         if match.name in _NOT_ASKED:
-            yield f"{_NOT_ASKED[match.name]} decided:{match_text(match).removeprefix(f' -m {match.name}')}"
+            text = match_text(match).removeprefix(f" -m {match.name}")
+            yield Unasked(f"{_NOT_ASKED[match.name]} decided: {' '.join(text.split())}")
             continue
         try:
             if MATCHES[match.name](match.value, Building(rule, parts, backend))(skb, ctx):

@@ -9,10 +9,15 @@ from typing import Any
 
 import attrs
 
+from fakecluster.explaining.packet_words import PacketSyntaxError
 from fakecluster.kernel.packet import BadPacket, Skb
 from fakecluster.trace import Trace
 
 JsonObject = Mapping[str, Any]
+#: Names that are told beside one that is not known.
+NAMES_TOLD = 30
+#: An end of a packet in words that is a name.
+_PACKET_NAME = re.compile(r"(?<!\S)(?:pod|svc|node)/[\w./-]+")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w./])")
 #: Lines of a walk whose text is a rule's own: it stays as the node's tools print it.
 _RULE_LINE = re.compile(r"^ {6}\S+ +(?:ip6?|inet|arp|bridge) \S+ ")
@@ -34,6 +39,26 @@ class Names:
 
     def _replace(self, found: re.Match[str]) -> str:
         return self.of_address.get(found[0], found[0])
+
+    def in_packet(self, words: str) -> str:
+        """A packet in words whose ends may be names (`tcp pod/client > svc/shop/web:80`), with addresses.
+
+        Of a name with several addresses it is the first. Raises `PacketSyntaxError` for a name that is not known.
+        """
+        if not _PACKET_NAME.search(words):
+            return words
+        addresses: dict[str, str] = {}
+        for address, name in self.of_address.items():
+            addresses.setdefault(name, f"[{address}]" if ":" in address else address)
+
+        def address_of(found: re.Match[str]) -> str:
+            name = found[0].replace("/default/", "/", 1)
+            if name not in addresses:
+                known = ", ".join(sorted(addresses)[:NAMES_TOLD]) or "none (--objects gives names)"
+                raise PacketSyntaxError(f"{words!r}: no address of {found[0]} is known; names: {known}")
+            return addresses[name]
+
+        return _PACKET_NAME.sub(address_of, words)
 
     def used_in(self, trace: Trace) -> dict[str, str]:
         """The names of the addresses that a walk's packets had, in order of appearance."""

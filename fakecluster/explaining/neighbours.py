@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fakecluster.explaining.explanation import Neighbour
-from fakecluster.explaining.iptables_reasons import Reasons, iptables_rules
+from fakecluster.explaining.iptables_reasons import Reasons, Unasked, iptables_rules
 from fakecluster.explaining.moments import moments
 from fakecluster.explaining.nft_reasons import nft_rules
 from fakecluster.kernel.hooks import Hook
@@ -55,9 +55,10 @@ def _of_hop(netns: Netns, hop: Hop, number: int) -> Iterator[Neighbour]:
 
 
 def _nearest(found: list[Neighbour]) -> list[Neighbour]:
-    """Those that come close, in order; rules about other packets altogether are left out beside them."""
+    """Those that come close, in order, and those that chance passed over; rules about other packets are left out."""
     best = max((one.near for one in found), default=0)
-    near = sorted((one for one in found if one.near >= best - FARTHER), key=lambda one: -one.near)[:SHOWN]
+    close = (one for one in found if one.near >= best - FARTHER or isinstance(one.why, Unasked))
+    near = sorted(close, key=lambda one: -one.near)[:SHOWN]
     return sorted(near, key=lambda one: one.rule)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fakecluster.explaining.iptables_reasons import NEAR_ELEMENTS, Reasons
+from fakecluster.explaining.iptables_reasons import NEAR_ELEMENTS, Reasons, Unasked, because
 from fakecluster.kernel.hooks import Hook, HookContext
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.nftables.compile import operations
@@ -49,12 +49,7 @@ def _asking(netns: Netns, table: Table, rules: Sequence[LoadedRule]) -> Reasons:
                     failed.append(words)
                 else:
                     held += 1
-            yield (
-                number,
-                rule_text(loaded.rule, family),
-                held * 2 - len(failed),
-                "; ".join(failed) or "it was not reached",
-            )
+            yield number, rule_text(loaded.rule, family), held * 2 - len(failed), because(failed)
 
     return ask
 
@@ -77,10 +72,10 @@ def _reason(condition: tuple[Statement, ...], packet: Packet, handle: int, famil
     first = condition[0]
     text = " ".join(statement_text(one, family) for one in condition)
     if isinstance(first, Limit | Quota | ConnLimit | Named):
-        return f"the packets so far decided: {text}"
+        return Unasked(f"the packets so far decided: {text}")
     compared = first.left if isinstance(first, Match) else first.key if isinstance(first, Vmap) else None
     if isinstance(compared, Numgen):
-        return f"chance decided: {text}"
+        return Unasked(f"chance decided: {text}")
     (operation, *_) = operations(Rule(condition), family, handle)
     if operation(packet) is not BREAK:
         return ""

@@ -11,7 +11,7 @@ import pytest
 
 from fakecluster import Cluster
 from fakecluster.errors import FakeclusterError, RuleSyntaxError, Unsupported
-from fakecluster.explaining import explain, node_from_dumps
+from fakecluster.explaining import explain, names_of, node_from_dumps
 from fakecluster.explaining.packet_words import PacketSyntaxError, parse_packet
 from fakecluster.kernel.packet import Skb
 
@@ -166,15 +166,23 @@ def test_connections_of_a_dump_are_known() -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
-        ("iptables-save", RULES[:420], "dump:"),
+        ("iptables-save", RULES[:420], 'dump:15: option "--comm" requires an argument: -A PREROUTING -d'),
+        ("iptables-save", "*filter\n-A FORWARD -p tcp\n", "dump:3: COMMIT expected"),
+        ("iptables-save", "*filter\n-A FORWARD -m nope -j DROP\nCOMMIT\n", "dump:2: Couldn't load match `nope'"),
+        ("iptables-save", "Chain INPUT (policy ACCEPT)\n", "dump:1: a listing of iptables -L; expected iptables-save"),
         ("iptables-save", "hello\n", "dump:1: no iptables-save: no line begins a table"),
         ("ip-route", "default via 172.18.0.1 dev eth0\n\tnexthop via 1.2.3.4\n", "dump:2: not modelled: a route with several"),
         ("ip-route", "default via nowhere dev eth0\n", 'dump:1: any valid address is expected rather than "nowhere"'),
         ("ip-addr", "    inet 10.0.0.1/24 scope global eth0\n", "dump:1: an address before any interface"),
         ("ip-addr", "eth0 UP 10.0.0.1/24\n", "dump:1: no line of `ip address`"),
         ("conntrack", "udp 17 25 src=10.244.1.5 dst=10.96\n", "dump:1: no conntrack entry"),
-        ("nft", "table ip x {\n chain y {\n", "dump:"),
-        ("ipset", "add nothing 1.2.3.4\n", "dump:1: "),
+        ("nft", "table ip x {\n chain y {\n", "dump:3: syntax error, unexpected end of file"),
+        ("nft", "table ip x {\n chain y {\n  foo\n }\n}\n", "dump:3: syntax error, unexpected newline: foo"),
+        ("nft", '{"nftables": []}', "dump:1: JSON; expected nft list ruleset without -j"),
+        ("ipset", "add nothing 1.2.3.4\n", "dump:1: The set with the given name does not exist: add nothing 1.2.3.4"),
+        ("ipset", "Name: A\nType: hash:ip\n", "dump:1: a listing of ipset list; expected ipset save"),
+        ("ipvsadm", "-A -t 1.1.1.1:80 -s rr\n-a -t 1.1.1.2:80 -r 2.2.2.2:80 -m\n", "dump:2: Service not defined"),
+        ("ipvsadm", "IP Virtual Server version 1.2.1 (size=4096)\n", "dump:1: a listing of ipvsadm -L; expected ipvsadm -Sn"),
     ],
 )  # fmt: skip
 def test_dumps_that_cannot_be_read_are_named_with_the_line(kind: str, text: str, words: str) -> None:
@@ -215,6 +223,58 @@ def test_wrong_words_are_refused(words: str, expected: str) -> None:
     with pytest.raises(PacketSyntaxError) as caught:
         parse_packet(words)
     assert expected in str(caught.value)
+
+
+def test_routes_name_interfaces_that_the_addresses_list() -> None:
+    cut = {**DUMPS, "ip-route": (ROUTES[:28], "routes")}  # in the middle of a name
+    with pytest.raises(RuleSyntaxError) as caught:
+        node_from_dumps(cut)
+    assert str(caught.value) == (
+        "routes:1: no interface e; `ip address` lists lo, eth0, cni0: default via 172.18.0.1 dev e"
+    )
+
+
+def test_a_packet_that_is_not_sent_has_an_end() -> None:
+    found = explain(node_from_dumps({"iptables-save": (RULES, "rules")}), "tcp 10.244.1.5:5 > 10.96.0.10:53")
+    assert (found.end, found.arrived, found.trace.hops) == ("not sent by node: network is unreachable", False, ())
+
+
+def test_chance_is_the_reason_where_everything_else_holds() -> None:
+    rules = """*filter
+:FORWARD ACCEPT [0:0]
+-A FORWARD -d 10.244.0.5/32 -p tcp -m tcp --dport 80 -m statistic --mode random --probability 0.00000000047 -j DROP
+-A FORWARD ! -s 10.0.0.1/32 -d 10.244.0.5/32 -p tcp -m tcp --dport 81 -m statistic --mode random --probability 0.5 -j DROP
+COMMIT
+"""
+    node = node_from_dumps({**DUMPS, "iptables-save": (rules, "rules")})
+    found = explain(node, "tcp 10.244.1.5:5 > 10.244.0.5:80 in cni0")
+    assert [(one.rule, one.why) for one in found.neighbours] == [
+        (1, "chance decided: --mode random --probability 0.00000000047"),
+        (2, "the destination port is 80, not 81"),
+    ]
+
+
+PODS = [
+    {"kind": "Pod", "metadata": {"name": "dns"}, "status": {"podIP": "10.244.1.5", "podIPs": [{"ip": "fd00::5"}]}},
+    {"kind": "Service", "metadata": {"name": "dns", "namespace": "kube-system"}, "spec": {"clusterIP": "10.96.0.10"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ("tcp pod/dns:5 > svc/kube-system/dns:53 in cni0", "tcp 10.244.1.5:5 > 10.96.0.10:53 in cni0"),
+        ("udp pod/default/dns > 1.1.1.1:53", "udp 10.244.1.5 > 1.1.1.1:53"),
+        ("tcp 10.0.0.1:5 > 10.0.0.2:80 in eth0", "tcp 10.0.0.1:5 > 10.0.0.2:80 in eth0"),
+    ],
+)
+def test_ends_may_be_names_that_objects_give(words: str, numbers: str) -> None:
+    assert names_of(PODS).in_packet(words) == numbers
+
+
+def test_a_name_that_no_object_has_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(PacketSyntaxError, match="no address of svc/dns is known; names: pod/dns, svc/kube-system/dns"):
+        names_of(PODS).in_packet("tcp pod/dns:5 > svc/dns:53")
 
 
 def test_an_interface_that_is_not_there_is_named() -> None:
