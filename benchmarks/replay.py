@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fakecluster import Cluster
-from fakecluster.apps.echo import answer
+from fakecluster.apps.echo import answer, peer_text
 from fakecluster.cluster.capturing import port_of
 from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import open_capture
@@ -88,7 +88,7 @@ def requests(cluster: Cluster, count: int, flows: int) -> Iterable[tuple[int, by
 def conversation(source: int, sport: int, node: int, port: int) -> Iterator[bytes]:
     """What passes the node's interface: as the echo server in the Pod answers."""
     client, server, question = 1, 1, bytes(range(REQUEST_SIZE))
-    reply = answer("web", (source, sport), question)
+    reply = answer("web", peer_text((source, sport)), question)
 
     def sent(flags: int, sequence: int, acknowledged: int, data: bytes = b"") -> bytes:
         return segment(source, sport, node, port, flags, sequence, acknowledged, data)

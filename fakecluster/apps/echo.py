@@ -32,8 +32,12 @@ class Echo:
         return None
 
     def on_data(self, connection: TcpConnection, data: bytes) -> None:
-        connection.send(answer(self.name, connection.remote, data))
-        printed(connection, request_line(connection.remote, "tcp", data))
+        context = connection.context
+        peer = context.get("peer")
+        if peer is None:
+            peer = context["peer"] = peer_text(connection.remote)
+        connection.send(answer(self.name, peer, data))
+        printed(connection, request_line(peer, "tcp", data))
 
     def on_close(self, connection: TcpConnection) -> None:
         connection.close()
@@ -42,13 +46,13 @@ class Echo:
         return None
 
     def on_datagram(self, sock: Socket, data: bytes, source: tuple[int, int], target: int) -> None:
-        sock.send_to(answer(self.name, source, data), *source, source=target)
-        printed(sock, request_line(source, "udp", data))
+        peer = peer_text(source)
+        sock.send_to(answer(self.name, peer, data), *source, source=target)
+        printed(sock, request_line(peer, "udp", data))
 
 
-def answer(name: str, client: tuple[int, int], data: bytes) -> bytes:
-    """The bytes that the server called `name` sends back to `client` (address, port)."""
-    peer = peer_text(client)
+def answer(name: str, peer: str, data: bytes) -> bytes:
+    """The bytes that the server called `name` sends back to a client (see `peer_text`)."""
     if not data.startswith(_METHODS):
         return f"server={name} client={peer} bytes={len(data)}\n".encode() + data
     head = f"HTTP/1.1 200 OK\r\nServer-Name: {name}\r\nClient: {peer}\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -64,14 +68,14 @@ def peer_text(client: tuple[int, int]) -> str:
     return f"[{address}]:{client[1]}" if address.version == 6 else f"{address}:{client[1]}"
 
 
-def request_line(client: tuple[int, int], protocol: str, data: bytes) -> str:
+def request_line(peer: str, protocol: str, data: bytes) -> str:
     """What the log says of a request: `10.244.0.2:40132 "GET / HTTP/1.1" 200 "curl/8.5.0"`, or how many bytes came."""
     if not data.startswith(_METHODS):
-        return f"{peer_text(client)} {protocol} {len(data)} bytes"
+        return f"{peer} {protocol} {len(data)} bytes"
     head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
     first, *fields = head.split("\r\n")
     agent = next((line[12:] for line in fields if line[:12].lower() == "user-agent: "), "-")
-    return f'{peer_text(client)} "{first}" 200 "{agent}"'
+    return f'{peer} "{first}" 200 "{agent}"'
 
 
 @attrs.frozen

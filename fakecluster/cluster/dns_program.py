@@ -271,7 +271,7 @@ class DnsProgram:
 
     def on_data(self, connection: TcpConnection, data: bytes) -> None:
         if connection.port != DNS_PORT:
-            connection.send(echo.answer("coredns", connection.remote, data))
+            connection.send(echo.answer("coredns", echo.peer_text(connection.remote), data))
             return
         messages, rest = framed(connection.context.get("received", b"") + data)
         connection.context["received"] = rest

@@ -6,6 +6,7 @@ Source: kubernetes pkg/kubelet/kuberuntime/logs (what is kept and what `kubectl 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -19,10 +20,10 @@ STARTS_KEPT = 2
 ENDED_KEPT = 200
 #: (Pod uid, container's name)
 Container = tuple[str, str]
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
-@attrs.frozen
-class Line:
+class Line(NamedTuple):
     """One line, without its newline; `stream` is stdout or stderr, `end` False for the end of output without one."""
 
     when_ns: int
@@ -57,31 +58,31 @@ class Logs:
         #: how many lines were printed in all, for those who wait for more
         self.count = 0
         self._starts: dict[Container, tuple[Start, ...]] = {}
-        self._own: set[Container] = set()
+        #: present starts that no copy shares
+        self._own: dict[Container, Start] = {}
         self._ended: tuple[str, ...] = ()
 
     def begin(self, container: Container) -> None:
         """A container starts (again)."""
         before = self._starts.get(container, ())
         number = before[-1].number + 1 if before else 0
-        self._starts[container] = (*before[1 - STARTS_KEPT :], Start(number))
-        self._own.add(container)
+        start = self._own[container] = Start(number)
+        self._starts[container] = (*before[1 - STARTS_KEPT :], start)
 
     def take(self, payload: tuple[Container, str]) -> None:
         """A line was printed."""
         container, text = payload
-        self.write(container, Line(self.clock.now_ns, text))
+        self.write(container, _new(Line, (self.clock.now_ns, text, "stdout", True)))
 
     def write(self, container: Container, line: Line) -> None:
         """Add a line to the present start of a container."""
-        starts = self._starts.get(container)
-        if not starts:
-            return
-        if container not in self._own:
-            last = starts[-1]
-            starts = self._starts[container] = (*starts[:-1], Start(last.number, last.lines.copy(), last.first))
-            self._own.add(container)
-        start = starts[-1]
+        start = self._own.get(container)
+        if start is None:
+            *before, last = self._starts.get(container) or (None,)
+            if last is None:
+                return
+            start = self._own[container] = Start(last.number, last.lines.copy(), last.first)
+            self._starts[container] = (*before, start)
         start.lines.append(line)
         self.count += 1
         if len(start.lines) > 2 * KEPT:
@@ -104,6 +105,7 @@ class Logs:
         for old in self._ended[:-ENDED_KEPT]:
             for container in [container for container in self._starts if container[0] == old]:
                 del self._starts[container]
+                self._own.pop(container, None)
         self._ended = self._ended[-ENDED_KEPT:]
 
     def fork(self, clock: Clock) -> Logs:
