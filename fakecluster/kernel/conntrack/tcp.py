@@ -37,7 +37,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     before,
     options_of,
 )
-from fakecluster.kernel.conntrack.tcp_window import count_repeats, in_window, judge, slide
+from fakecluster.kernel.conntrack.tcp_window import in_window, judge, slide
 from fakecluster.kernel.packet import RST, TCP, Skb
 from fakecluster.kernel.tcp_segments import MASK
 
@@ -63,6 +63,17 @@ class TcpTimeouts:
     retransmitted: int
     unacknowledged: int
     max_retrans: int
+    #: of an open connection, with everything acknowledged and not
+    established: int = attrs.field(init=False)
+    waiting: int = attrs.field(init=False)
+
+    @established.default
+    def _established(self) -> int:
+        return self.by_state[ESTAB]
+
+    @waiting.default
+    def _waiting(self) -> int:
+        return min(self.by_state[ESTAB], self.unacknowledged)
 
     @classmethod
     def of(cls, table: Conntrack) -> TcpTimeouts:
@@ -96,6 +107,7 @@ NEXT = (
     ),
 )
 
+KIND_ACK = Flags.ACK
 CHALLENGE_ACK, SIMULTANEOUS_OPEN = 64, 128
 
 
@@ -164,16 +176,25 @@ def follow(
         if judge(sender, receiver, seq, end, sack) != "accept":
             return False
         slide(sender, receiver, ack, sack, end, scaled, acks=True)
-    if info.last_ack == ack and info.last_seq == seq and info.last_win == window:
-        count_repeats(info, direction, seq, ack, end, window)
+    if (
+        info.last_end == end
+        and info.last_ack == ack
+        and info.last_seq == seq
+        and info.last_win == window
+        and info.last_dir == direction
+    ):
+        info.retrans += 1
     else:
-        info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = direction, seq, ack, end, window
-        info.retrans = 0
-    info.last_index = Flags.ACK
-    timeout = timeouts.by_state[ESTAB]
-    if info.retrans >= timeouts.max_retrans or not window or (sender.flags | receiver.flags) & UNACKNOWLEDGED:
-        timeout = _lifetime(timeouts, info, ESTAB, reset=False)
-    ct.expires_ns = now_ns + timeout
+        info.last_end, info.last_ack = end, ack
+        info.last_seq, info.last_win = seq, window
+        info.last_dir, info.retrans = direction, 0
+    info.last_index = KIND_ACK
+    if info.retrans >= timeouts.max_retrans or not window:
+        ct.expires_ns = now_ns + _lifetime(timeouts, info, ESTAB, reset=False)
+    elif (sender.flags | receiver.flags) & UNACKNOWLEDGED:
+        ct.expires_ns = now_ns + timeouts.waiting
+    else:
+        ct.expires_ns = now_ns + timeouts.established
     return True
 
 
