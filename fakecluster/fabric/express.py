@@ -187,7 +187,7 @@ class Express:
         if self.shows:
             packet = connection.packet(flags, sequence, data)
         else:
-            connection.draw_ident()
+            connection.skip_ident()
         if not back.packets:
             self._used.add(way)
         back.packets += 1

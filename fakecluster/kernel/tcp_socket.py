@@ -159,6 +159,11 @@ class TcpConnection(Socket):
         """The IP identification of the next segment (IPv6 has none)."""
         return self.netns.choices.draw(65536, "IP identification") if self.family == 4 else 0
 
+    def skip_ident(self) -> None:
+        """As `draw_ident`, of a segment that nobody looks at."""
+        if self.family == 4:
+            self.netns.choices.skip(65536, "IP identification")
+
     def _acknowledge(self) -> None:
         try:
             self._transmit(ACK, self.snd_nxt, b"")

@@ -56,6 +56,10 @@ class Choices(Protocol):
         """An arbitrary integer in [0, below) whose value no outcome depends on."""
         ...
 
+    def skip(self, below: int, why: str) -> None:
+        """As `draw`, when nobody looks at the number."""
+        ...
+
     def fork(self) -> Choices:
         """An independent source that continues alike."""
         ...
@@ -82,6 +86,9 @@ class Seeded:
         while number >= below:
             number = take(bits)
         return number
+
+    def skip(self, below: int, why: str) -> None:
+        self.draw(below, why)
 
     def fork(self) -> Seeded:
         copy = Seeded(self.seed)
@@ -115,6 +122,9 @@ class Scripted:
     def draw(self, below: int, why: str) -> int:
         self._drawn += 1
         return spread(self._drawn, below)
+
+    def skip(self, below: int, why: str) -> None:
+        self.draw(below, why)
 
     def fork(self) -> Scripted:
         copy = Scripted(self.script)

@@ -30,7 +30,9 @@ class Keyed:
         self.seed = seed
         self._taken: deque[Choice] = deque(maxlen=TAKEN_KEPT)
         self._seed = mixed(seed)
-        self._key, self._asked = NOBODY, 0
+        self._key = NOBODY
+        #: how many answers the present key has had
+        self.asked = 0
 
     @property
     def taken(self) -> Sequence[Choice]:
@@ -38,12 +40,7 @@ class Keyed:
 
     def turn_to(self, key: int = NOBODY, asked: int = 0) -> None:
         """The next answers are for `key`, of which `asked` were given before."""
-        self._key, self._asked = key, asked
-
-    @property
-    def asked(self) -> int:
-        """How many answers the present key has had."""
-        return self._asked
+        self._key, self.asked = key, asked
 
     def pick(self, weights: Sequence[int], why: str) -> int:
         index = index_at(weights, self._number(sum(weights)))
@@ -53,14 +50,17 @@ class Keyed:
     def draw(self, below: int, why: str) -> int:
         return self._number(below)
 
+    def skip(self, below: int, why: str) -> None:
+        self.asked += 1
+
     def _number(self, below: int) -> int:
-        self._asked += 1
-        return mixed(self._seed ^ (self._key << 64 | self._asked)) % below
+        self.asked += 1
+        return mixed(self._seed ^ (self._key << 64 | self.asked)) % below
 
     def fork(self) -> Keyed:
         copy = Keyed(self.seed)
         copy._taken.extend(self._taken)
-        copy.turn_to(self._key, self._asked)
+        copy.turn_to(self._key, self.asked)
         return copy
 
     def __repr__(self) -> str:

@@ -28,6 +28,9 @@ class Drawn:
         self._drawn += 1
         return spread(self._drawn, below)
 
+    def skip(self, below: int, why: str) -> None:
+        self.draw(below, why)
+
     def fork(self) -> Drawn:
         copy = Drawn(self._data)
         copy.taken, copy._drawn = self.taken.copy(), self._drawn

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakecluster.errors import OutcomesError
-from fakecluster.sim import Scripted, Seeded, enumerate_outcomes
+from fakecluster.sim import Keyed, Scripted, Seeded, enumerate_outcomes
 
 
 def test_the_same_seed_gives_the_same_choices():
@@ -23,6 +23,16 @@ def test_a_fork_continues_alike():
     choices.pick([1, 1], "x")
     fork = choices.fork()
     assert [choices.draw(1000, "p") for _ in range(5)] == [fork.draw(1000, "p") for _ in range(5)]
+
+
+@pytest.mark.parametrize("source", [Seeded(3), Scripted([1]), Keyed(3)], ids=repr)
+def test_what_is_skipped_is_not_drawn_again(source):
+    other = source.fork()
+    for below in (65536, 3, 1 << 32):
+        source.draw(below, "why")
+        other.skip(below, "why")
+    assert [source.draw(1 << 32, "why") for _ in range(3)] == [other.draw(1 << 32, "why") for _ in range(3)]
+    assert source.pick([1, 1, 1, 1], "why") == other.pick([1, 1, 1, 1], "why")
 
 
 def test_a_script_is_followed_and_then_the_first_possible_index_taken():
