@@ -79,8 +79,8 @@ class Watcher(Protocol):
         """
         ...
 
-    def settled(self, way: Way, packets: int, octets: int) -> None:
-        """So much went the way since this was last said."""
+    def settled(self, way: Way, packets: int, octets: int, answers: int) -> None:
+        """So much went the way, and so many packets came back, since this was last said."""
         ...
 
 
@@ -147,8 +147,10 @@ class Express:
         way.octets += size
         if self.shows:
             self.watcher.passed(way, packet)
-        if payload or connection.unacknowledged:
-            self._deliver(way, bits & 0xFF, seq, ack, packet[size - payload :] if payload else b"")
+        if payload:
+            self._deliver(way, bits & 0xFF, seq, ack, packet[size - payload :])
+        elif connection.unacknowledged:
+            connection.acknowledged(ack)
         return True
 
     def _deliver(self, way: Way, flags: int, seq: int, ack: int, payload: bytes) -> None:
@@ -198,10 +200,11 @@ class Express:
     def settle(self) -> None:
         """Let rules, and `on_settled`, count what has gone their way."""
         for way in self._used:
-            self.watcher.settled(way, way.packets, way.octets)
+            back = way.back
+            self.watcher.settled(way, way.packets, way.octets, back.packets if back is not None else 0)
             count(way)
-            if way.back is not None:
-                count(way.back)
+            if back is not None:
+                count(back)
         self._used.clear()
 
     def forget(self) -> None:

@@ -9,8 +9,11 @@ from fakecluster.kernel.packet import FIN, SYN, Skb
 
 #: Sequence numbers are modulo 2^32.
 MASK = 0xFFFFFFFF
+#: Set in a difference of sequence numbers that is negative.
+HALF = 0x80000000
 #: No path and no peer makes segments smaller (TCP_MIN_MSS).
 MIN_MSS = 88
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 class Outgoing(NamedTuple):
@@ -23,7 +26,8 @@ class Outgoing(NamedTuple):
 
     @classmethod
     def of(cls, sequence: int, flags: int, data: bytes) -> Outgoing:
-        return cls(sequence, flags, data, sequence + len(data) + bool(flags & SYN) + bool(flags & FIN) & MASK)
+        end = sequence + len(data) + ((flags & SYN) >> 1) + (flags & FIN) & MASK
+        return _new(cls, (sequence, flags, data, end))
 
     def cut(self, mss: int) -> list[Outgoing]:
         """The same in segments of at most `mss` bytes; a FIN goes with the last."""

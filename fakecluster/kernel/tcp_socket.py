@@ -16,21 +16,22 @@ from fakecluster.kernel.effects import SendError
 from fakecluster.kernel.ip_output import exit_for
 from fakecluster.kernel.packet import ACK, FIN, PSH, RST, SYN, TCP, Skb
 from fakecluster.kernel.sockets import Program, Socket
-from fakecluster.kernel.tcp_segments import MASK, MIN_MSS, Outgoing, options_of, peer_mss
+from fakecluster.kernel.tcp_segments import HALF, MASK, MIN_MSS, Outgoing, options_of, peer_mss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakecluster.kernel.netns import Netns
 
-#: The first retransmission time-out (TCP_TIMEOUT_INIT), its limit, and how long TIME_WAIT lasts; seconds.
-INITIAL_RTO_S, MAX_RTO_S, TIME_WAIT_S = 1.0, 120.0, 60.0
 NS_PER_S = 1_000_000_000
+#: The first retransmission time-out (TCP_TIMEOUT_INIT), its limit, and how long TIME_WAIT lasts.
+INITIAL_RTO_NS, MAX_RTO_NS, TIME_WAIT_NS = NS_PER_S, 120 * NS_PER_S, 60 * NS_PER_S
 #: A time that does not come.
 NEVER = 1 << 63
 MAX_WINDOW = 64240
 #: What a peer takes that does not say (TCP_MSS_DEFAULT).
 DEFAULT_MSS = 536
+PSH_ACK = PSH | ACK
 # ports, sequence, acknowledgment, offset and flags, window, checksum, urgent pointer
 _HEADER = Struct("!HHIIHHHH").pack
 # the MSS with its kind and length, two fillers and "SACK permitted"
@@ -45,7 +46,7 @@ class TcpConnection(Socket):
 
     __slots__ = (
         "_event_ns", "attempts", "closing", "due_ns", "incoming", "key", "mss", "out_of_order", "outlet", "peer_closed",
-        "rcv_nxt", "remote", "rto_s", "snd_nxt", "state", "unacknowledged",
+        "rcv_nxt", "remote", "rto_ns", "snd_nxt", "state", "unacknowledged",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +62,7 @@ class TcpConnection(Socket):
         self.mss = DEFAULT_MSS
         self.unacknowledged: list[Outgoing] = []
         self.out_of_order: dict[int, tuple[bytes, int]] = {}
-        self.rto_s = INITIAL_RTO_S
+        self.rto_ns = INITIAL_RTO_NS
         self.attempts = 0
         self.due_ns = NEVER
         self._event_ns = NEVER  # when the event comes that looks at `due_ns`
@@ -101,8 +102,12 @@ class TcpConnection(Socket):
         """Send bytes on an established connection. Raises `SendError` (EPIPE-like ECONNRESET when it is closed)."""
         if self.state not in ("ESTABLISHED", "CLOSE_WAIT") or self.closing:
             raise SendError("ECONNRESET")
-        for at in range(0, len(data), self.mss):
-            self._emit(ACK | PSH, data[at : at + self.mss])
+        mss = self.mss
+        if 0 < len(data) <= mss:
+            self._emit(PSH_ACK, data)
+            return
+        for at in range(0, len(data), mss):
+            self._emit(PSH_ACK, data[at : at + mss])
 
     def close(self) -> None:
         """Say that nothing more will be sent."""
@@ -128,7 +133,7 @@ class TcpConnection(Socket):
         self.snd_nxt = segment.end
         self.unacknowledged.append(segment)
         if len(self.unacknowledged) == 1:
-            self._arm(self.rto_s)
+            self._arm(self.rto_ns)
         try:
             self._transmit(flags, segment.sequence, data)
         except SendError:
@@ -170,10 +175,9 @@ class TcpConnection(Socket):
         except SendError:
             return  # it will be sent again when the peer repeats itself
 
-    def _arm(self, delay_s: float) -> None:
+    def _arm(self, delay_ns: int) -> None:
         """Set the timer: the event that is already on its way is taken, where it comes in time."""
-        clock = self.netns.clock
-        self.due_ns = clock.now_ns + round(delay_s * NS_PER_S)
+        self.due_ns = self.netns.clock.now_ns + delay_ns
         if self._event_ns > self.due_ns:
             self._schedule()
 
@@ -198,8 +202,8 @@ class TcpConnection(Socket):
         if self.attempts > self._max_attempts():
             self.fail("ETIMEDOUT")
             return
-        self.rto_s = min(self.rto_s * 2, MAX_RTO_S)
-        self._arm(self.rto_s)
+        self.rto_ns = min(self.rto_ns * 2, MAX_RTO_NS)
+        self._arm(self.rto_ns)
         oldest = self.unacknowledged[0]
         try:
             self._transmit(oldest.flags, oldest.sequence, oldest.data)
@@ -233,7 +237,7 @@ class TcpConnection(Socket):
     def take_in(self, flags: int, sequence: int, acknowledged: int, payload: bytes) -> None:
         """A segment that neither opens nor resets."""
         if flags & ACK and self.unacknowledged:
-            self._acknowledged(acknowledged)
+            self.acknowledged(acknowledged)
         if self.state != "CLOSED" and (payload or flags & FIN):
             self._data(sequence, payload, flags)
 
@@ -249,20 +253,25 @@ class TcpConnection(Socket):
         if flags & SYN and flags & ACK:
             self.rcv_nxt = (sequence + 1) & MASK
             self.mss = min(self.mss, peer_mss(options_of(skb), DEFAULT_MSS))
-            self._acknowledged(acknowledged)
+            self.acknowledged(acknowledged)
             self.state = "ESTABLISHED"
             self._acknowledge()
             if self.program is not None:
                 self.program.on_accept(self)
 
-    def _acknowledged(self, number: int) -> None:
-        before = len(self.unacknowledged)
-        self.unacknowledged = [segment for segment in self.unacknowledged if (number - segment.end) & MASK > 0x7FFFFFFF]
-        if len(self.unacknowledged) == before:
+    def acknowledged(self, number: int) -> None:
+        """The peer has everything before this number. Of an open connection nothing else comes of it."""
+        waiting, gone = self.unacknowledged, 0
+        for segment in waiting:
+            if (number - segment.end) & HALF:
+                break
+            gone += 1
+        if not gone:
             return
-        self.attempts, self.rto_s = 0, INITIAL_RTO_S
+        del waiting[:gone]
+        self.attempts, self.rto_ns = 0, INITIAL_RTO_NS
         if self.unacknowledged:
-            self._arm(self.rto_s)
+            self._arm(self.rto_ns)
             return
         self.due_ns = NEVER
         if self.state == "SYN_RECV":
@@ -316,7 +325,7 @@ class TcpConnection(Socket):
 
     def _time_wait(self) -> None:
         self.state = "TIME_WAIT"
-        self._arm(TIME_WAIT_S)
+        self._arm(TIME_WAIT_NS)
 
     def icmp_error(self, error: str, mtu: int) -> None:
         """An ICMP error quotes one of our segments: fatal while connecting, a hint afterwards (tcp_v4_err)."""
@@ -352,7 +361,7 @@ class TcpConnection(Socket):
         copy = TcpConnection(netns, self.family, self.address, self.port, *self.remote)
         for name in (
             "program", "name", "transparent", "uid", "mark", "error", "state", "peer_closed", "snd_nxt", "rcv_nxt",
-            "mss", "rto_s", "attempts", "due_ns", "_event_ns", "closing",
+            "mss", "rto_ns", "attempts", "due_ns", "_event_ns", "closing",
         ):  # fmt: skip
             setattr(copy, name, getattr(self, name))
         copy.incoming = self.incoming.copy()

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import attrs
 
-from fakecluster.kernel.conntrack.tcp_segment import after
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN
-from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.kernel.tcp_segments import HALF, MASK
 from fakecluster.replay.fates import Fate
 
 #: A flow that was silent for this long has ended, and one that was closed for the second, in ns of virtual time
@@ -104,7 +103,7 @@ class Flow:
             self.fitting = self.model_next is not None  # another one may tell of less than was sent
             self.model_next = end
         elif self.model_next is not None:
-            if after(end, self.model_next):
+            if (self.model_next - end) & HALF:
                 self.model_next = end
             else:
                 self.diverged = self.fitting = True  # sent again: what it was acknowledged by was for less
@@ -120,7 +119,7 @@ class Flow:
             self.ack_shift = self.model_next = None
             self.diverged = self.fitting = False
         elif self.model_next is not None and flags & ACK:
-            if self.ack_shift is not None and after(ack + self.ack_shift & MASK, self.model_next):
+            if self.ack_shift is not None and (self.model_next - ack - self.ack_shift) & HALF:
                 self.diverged = self.fitting = True
             if self.ack_shift is None or self.diverged:
                 self.ack_shift = self.model_next - ack

@@ -146,25 +146,26 @@ class Lanes:
 
     def answered(self, way: Way, flags: int, sequence: int, size: int, packet: bytes) -> None:
         """An answer came back to the port, and is taken off."""
-        lane, report, writer = way.context, self.report, self.writer
-        report.sent += 1
-        lane.flow.answers += 1
-        lane.flow.model_sent(flags, sequence, size)
-        self.balance.add(SENT, lane.ledger, flags, size, report.packets, self.clock.now_ns)
+        lane, writer = way.context, self.writer
+        if size:
+            lane.flow.model_sent(flags, sequence, size)
+        self.balance.add(SENT, lane.ledger, flags, size, self.report.packets, self.clock.now_ns)
         if writer is not None and way.back is not None:
             passage = way.back.context
             if passage is None:
                 passage = way.back.context = writer.passage_back(way.back)
             writer.passed(passage, packet)
 
-    def settled(self, way: Way, packets: int, octets: int) -> None:
-        """So much went a known way."""
+    def settled(self, way: Way, packets: int, octets: int, answers: int) -> None:
+        """So much went a known way, and came back."""
         flow, fate = way.context.flow, way.context.fate
         flow.packets += packets
         flow.octets += octets
         flow.fates[fate] += packets
         self.report.fates[fate] += packets
         self.report.injected += packets
+        flow.answers += answers
+        self.report.sent += answers
 
 
 def ends_of(packet: bytes) -> bytes:

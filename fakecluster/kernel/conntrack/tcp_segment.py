@@ -9,7 +9,7 @@ import attrs
 
 from fakecluster.kernel.conntrack.entry import ORIGINAL
 from fakecluster.kernel.packet import ACK, FIN, RST, SYN, Skb
-from fakecluster.kernel.tcp_segments import MASK, options_in
+from fakecluster.kernel.tcp_segments import HALF, MASK, options_in
 
 NONE, SYN_SENT, SYN_RECV, ESTAB, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 
@@ -31,8 +31,6 @@ WINDOW_SCALE, SACK_PERM, CLOSE_INIT, BE_LIBERAL, UNACKNOWLEDGED, MAXACK_SET = 1,
 MAXACKWINCONST = 66000
 
 
-#: Set in a difference of sequence numbers that is negative.
-HALF = 0x80000000
 #: Numbers that are less apart than this are compared as they are: nothing has wrapped around, and sums of three are not
 #: half of all either.
 NEAR = 0x20000000

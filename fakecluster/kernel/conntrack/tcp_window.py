@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
 from fakecluster.kernel.conntrack.tcp_segment import (
     BE_LIBERAL,
-    HALF,
     MAXACK_SET,
     MAXACKWINCONST,
     SACK_PERM,
@@ -30,7 +29,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     after,
     options_of,
 )
-from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.kernel.tcp_segments import HALF, MASK
 
 
 def sack_edges(options: bytes) -> list[int]:
