@@ -11,7 +11,7 @@ venv: $(STAMP)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,http,dask,plots]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,http,dask,plots,trains]'
 	touch $@
 
 demo: venv

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fakecluster.fabric.links import Port
 from fakecluster.fabric.namespaces import CopiedNamespaces
-from fakecluster.fabric.ways import Back, Step, Way, count, followed
+from fakecluster.fabric.ways import Back, Step, Way, count, follow_train, followed, would_follow_train
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
@@ -34,6 +34,7 @@ from fakecluster.kernel.tcp_socket import MAX_WINDOW
 
 if TYPE_CHECKING:
     from fakecluster.fabric.network import Network
+    from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.kernel.netns import Netns
 
 #: Hosts that a way may lead through.
@@ -152,6 +153,28 @@ class Express:
         elif connection.unacknowledged:
             connection.acknowledged(ack)
         return True
+
+    def would_take_train(self, way: Way, first: int, train: Train, begin_ns: int, end_ns: int) -> bool:
+        """Whether acknowledgments can go their way one after another between two times, and nothing comes of them.
+
+        `first` are their first 16 bits.
+        """
+        connection = way.connection
+        return (
+            first == way.first
+            and train.ttl >= way.ttl_least
+            and connection.state == "ESTABLISHED"
+            and not connection.unacknowledged
+            and all(would_follow_train(step, train, begin_ns, end_ns) for step in way.steps)
+        )
+
+    def take_train(self, way: Way, train: Train, end_ns: int) -> None:
+        """Let a train go its way, as `would_take_train` allows it, whose last packet comes at `end_ns`."""
+        follow_train(way.steps, train, end_ns)
+        if not way.packets:
+            self._used.add(way)
+        way.packets += train.packets
+        way.octets += train.octets
 
     def _deliver(self, way: Way, flags: int, seq: int, ack: int, payload: bytes) -> None:
         """The connection gets what it has not seen yet; its answers go back at once where that is known."""

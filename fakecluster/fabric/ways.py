@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fakecluster.kernel.conntrack import tcp
+from fakecluster.kernel.conntrack import tcp, tcp_trains
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.conntrack.tcp_window import judge
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
     from fakecluster.kernel.conntrack.entry import Conn
     from fakecluster.kernel.conntrack.tcp_segment import TcpInfo
+    from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.kernel.flow_cache.flow import Flow
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.tcp_socket import TcpConnection
@@ -122,3 +123,28 @@ def _would_follow(step: Step, seq: int, ack: int, end: int, now_ns: int) -> bool
         return False
     sender, receiver = seen[step.direction], seen[1 - step.direction]
     return step.info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"
+
+
+def would_follow_train(step: Step, train: Train, begin_ns: int, end_ns: int) -> bool:
+    """Whether conntrack of a host takes in all segments of a train, and none of them too late for it."""
+    ct, timeouts, lasts_ns = step.ct, step.timeouts, end_ns - begin_ns
+    return (
+        ct.status == step.status
+        and ct.mark == step.mark
+        and ct.expires_ns > begin_ns
+        and lasts_ns < timeouts.by_state[ESTAB]
+        and lasts_ns < timeouts.retransmitted
+        and lasts_ns < timeouts.unacknowledged
+        and (step.neighbour is None or step.neighbour in step.netns.neighbours)
+        and tcp_trains.would_follow_train(step.info, step.direction, train)
+    )
+
+
+def follow_train(steps: tuple[Step, ...], train: Train, end_ns: int) -> None:
+    """Let conntrack of every host take a train in that `would_follow_train` allows."""
+    for step in steps:
+        ct, direction = step.ct, step.direction
+        tcp_trains.follow_train(step.timeouts, ct, direction, train, end_ns)
+        if step.accounted:
+            ct.packets[direction] += train.packets
+            ct.octets[direction] += train.octets

@@ -29,6 +29,7 @@ from fakecluster.replay.parts import WHOLE, Part
 from fakecluster.replay.preparing import AddressMap, ack_of, restored, with_ack_shifted
 from fakecluster.replay.report import Replay
 from fakecluster.replay.timeline import Timeline
+from fakecluster.replay.trains import WINDOW, Trains, windows
 from fakecluster.replay.writing import AnnotatedWriter
 from fakecluster.sim import Keyed, Seeded
 
@@ -89,8 +90,17 @@ class Replayer:
 
     # --- a capture
 
-    def take_all(self, packets: Iterable[Captured]) -> None:
-        """Replay packets in order; those of flows whose way is known do not go step by step."""
+    def take_all(self, packets: Iterable[Captured], *, ahead: int = 1) -> None:
+        """Replay packets in order, of which so many may be read before the first of them is replayed."""
+        if ahead <= 1:
+            self.take_in_turn(packets)
+            return
+        trains = Trains(self)
+        for window in windows(packets, ahead):
+            trains.take(window)
+
+    def take_in_turn(self, packets: Iterable[Captured]) -> None:
+        """Replay packets one after another; those of flows whose way is known do not go step by step."""
         report, timeline, network, clock = self.report, self.timeline, self.network, self.clock
         express, expects, go_to = self.lanes.express, self.lanes.expects, timeline.go_to
         ways, take_express = express.ways, express.take
@@ -307,9 +317,13 @@ def _collecting_rarely() -> Iterator[None]:
 
 
 def run(
-    packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None
-) -> None:
-    """Replay packets into one cluster, and the same into others, whose ends are compared with the first's."""
+    packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None,
+    *, ahead: int = WINDOW,
+) -> None:  # fmt: skip
+    """Replay packets into one cluster, and the same into others, whose ends are compared with the first's.
+
+    Up to `ahead` packets may be read before the first of them is replayed.
+    """
     others = tuple(others)
     first.writer = writer
     first.lanes.show(writer)
@@ -318,7 +332,7 @@ def run(
         for one in (first, *others):
             stack.enter_context(one.attached())
         if not others:
-            first.take_all(packets)
+            first.take_all(packets, ahead=ahead)
             return
         for captured in packets:
             fate = first.take(captured)

@@ -24,6 +24,11 @@ def packets_of(source: Source, *, interface: str = "") -> Iterator[Captured]:
     return _scapy(source)
 
 
+def may_be_read_ahead(source: Source) -> bool:
+    """Whether nobody minds when packets are read before those before them were replayed: not so with a generator."""
+    return isinstance(source, Capture | str | Path | bytes | list | tuple) or hasattr(source, "read")
+
+
 def _chosen(capture: Capture, interface: str) -> Iterator[Captured]:
     wanted: int | None = None
     seen = 0

@@ -190,7 +190,7 @@ def follow(
         info.last_dir, info.retrans = direction, 0
     info.last_index = KIND_ACK
     if info.retrans >= timeouts.max_retrans or not window:
-        ct.expires_ns = now_ns + _lifetime(timeouts, info, ESTAB, reset=False)
+        ct.expires_ns = now_ns + lifetime(timeouts, info, ESTAB, reset=False)
     elif (sender.flags | receiver.flags) & UNACKNOWLEDGED:
         ct.expires_ns = now_ns + timeouts.waiting
     else:
@@ -328,7 +328,7 @@ def _shorten(table: Conntrack, ct: Conn, info: TcpInfo, direction: int, segment:
 
 def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, skb: Skb, old: int, new: int) -> None:
     timeouts = table.tcp_timeouts()
-    timeout = _lifetime(timeouts, info, new, reset=segment.kind == Flags.RST)
+    timeout = lifetime(timeouts, info, new, reset=segment.kind == Flags.RST)
     if not ct.status & SEEN_REPLY:
         if segment.flags & RST:
             table.count(ct, skb)
@@ -343,7 +343,7 @@ def _refresh(table: Conntrack, ct: Conn, info: TcpInfo, segment: Segment, skb: S
     table.refresh(ct, timeout, skb)
 
 
-def _lifetime(timeouts: TcpTimeouts, info: TcpInfo, state: int, *, reset: bool) -> int:
+def lifetime(timeouts: TcpTimeouts, info: TcpInfo, state: int, *, reset: bool) -> int:
     timeout = timeouts.by_state[state]
     if info.retrans >= timeouts.max_retrans and timeout > timeouts.retransmitted:
         return timeouts.retransmitted

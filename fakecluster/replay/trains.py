@@ -1,0 +1,217 @@
+"""Runs of acknowledgments in a capture, replayed at once: what one after another would have done, at a fraction of it.
+
+A run are packets that follow each other in the capture, all of them plain acknowledgments of flows whose ways are known,
+while nothing is due on the clock: nothing else happens between them, so that each flow's can be taken in together
+(`kernel.conntrack.tcp_trains`). Everything else goes packet by packet, in its turn. Needs NumPy (the extra `trains`);
+without it every packet goes in its turn, to the same end.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+from fakecluster.fabric.captures import Captured
+from fakecluster.replay.flows import IDLE_NS
+from fakecluster.replay.lanes import ends_of
+from fakecluster.replay.timeline import LONGEST_GAP_NS
+
+if TYPE_CHECKING:
+    from fakecluster.fabric.trains import Flow as TrainFlow
+    from fakecluster.fabric.ways import Way
+    from fakecluster.kernel.conntrack.tcp_trains import Train
+    from fakecluster.replay.replaying import Replayer
+
+#: Packets, and bytes of them, that are looked at together: the more, the longer the trains.
+WINDOW, WINDOW_OCTETS = 262_144, 32 << 20
+#: Shorter windows and runs are not worth the look, nor are runs with fewer packets a flow.
+LEAST_WINDOW, LEAST_RUN, LEAST_PER_FLOW = 4096, 256, 2
+
+
+def windows(packets: Iterable[Captured], size: int) -> Iterator[list[Captured]]:
+    """Packets in lists of up to `size`; an error comes after what was read before it."""
+    window: list[Captured] = []
+    octets = 0
+    try:
+        for captured in packets:
+            window.append(captured)
+            octets += captured[2]
+            if len(window) >= size or octets >= WINDOW_OCTETS:
+                yield window
+                window, octets = [], 0
+    except Exception:
+        yield window
+        raise
+    yield window
+
+
+class Trains:
+    """What takes the windows of a replay."""
+
+    def __init__(self, replayer: Replayer) -> None:
+        self.replayer = replayer
+        self.available = find_spec("numpy") is not None
+
+    def take(self, window: list[Captured]) -> None:
+        """Replay a window's packets."""
+        if len(window) < LEAST_WINDOW or not self.available:
+            self.replayer.take_in_turn(window)
+        else:
+            Window(self.replayer, window).take()
+
+
+class Passenger(NamedTuple):
+    """A flow's train in a run: its way, and the virtual time of its last packet."""
+
+    way: Way
+    train: Train
+    end_ns: int
+
+
+class Window:
+    """Packets of a capture, from which trains are made where they can be."""
+
+    def __init__(self, replayer: Replayer, window: list[Captured]) -> None:
+        from fakecluster.fabric.trains import Columns
+
+        self.replayer, self.window = replayer, window
+        self.express, self.timeline, self.clock = replayer.lanes.express, replayer.timeline, replayer.clock
+        self.times_ns: tuple[int, ...]
+        self.packets: tuple[bytes, ...]
+        self.times_ns, self.packets, self.lengths, _, self.directions = zip(*window, strict=True)
+        self.columns = Columns.of(self.packets)
+        #: flows that had no way, of which a packet went step by step since
+        self._tried: set[int] = set()
+
+    def take(self) -> None:
+        """Replay the packets."""
+        at = 0
+        for begin, end in self._runs():
+            self._in_turn(at, begin)
+            self._run(begin, end)
+            at = end
+        self._in_turn(at, len(self.window))
+
+    def _in_turn(self, begin: int, end: int) -> None:
+        if begin < end:
+            self.replayer.take_in_turn(self.window[begin:end])
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """Where one plain acknowledgment comes after another, and time goes on quietly."""
+        import numpy as np
+
+        count = len(self.window)
+        plain = np.zeros(count + 1, bool)
+        plain[self.columns.place] = True
+        since = np.diff(np.array(self.times_ns, float))  # a damaged time may be too large for an integer of NumPy's
+        plain[1:-1] &= (since >= 0) & (since < LONGEST_GAP_NS)
+        plain[:-1] &= np.fromiter(map(len, self.packets), np.int64, count) == np.array(self.lengths)
+        if "out" in self.directions:
+            plain[:-1] &= np.array(self.directions) != "out"
+        edges = np.flatnonzero(np.diff(plain, prepend=False)).reshape(-1, 2)
+        return [(begin, end) for begin, end in edges.tolist() if end - begin >= LEAST_RUN]
+
+    # --- a run
+
+    def _run(self, begin: int, end: int) -> None:
+        """Replay packets that are plain acknowledgments: in pieces, between which something is due on the clock."""
+        while begin < end:
+            quiet = self._quiet_until(begin, end)
+            if quiet - begin >= LEAST_RUN:
+                self._board(begin, quiet)
+            else:
+                quiet = min(quiet + 1, end)
+                self._in_turn(begin, quiet)
+            begin = quiet
+
+    def _quiet_until(self, begin: int, end: int) -> int:
+        """The first packet of a run before which something else happens."""
+        read_ns, express, network = self.timeline.read_ns, self.express, self.replayer.network
+        if read_ns is None or express.generation != network.generation or network.taps:
+            return begin
+        if not 0 <= self.times_ns[begin] - read_ns <= LONGEST_GAP_NS:
+            return begin
+        if not self.clock.is_due_by(self._arrival_ns(end - 1)):
+            return end
+        due_ns: int | None = self.clock.next_ns
+        return end if due_ns is None else bisect_left(range(end), due_ns, begin, key=self._arrival_ns)
+
+    def _arrival_ns(self, place: int) -> int:
+        """The virtual time of a packet to come."""
+        timeline = self.timeline
+        assert timeline.read_ns is not None
+        return max(self.clock.now_ns, timeline.now_ns + self.times_ns[place] - timeline.read_ns)
+
+    def _board(self, begin: int, end: int) -> None:
+        """Make trains of a run in which nothing else happens, and let them go."""
+        row = int(self.columns.place.searchsorted(begin))
+        trains = self.columns.trains(row, row + end - begin)
+        if end - begin < LEAST_PER_FLOW * len(trains):
+            self._in_turn(begin, end)
+            return
+        passengers, stray, unknown = [], [], []
+        for flow, first, last, train in trains:
+            ends = self.columns.flows[flow].ends
+            if flow not in self._tried and ends not in self.express.ways:
+                unknown.append(begin + first)
+                self._tried.add(flow)
+                continue
+            begin_ns, end_ns = self._arrival_ns(begin + first), self._arrival_ns(begin + last)
+            passenger = self._passenger(self.columns.flows[flow], train, begin_ns, end_ns)
+            if passenger is None:
+                stray.append(flow)
+            else:
+                passengers.append(passenger)
+        if unknown or stray:
+            self._around(begin, end, self.columns.places_of(stray, row, row + end - begin) + unknown)
+        else:
+            self._depart(begin, end, passengers)
+
+    def _passenger(self, found: TrainFlow, train: Train, begin_ns: int, end_ns: int) -> Passenger | None:
+        """A flow's train, if nothing but what trains do would come of its packets."""
+        way = self.express.ways.get(found.ends)
+        if way is None:
+            return None
+        flow = way.context.flow
+        if flow.closing or flow.diverged or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
+            return None
+        if flow.ack_shift:
+            train = train.shifted(flow.ack_shift)
+        if not self.express.would_take_train(way, found.first, train, begin_ns, end_ns):
+            return None
+        return Passenger(way, train, end_ns)
+
+    def _around(self, begin: int, end: int, places: list[int]) -> None:
+        """Replay a run, of which packets at some places must go in their turn."""
+        at = waiting = begin
+        for place in sorted(places):
+            if place - at >= LEAST_RUN:
+                self._in_turn(waiting, at)
+                self._run(at, place)
+                waiting = place
+            at = place + 1
+        self._in_turn(waiting, at)
+        self._run(at, end)
+
+    def _depart(self, begin: int, end: int, passengers: list[Passenger]) -> None:
+        """Replay a run by its trains."""
+        if self.express.shows:
+            self._show(begin, end)
+        for way, train, end_ns in passengers:
+            self.express.take_train(way, train, end_ns)
+            lane = way.context
+            lane.flow.last_ns = end_ns
+            lane.played.last_ns = max(lane.played.last_ns, end_ns)
+        self.replayer.report.packets += end - begin
+        self.timeline.go_to(self.times_ns[end - 1])
+
+    def _show(self, begin: int, end: int) -> None:
+        """Let the watcher of ways see every packet of a run."""
+        before_ns = self.clock.now_ns
+        arrivals_ns = [self._arrival_ns(place) for place in range(begin, end)]
+        for packet, arrival_ns in zip(self.packets[begin:end], arrivals_ns, strict=True):
+            self.clock.now_ns = arrival_ns
+            self.express.watcher.passed(self.express.ways[ends_of(packet)], packet)
+        self.clock.now_ns = before_ns

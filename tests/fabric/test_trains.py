@@ -1,0 +1,133 @@
+"""Acknowledgments read in columns: which packets are plain, and what their trains are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fakecluster.fabric.trains import Columns
+from fakecluster.kernel.conntrack.tcp_trains import Train
+from fakecluster.kernel.packet import Skb
+
+MASK = 0xFFFFFFFF
+TIMESTAMP = b"\1\1\x08\x0a" + bytes(8)
+
+
+def ack4(sport: int, sequence: int = 1, ack: int = 1, window: int = 100, *, ttl: int = 64, options: bytes = b"") -> bytes:
+    """An acknowledgment from 192.0.2.1 to 192.0.2.2:80."""
+    header = bytes([0x45, 0, 0, 40 + len(options), 0, 0, 0x40, 0, ttl, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2])
+    return _sound(header + _tcp(sport, sequence, ack, window, options))
+
+
+def ack6(sport: int, sequence: int = 1, ack: int = 1, window: int = 100, *, ttl: int = 64, label: int = 0) -> bytes:
+    """An acknowledgment from 2001:db8::1 to 2001:db8::2, port 80."""
+    ends = bytes.fromhex("20010db8000000000000000000000001" "20010db8000000000000000000000002")
+    header = (6 << 28 | label).to_bytes(4) + bytes([0, 20, 6, ttl]) + ends
+    return _sound(header + _tcp(sport, sequence, ack, window, b""))
+
+
+def _tcp(sport: int, sequence: int, ack: int, window: int, options: bytes) -> bytes:
+    ports = sport.to_bytes(2) + bytes([0, 80])
+    bits = bytes([(20 + len(options)) * 4, 16])
+    return ports + sequence.to_bytes(4) + ack.to_bytes(4) + bits + window.to_bytes(2) + bytes(4) + options
+
+
+def _sound(packet: bytes) -> bytes:
+    skb = Skb(packet)
+    skb.refresh_ip_checksum()
+    skb.refresh_l4_checksum()
+    return bytes(skb.data)
+
+
+def changed(at: int, value: int, make: Callable[[int], bytes] = ack4) -> bytes:
+    """An acknowledgment with another byte somewhere, and checksums that fit."""
+    packet = bytearray(make(5000))
+    packet[at] = value
+    return _sound(bytes(packet))
+
+
+def broken(at: int, make: Callable[[int], bytes] = ack4) -> bytes:
+    """An acknowledgment with a byte that its checksums know nothing of."""
+    packet = bytearray(make(5000))
+    packet[at] ^= 1
+    return bytes(packet)
+
+
+PLAIN = {
+    "an acknowledgment": ack4(5000),
+    "IPv6": ack6(5000),
+    "a timestamp": ack4(5000, options=TIMESTAMP),
+    "PSH": changed(33, 24),
+    "IPv6, PSH": changed(53, 24, ack6),
+    "a type of service": changed(1, 0x10),
+    "reserved bits": changed(32, 0x51),
+}
+OTHER = {
+    "SYN, ACK": changed(33, 18), "FIN, ACK": changed(33, 17), "RST, ACK": changed(33, 20), "no ACK": changed(33, 8),
+    "URG, ACK": changed(33, 48), "UDP": changed(9, 17), "the first fragment": changed(6, 0x20), "a fragment": changed(7, 1),
+    "another length": changed(3, 39), "IP options": changed(0, 0x46), "another header length": changed(32, 0x60),
+    "other options": ack4(5000, options=b"\1" * 12), "data": ack4(5000) + b"x", "a broken header": broken(10),
+    "a broken segment": broken(36), "a broken address": broken(15), "IPv6, broken": broken(20, ack6),
+    "IPv6, UDP": changed(6, 17, ack6), "IPv6, another length": changed(5, 19, ack6), "IPv6, SYN": changed(53, 2, ack6),
+    "40 bytes of something": bytes(40), "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_acknowledgments_are_rows(name: str) -> None:
+    columns = Columns.of([b"", PLAIN[name], b""])
+    assert columns.place.tolist() == [1]
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_others_are_not(name: str) -> None:
+    columns = Columns.of([ack4(1), OTHER[name], ack6(2)])
+    assert columns.place.tolist() == [0, 2]
+
+
+def test_flows_are_told_apart_by_ends_and_first_bits() -> None:
+    packets = [ack4(1), ack6(1), ack4(2), ack6(1, label=7), ack4(1, window=9), ack6(2), changed(1, 8)]
+    columns = Columns.of(packets)
+    first, ends = zip(*(columns.flows[flow] for flow in columns.flow.tolist()), strict=True)
+    assert first == (0x4500, 0x6000, 0x4500, 0x6000, 0x4500, 0x6000, 0x4508)
+    assert ends == tuple(packet[8:44] if packet[0] >> 4 == 6 else packet[12:24] for packet in packets)
+    assert len(columns.flows) == 5
+
+
+def test_equal_mixed_keys_of_different_flows_are_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakecluster.fabric.trains._MIX", (0, 0, 0, 0, 0))
+    columns = Columns.of([ack4(1), ack4(2), ack4(1)])
+    assert columns.place.tolist() == [0, 2]
+
+
+def test_trains_of_interleaved_flows() -> None:
+    packets = [
+        ack4(1, MASK, 9, 0, ttl=9), ack6(1, 5, 7, 3), ack4(1, 2, MASK - 1, 7), ack4(2, 1, 1, 1),
+        ack4(1, 1, 8, 5, options=TIMESTAMP), ack6(1, 5, 7, 3), ack4(1, 1, 8, 5, ttl=7),
+    ]  # fmt: skip
+    columns = Columns.of(packets)
+    ports = {flow: int.from_bytes(found.ends[-4:-2]) * (1 if len(found.ends) == 12 else 10)
+             for flow, found in enumerate(columns.flows)}  # fmt: skip
+    trains = {ports[flow]: (first, last, train) for flow, first, last, train in columns.trains(0, 7)}
+    assert trains == {
+        1: (0, 6, Train(4, 172, 7, MASK, 2, MASK - 1, 9, 13, 7, 1, 8, 5, 2)),
+        2: (3, 3, Train(1, 40, 64, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)),
+        10: (1, 5, Train(2, 120, 64, 5, 5, 7, 7, 10, 3, 5, 7, 3, 2)),
+    }
+    later = {ports[flow]: train[:2] for flow, *train in columns.trains(3, 6)}
+    assert later == {2: [0, 0], 1: [1, 1], 10: [2, 2]}
+
+
+def test_a_closed_window_lets_one_byte_through() -> None:
+    ((_, first, last, train),) = Columns.of([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)]).trains(0, 2)
+    assert (first, last, train.edge) == (0, 1, 21)
+
+
+def test_places_of_flows() -> None:
+    columns = Columns.of([ack4(1), b"", ack4(2), ack4(1), ack4(3)])
+    flow = int(columns.flow[0])
+    assert np.array_equal(columns.places_of([flow], 0, 4), [0, 3])
+    assert columns.places_of([flow], 1, 4) == [3]
+    assert columns.places_of([], 0, 4) == []
