@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakecluster.kernel.conntrack.tcp_trains import Train
-from fakecluster.kernel.flow_cache.lanes import FRAGMENT, NOT_PSH, TIMESTAMP_ONLY
-from fakecluster.kernel.packet import ACK, TCP
+from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
+from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
 
 Numbers = NDArray[np.int64]
 Words = NDArray[np.uint64]
