@@ -132,7 +132,7 @@ def would_follow_train(step: Step, train: Train, begin_ns: int, end_ns: int) -> 
         ct.status == step.status
         and ct.mark == step.mark
         and ct.expires_ns > begin_ns
-        and lasts_ns < timeouts.by_state[ESTAB]
+        and lasts_ns < timeouts.established
         and lasts_ns < timeouts.retransmitted
         and lasts_ns < timeouts.unacknowledged
         and (step.neighbour is None or step.neighbour in step.netns.neighbours)

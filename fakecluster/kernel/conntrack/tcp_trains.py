@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel.conntrack.tcp import lifetime
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB, HALF, MAXACK_SET, NEAR, UNACKNOWLEDGED, Flags, TcpInfo
+from fakecluster.kernel.conntrack.tcp_segment import ESTAB, MAXACK_SET, NEAR, UNACKNOWLEDGED, Flags, TcpInfo
 from fakecluster.kernel.conntrack.tcp_window import judge
-from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.kernel.tcp_segments import HALF, MASK
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.entry import Conn
@@ -85,7 +85,7 @@ def follow_train(timeouts: TcpTimeouts, ct: Conn, direction: int, train: Train, 
         info.last_dir, info.last_seq, info.last_ack, info.last_end, info.last_win = last
         info.retrans = alike - 1
     info.last_index = Flags.ACK
-    timeout = timeouts.by_state[ESTAB]
+    timeout = timeouts.established
     if info.retrans >= timeouts.max_retrans or not last_window or (sender.flags | receiver.flags) & UNACKNOWLEDGED:
         timeout = lifetime(timeouts, info, ESTAB, reset=False)
     ct.expires_ns = now_ns + timeout
