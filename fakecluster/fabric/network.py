@@ -228,14 +228,15 @@ class Network:
 
     def _arrive(self, arriving: InFlight) -> None:
         port, packet, journey = arriving
-        netns = self.namespaces.get(port.namespace)
-        if netns is None or port.interface not in netns.interfaces:
+        name, interface = port
+        netns = self.namespaces.get(name)
+        if netns is None or interface not in netns.interfaces:
             return  # unplugged while the packet was on its way
-        if port in self.taps:
+        if self.taps and port in self.taps:
             self.taps[port].append((self.clock.now_ns, "in", packet))
         outer, self._journey = self._journey, journey
         try:
-            effects = netns.receive(packet, port.interface, trace=journey > 0, decisions=journey < 0)
+            effects = netns.receive(packet, interface, trace=journey > 0, decisions=journey < 0)
             if self.on_arrival is not None:
                 self.on_arrival(arriving, effects)
             self._take(netns, effects)
@@ -244,7 +245,7 @@ class Network:
 
     def _take(self, netns: Netns, effects: Sequence[Effect]) -> None:
         """What a namespace did: keep the record, carry on what was transmitted."""
-        hops = self.journeys.hops.get(self._journey)
+        hops = self.journeys.hops.get(self._journey) if self._journey > 0 else None
         if hops is not None:
             walked = [hop for effect in effects if (hop := getattr(effect, "hop", None)) is not None]
             hops += sorted(walked, key=lambda hop: hop.walk)  # what a packet caused comes after it
@@ -253,35 +254,38 @@ class Network:
                 self._carry(netns, effect, hops)
 
     def _carry(self, netns: Netns, sent: Transmit, hops: list[Hop] | None) -> None:
-        port = _new(Port, (netns.name, sent.iface))
-        if port in self.taps:
-            self.taps[port].append((self.clock.now_ns, "out", sent.packet))
-        divert = self.diverted.get(port)
-        if divert is not None and divert(sent.packet):
+        iface, packet, next_hop, family, _, _, _ = sent
+        port = _new(Port, (netns.name, iface))
+        if self.taps and port in self.taps:
+            self.taps[port].append((self.clock.now_ns, "out", packet))
+        divert = self.diverted.get(port) if self.diverted else None
+        if divert is not None and divert(packet):
             return
         other = self.other_end(port)
         if other is not None:
-            self._enqueue(_new(InFlight, (other, sent.packet, self._journey)))
+            self._queue.append(_new(InFlight, (other, packet, self._journey)))
+            if not self._awake:
+                self._wake()
             return
         segment = self.segment_of(port)
-        lost = f"{sent.iface} is not connected"
+        lost = f"{iface} is not connected"
         if segment is not None:
-            targets = self.receivers(segment, port, sent.family, sent.next_hop)
+            targets = self.receivers(segment, port, family, next_hop)
             if targets and segment.is_well and not segment.delay_s:
                 for target in targets:
-                    self._enqueue(InFlight(target, sent.packet, self._journey))
+                    self._enqueue(InFlight(target, packet, self._journey))
                 return
             lost = "" if targets else "nobody answers for the next hop"
-            copies = fate(segment, sent.packet, self.choices).copies if targets else ()
+            copies = fate(segment, packet, self.choices).copies if targets else ()
             if targets and not copies:
                 lost = "lost"
-            for delay_s, packet in copies:
+            for delay_s, copy in copies:
                 for target in targets:
-                    self._enqueue(InFlight(target, packet, self._journey), delay_s)
+                    self._enqueue(InFlight(target, copy, self._journey), delay_s)
         if lost and hops is not None:
-            place = segment.name if segment else sent.iface
+            place = segment.name if segment else iface
             verdict = Verdict("dropped", place, lost)
-            hops.append(Hop(place, "", "", sent.packet, b"", (), verdict, 0, self.clock.now_ns))
+            hops.append(Hop(place, "", "", packet, b"", (), verdict, 0, self.clock.now_ns))
 
     def other_end(self, port: Port) -> Port | None:
         """Where everything that leaves a port arrives at once: the other end of a link without faults or delay."""

@@ -57,7 +57,9 @@ class FlowCache:
         if len(packet) < 28:
             return None
         if not (self.flows or self.recipes):
-            return straight(self.netns, packet, iface, dst_mac) if self.input_routes else None
+            if not self.input_routes or (decisions and not self.is_plain(4 if packet[0] >> 4 == 4 else 6)):
+                return None
+            return straight(self.netns, packet, iface, dst_mac)
         lane = LANES.get(packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0)
         if lane is None:
             return None
