@@ -17,7 +17,7 @@ from fakecluster.cli.output import Answer, file_option, give, output_option
 from fakecluster.cli.render import print_walks
 from fakecluster.cluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
-from fakecluster.explaining import Explanation, Names, explain, explain_in, names_of, node_from_dumps
+from fakecluster.explaining import Explanation, explain, explain_in, names_of, node_from_dumps
 from fakecluster.explaining.packet_words import parse_packet
 from fakecluster.explaining.walking import NoInterface
 from fakecluster.trace import Hop, Step, step_text
@@ -94,7 +94,7 @@ def _in_cluster(cluster: Cluster, packet: str, at: str) -> Explanation:
 
 
 def _in_node(dumps: dict[str, tuple[str, str]], packet: str, objects: list[Path]) -> Explanation:
-    names = _names(objects)
+    names = names_of(read_objects(objects))
     words = parse_packet(names.in_packet(packet))  # before the dumps are loaded, which may take a while
     try:
         return explain(node_from_dumps(dumps), words, names=names)
@@ -102,9 +102,9 @@ def _in_node(dumps: dict[str, tuple[str, str]], packet: str, objects: list[Path]
         raise UsageError(f"{missing}; --ip-addr and --ip-route say which there are") from None
 
 
-def _names(files: list[Path]) -> Names:
-    """The names that dumps of objects give to addresses."""
-    return names_of(one.object for path in files for one in read(read_text(path) if str(path) == "-" else path))
+def read_objects(files: list[Path]) -> list[dict[str, Any]]:
+    """The objects of dumps (`kubectl get ... -o yaml`), one by one. Raises `ManifestError`."""
+    return [one.object for path in files for one in read(read_text(path) if str(path) == "-" else path)]
 
 
 def read_dump(path: Path) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """A real node's rules against those that kube-proxy should have written: what it lacks, what it has too much.
 
 Both sides are loaded into a namespace and printed by the same tool, so that spelling does not matter. Within a chain
-rules are compared as a multiset, and said to be out of order when only their order differs.
+rules are compared as a multiset, and said to be out of order when only their order differs: that of a Service's rules, or of
+those that are about none.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
+from fakecluster.explaining.service_names import NO_SERVICES, ServiceNames
 from fakecluster.kernel.netns import Netns
 
-_NAME = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+(?::[a-z0-9-]+)?)')
-_NFT_NAME = re.compile(r'comment "([^"]+)"|service-[A-Z0-9]+-([a-z0-9-]+/[a-z0-9-]+)/')
 _NFT_OPEN = re.compile(r"\s*(table|chain|set|map) (.+) \{$")
+_UNORDERED = ("set ", "map ")
 #: chains that others (a CNI plugin, a firewall) may have as well
 OWN_PREFIX = "KUBE-"
 
@@ -25,7 +26,7 @@ Rules = dict[tuple[str, str], list[str]]
 
 @attrs.frozen
 class RuleDifference:
-    """`what` is missing, extra or order; `name` the Service that the rule's comment names ("" for none)."""
+    """`what` is missing, extra or order; `name` the Service that the rule is about ("" for none)."""
 
     what: str
     table: str
@@ -35,21 +36,22 @@ class RuleDifference:
 
     def __str__(self) -> str:
         whose = f" ({self.name})" if self.name else ""
-        return f"{self.what} in {self.table} {self.chain}{whose}: {self.rule}"
+        place = f"{self.table} {self.chain}" if self.chain else self.table
+        return f"{self.what} in {place}{whose}: {self.rule}"
 
 
 def differences(
-    real: Netns, model: Netns, *, everything: bool = False, kinds: Iterable[str] = ()
+    real: Netns, model: Netns, *, names: ServiceNames = NO_SERVICES, everything: bool = False, kinds: Iterable[str] = ()
 ) -> list[RuleDifference]:
     """Compare two nodes' rules, of all kinds of dumps or some; only kube-proxy's chains unless `everything`."""
     found: list[RuleDifference] = []
     for kind in kinds or READERS:
         command, read = READERS[kind]
-        found += _compare(read(real.run(command)), read(model.run(command)), everything=everything)
+        found += _compare(read(real.run(command)), read(model.run(command)), names, everything=everything)
     return found
 
 
-def _compare(real: Rules, model: Rules, *, everything: bool) -> Iterator[RuleDifference]:
+def _compare(real: Rules, model: Rules, names: ServiceNames, *, everything: bool) -> Iterator[RuleDifference]:
     for table, chain in sorted(real.keys() | model.keys()):
         has, wanted = real.get((table, chain), []), model.get((table, chain), [])
         if not everything and not _is_own(table, chain):
@@ -58,20 +60,30 @@ def _compare(real: Rules, model: Rules, *, everything: bool) -> Iterator[RuleDif
         missing, extra = Counter(wanted) - Counter(has), Counter(has) - Counter(wanted)
         for what, rules in (("missing", missing), ("extra", extra)):
             for rule in rules.elements():
-                yield RuleDifference(what, table, chain, rule, service_of(rule))
-        if not missing and not extra and has != wanted:
-            first = next(rule for rule, other in zip(has, wanted, strict=True) if rule != other)
-            yield RuleDifference("order", table, chain, first, service_of(first))
+                yield RuleDifference(what, table, chain, rule, names.of(rule, chain))
+        if not missing and not extra and has != wanted and not chain.startswith(_UNORDERED):
+            first = _out_of_order(has, wanted, names)
+            if first:
+                yield RuleDifference("order", table, chain, first, names.of(first, chain))
+
+
+def _out_of_order(has: list[str], wanted: list[str], names: ServiceNames) -> str:
+    """The first rule that is not where it should be: among its Service's, or in the chain when it is about none.
+
+    kube-proxy goes through Services in the order of a Go map, which is another one every time.
+    """
+    expected: dict[str, list[str]] = {}
+    for rule in wanted:
+        expected.setdefault(names.of(rule), []).append(rule)
+    for rule, other in zip(has, wanted, strict=True):
+        name = names.of(rule)
+        if rule != (other if not name else expected[name].pop(0)):
+            return rule
+    return ""
 
 
 def _is_own(table: str, chain: str) -> bool:
     return chain.startswith(OWN_PREFIX) or table.endswith("kube-proxy") or table in ("ipset", "ipvs")
-
-
-def service_of(rule: str) -> str:
-    """The Service (namespace/name:port) that a rule is about."""
-    found = _NAME.search(rule) or _NFT_NAME.search(rule)
-    return next((text for text in found.groups() if text), "") if found else ""
 
 
 def _iptables(family: str) -> Callable[[str], Rules]:

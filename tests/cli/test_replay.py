@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from scapy.layers.inet import IP, UDP
 from scapy.utils import wrpcap
+
+from fakecluster import Cluster
 
 SHOP = str(Path(__file__).resolve().parents[2] / "examples" / "shop.yaml")
 
@@ -42,3 +45,29 @@ def test_diff_rules_names_what_is_missing(tmp_path: Path) -> None:
     cut = fakecluster("diff-rules", SHOP, "--iptables-save", str(tmp_path / "cut"))
     assert cut.returncode == 1
     assert b"missing in ip nat KUBE-SERVICES (default/web:http)" in cut.stdout
+
+
+def test_diff_rules_takes_the_objects_of_the_nodes_own_cluster(tmp_path: Path) -> None:
+    cluster = Cluster(nodes=2, proxy="ipvs")
+    cluster.apply(SHOP)
+    kinds = ("services", "endpointslices.discovery.k8s.io", "nodes", "servicecidrs.networking.k8s.io")
+    objects = [one for kind in kinds for one in cluster.api.list(kind)]
+    (tmp_path / "objects").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": objects}))
+    config = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "ipvs"}
+    data = {"config.conf": yaml.safe_dump({**config, "clusterCIDR": "10.244.0.0/16"})}
+    (tmp_path / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "data": data}))
+    dumps = {kind: cluster.node("b").run(command) for kind, command in
+             (("ipset", "ipset save"), ("ipvsadm", "ipvsadm -Sn"), ("ip-addr", "ip address"))}  # fmt: skip
+    web = cluster.service("web").cluster_ip
+    dumps["ipvsadm"] = "".join(line for line in dumps["ipvsadm"].splitlines(True) if f" {web}:80 " not in line)
+    for kind, text in dumps.items():
+        (tmp_path / kind).write_text(text)
+    own = ("--objects", str(tmp_path / "objects"), "--proxy-config", str(tmp_path / "config"), "--node", "b")
+    run = fakecluster("diff-rules", *own, *(word for kind in dumps for word in (f"--{kind}", str(tmp_path / kind))))
+    assert (run.returncode, run.stderr) == (1, b"")
+    assert run.stdout.decode().splitlines() == [
+        f"missing in ipvs (default/web:http): -A -t {web}:80 -s rr",
+        *(f"missing in ipvs (default/web:http): -a -t {web}:80 -r {pod}:8080 -m -w 1"
+          for pod in sorted(cluster.pod(f"web-{n}").ip for n in (1, 2, 3))),
+        "4 differences",
+    ]  # fmt: skip

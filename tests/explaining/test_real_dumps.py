@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from fakecluster.explaining import Explanation, explain, names_of, node_from_dumps
+from fakecluster.explaining.rendered import RealCluster, real_cluster, rendered
+from fakecluster.explaining.rule_differences import differences
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import Skb
+from fakecluster.proxy import config as proxy_config
 
 ARCHIVE = Path(__file__).resolve().parents[1] / "conformance" / "recordings" / "kubeproxy.tar.xz"
 SCENARIOS = ("clusterip_basic", "external_ips", "etp_local", "loadbalancer", "no_endpoints", "dual_stack")
@@ -112,5 +115,67 @@ def test_a_real_node_is_explained_in_services_names() -> None:
     text = str(explain(node_of(recording, step), words, names=names))
     (service,) = {name for name in names.of_address.values() if f"{name}:{probe['dport'] + 1}" in text}
     assert f"the destination port is {probe['dport'] + 1}, not {probe['dport']}" in text
-    assert re.search(rf"with destination port {probe['dport']}: transmitted in node at \w+ as TCP \S+ > \S+ \[S\]", text)
+    assert re.search(
+        rf"with destination port {probe['dport']}: transmitted in node at \w+ as TCP \S+ > \S+ \[S\]", text
+    )
     assert service.startswith("svc/")
+
+
+#: The recorded dumps of a node, by the kind of dump.
+DUMPS = {
+    "iptables_save": "iptables-save", "ip6tables_save": "ip6tables-save", "nft_ruleset": "nft",
+    "ipset_save": "ipset", "ipvsadm_Sn": "ipvsadm",
+}  # fmt: skip
+KINDS = {"services": "Service", "endpointSlices": "EndpointSlice"}
+
+
+def cluster_of(objects: JsonObject) -> RealCluster:
+    """The objects as `kubectl get` dumps them; of Nodes the recording has only what matters, the ServiceCIDR is known."""
+    nodes = [
+        {"kind": "Node", "metadata": {"name": one["name"], "labels": one["labels"]}, "spec": {"podCIDRs": one["podCIDRs"]},
+         "status": {"addresses": one["addresses"]}}
+        for one in objects["nodes"]
+    ]  # fmt: skip
+    cidr = {
+        "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16", "fd00:10:96::/112"]},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+    found = [{**one, "kind": KINDS[name]} for name, group in objects.items() if name in KINDS for one in group]
+    return real_cluster([*nodes, cidr, *found])
+
+
+def beside(recording: JsonObject, step: JsonObject, objects: JsonObject) -> list[str]:
+    """A recorded node's dumps beside what kube-proxy is expected to write for objects."""
+    texts = {kind: step["rules"][name] for name, kind in DUMPS.items() if name in step["rules"]}
+    real = node_from_dumps({kind: (text, kind) for kind, text in texts.items()})
+    cluster = cluster_of(objects)
+    addresses = (address_dump(recording["topology"]), "ip-addr")
+    model = rendered(cluster, "kp-node", proxy_config.parse(step["config"]), addresses)
+    return [str(one) for one in differences(real, model, names=cluster.service_names, kinds=texts)]
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+def test_a_real_nodes_rules_are_those_that_its_clusters_objects_ask_for(mode: str) -> None:
+    compared = 0
+    for recording in recordings(mode):
+        step = recording["steps"][0]
+        if set(DUMPS) & set(step.get("rules", ())):
+            assert beside(recording, step, step["objects"]) == [], recording["scenario"]
+            compared += 1
+    assert compared >= 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "lines", "words"),
+    [
+        ("iptables", 24, "nat KUBE-SERVICES (kp-clusterip-basic-s1/app-front:http): -d 10.96.29.238/32 -p tcp"),
+        ("nftables", 10, "kube-proxy map service-ips (kp-clusterip-basic-s1/app-front:http): 10.96.29.238 . tcp . 10605"),
+    ],
+)  # fmt: skip
+def test_what_a_real_node_has_of_a_deleted_service_is_told_in_its_name(mode: str, lines: int, words: str) -> None:
+    recording = next(one for one in recordings(mode) if one["scenario"] == "clusterip_basic")
+    step = recording["steps"][0]
+    left = [one for one in step["objects"]["services"] if one["metadata"]["name"] != "app-front"]
+    found = beside(recording, step, {**step["objects"], "services": left})
+    assert (len(found), {text.split()[0] for text in found}) == (lines, {"extra"})
+    assert any(text.startswith(f"extra in ip {words}") for text in found)

@@ -8,7 +8,8 @@ import pytest
 
 from fakecluster import Cluster
 from fakecluster.explaining.dumps import node_from_dumps
-from fakecluster.explaining.rule_differences import differences, service_of
+from fakecluster.explaining.rule_differences import differences
+from fakecluster.kernel.netns import Netns
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop.yaml"
 DUMPS = {
@@ -55,14 +56,35 @@ def test_what_a_node_has_too_much_is_named(cluster: Cluster) -> None:
     assert all(text.startswith("extra in ") for text in found), found
 
 
+def test_the_order_of_elements_says_nothing() -> None:
+    text = "table ip kube-proxy {\n set cluster-ips {\n  type ipv4_addr\n  elements = { %s }\n }\n}\n"
+    one, other = (
+        node_from_dumps({"nft": (text % elements, "nft")}) for elements in ("10.0.0.1, 10.0.0.2", "10.0.0.2, 10.0.0.1")
+    )
+    assert differences(one, other, kinds=["nft"]) == []
+
+
+ONE = '-d 10.0.0.1/32 -m comment --comment "default/one" -j RETURN'
+TWO = '-d 10.0.0.2/32 -m comment --comment "default/two" -j RETURN'
+MORE = '-m comment --comment "default/one" -j ACCEPT'
+LAST = '-m comment --comment "nodeports; NOTE: this must be the last rule in this chain" -j ACCEPT'
+
+
 @pytest.mark.parametrize(
-    ("rule", "name"),
+    ("wanted", "found"),
     [
-        ('-d 10.0.0.1/32 -m comment --comment "default/web:http cluster IP" -j X', "default/web:http"),
-        ("-m comment --comment default/web -j X", "default/web"),
-        ("10.96.0.1 . tcp . 80 : goto service-ABCDEFGH-default/web/tcp/http", "default/web"),
-        ("-j ACCEPT", ""),
+        ([ONE, MORE, TWO, LAST], []),
+        ([TWO, ONE, MORE, LAST], []),  # Services come in any order
+        ([MORE, ONE, TWO, LAST], [f"order in ip nat KUBE-SERVICES (default/one): {ONE}"]),
+        ([ONE, MORE, LAST, TWO], [f"order in ip nat KUBE-SERVICES: {LAST}"]),
     ],
 )
-def test_services_are_found_in_rules(rule: str, name: str) -> None:
-    assert service_of(rule) == name
+def test_rules_of_one_service_and_of_none_have_an_order(wanted: list[str], found: list[str]) -> None:
+    def node(rules: list[str]) -> Netns:
+        text = "\n".join(
+            ["*nat", ":KUBE-SERVICES - [0:0]", *(f"-A KUBE-SERVICES {rule}" for rule in rules), "COMMIT", ""]
+        )
+        return node_from_dumps({"iptables-save": (text, "rules")})
+
+    there, model = node([ONE, MORE, TWO, LAST]), node(wanted)
+    assert [str(one) for one in differences(there, model, kinds=["iptables-save"])] == found
