@@ -189,8 +189,11 @@ class IpSets:
         options = wanted.options
         if options.timeout is not None or options.counters:
             skb.trail = None
-        elif skb.trail is not None and skb.trail.opening and "port" in options.type.name:
-            skb.trail = None  # which may be the sender's
+        elif skb.trail is not None and "port" in options.type.name:  # which may be the client's
+            if skb.trail.opening:
+                skb.trail = None
+            else:
+                skb.trail.kin = [False, False]
         if options.type.name == "list:set":
             return any(self._test(member, skb, directions, return_nomatch) for member in wanted.members)
         if len(directions) < options.type.dimension:

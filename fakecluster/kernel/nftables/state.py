@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from fakecluster.kernel.nftables.program import Operation
     from fakecluster.kernel.nftables.reach import Reached
     from fakecluster.kernel.nftables.references import References
+    from fakecluster.kernel.trail import Steady
 
 
 class LoadedRule:
     """A rule in a chain: its handle, and its compiled form once a packet has come by. Never changed, so shared.
 
-    The first `steady[False]` operations answer alike for every packet of a flow, the first `steady[True]` for every
-    first packet of connections to one port; None until that is asked.
+    The first `steady[kind]` operations answer alike for packets of that kind (see trail.KINDS); None until that is asked.
     """
 
     __slots__ = ("handle", "operations", "references", "rule", "steady", "text")
@@ -30,7 +30,7 @@ class LoadedRule:
     def __init__(self, rule: Rule, handle: int) -> None:
         self.rule, self.handle = rule, handle
         self.operations: tuple[Operation, ...] | None = None
-        self.steady: tuple[int, int] | None = None
+        self.steady: Steady | None = None
         self.text: str | None = None
         self.references: References | None = None
 

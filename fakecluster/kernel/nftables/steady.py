@@ -1,6 +1,6 @@
-"""Which statements and expressions answer alike for every packet of a flow, or (`opening`) for every first packet.
+"""Which statements and expressions answer alike for every packet of a flow, every first packet, or those of kin.
 
-See xtables.steady for what is alike.
+See trail.KINDS for the kinds, and xtables.steady for what is alike.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fakecluster.kernel.packet import PSH
+from fakecluster.kernel.trail import DESTINATIONS, FLOW, OPENING, SOURCES, Steady
 from fakecluster.rules.nft.expressions import (
     AnonymousSet,
     Bitwise,
@@ -46,102 +47,109 @@ _FIELDS = frozenset((
 ))  # fmt: skip
 
 
-#: What first packets to one port do not share.
-_NOT_OPENING = frozenset((("tcp", "sport"), ("udp", "sport"), ("th", "sport")))
-_CT_NOT_OPENING = frozenset(("id", "proto-dst", "proto-src"))
+_SOURCE_PORTS = frozenset((("tcp", "sport"), ("udp", "sport"), ("th", "sport")))
+_DESTINATION_PORTS = frozenset((("tcp", "dport"), ("udp", "dport"), ("th", "dport")))
+#: By kind, what its packets do not share although those of a flow do (see trail.KINDS).
+_NOT_SHARED: Mapping[int, frozenset[tuple[str, str]]] = {
+    FLOW: frozenset(),
+    OPENING: _SOURCE_PORTS,
+    SOURCES: _SOURCE_PORTS,
+    DESTINATIONS: _DESTINATION_PORTS,
+}
+_CT_OF_A_FLOW = frozenset(("id", "proto-dst", "proto-src"))
 
 
-def steady_part(rule: Rule) -> tuple[int, int]:
-    """How many of a rule's operations, from the first, can be relied on: for a flow, and for first packets."""
-    return _count(rule, False), _count(rule, True)
+def steady_parts(rule: Rule) -> Steady:
+    """How many of a rule's operations, from the first, can be relied on, by kind."""
+    return _count(rule, FLOW), _count(rule, OPENING), _count(rule, SOURCES), _count(rule, DESTINATIONS)
 
 
-def _count(rule: Rule, opening: bool) -> int:
+def _count(rule: Rule, kind: int) -> int:
     count = 0
     for statement in rule.statements:
         look = _STATEMENTS.get(type(statement))
-        if look is None or not look(statement, opening):
+        if look is None or not look(statement, kind):
             break
         count += not (isinstance(statement, Match) and statement.with_next)
     return count
 
 
-def _match(match: Match, opening: bool) -> bool:
+def _match(match: Match, kind: int) -> bool:
     if _is_tcp_flags(match.left) and match.operator in ("any", "none"):
         return isinstance(match.right, Const) and isinstance(match.right.raw, int) and not match.right.raw & PSH
-    return _expression(match.left, opening) and _expression(match.right, opening)
+    return _expression(match.left, kind) and _expression(match.right, kind)
 
 
-def _named(statement: Named, opening: bool) -> bool:
+def _named(statement: Named, kind: int) -> bool:
     name = statement.name
-    return statement.kind == "counter" and (not isinstance(name, MapName) or _expression(name.key, opening))
+    return statement.kind == "counter" and (not isinstance(name, MapName) or _expression(name.key, kind))
 
 
-def _assign(statement: Assign, opening: bool) -> bool:
-    return isinstance(statement.target, Meta | Ct) and _expression(statement.value, opening)
+def _assign(statement: Assign, kind: int) -> bool:
+    return isinstance(statement.target, Meta | Ct) and _expression(statement.value, kind)
 
 
-def _nat(statement: Nat, opening: bool) -> bool:
+def _nat(statement: Nat, kind: int) -> bool:
     """Asked for first packets only; what it maps to tells the trail."""
     parts = (statement.address, statement.port)
-    return opening and all(part is None or _expression(part, opening) for part in parts)
+    return kind == OPENING and all(part is None or _expression(part, kind) for part in parts)
 
 
-_STATEMENTS: Mapping[type, Callable[[Any, bool], bool]] = {
+_STATEMENTS: Mapping[type, Callable[[Any, int], bool]] = {
     Match: _match,
-    Vmap: lambda statement, opening: _expression(statement.key, opening),
-    Verdict: lambda statement, opening: True,
-    Counter: lambda statement, opening: True,
+    Vmap: lambda statement, kind: _expression(statement.key, kind),
+    Verdict: lambda statement, kind: True,
+    Counter: lambda statement, kind: True,
     Named: _named,
     Nat: _nat,
     Assign: _assign,
-    Notrack: lambda statement, opening: True,
+    Notrack: lambda statement, kind: True,
 }
 
 
-def _expression(expression: object, opening: bool) -> bool:
+def _expression(expression: object, kind: int) -> bool:
     look = _EXPRESSIONS.get(type(expression))
-    return look is not None and look(expression, opening)
+    return look is not None and look(expression, kind)
 
 
 def _is_tcp_flags(expression: object) -> bool:
     return isinstance(expression, Payload) and (expression.protocol, expression.field) == ("tcp", "flags")
 
 
-def _payload(expression: Payload, opening: bool) -> bool:
+def _payload(expression: Payload, kind: int) -> bool:
     field = expression.protocol, expression.field
-    return field in _FIELDS and not (opening and field in _NOT_OPENING)
+    return field in _FIELDS and field not in _NOT_SHARED[kind]
 
 
-def _ct(expression: Ct, opening: bool) -> bool:
-    return expression.key in _CT and not (opening and expression.key in _CT_NOT_OPENING)
+def _ct(expression: Ct, kind: int) -> bool:
+    return expression.key in _CT and (kind == FLOW or expression.key not in _CT_OF_A_FLOW)
 
 
-def _bitwise(expression: Bitwise, opening: bool) -> bool:
-    return _expression(expression.left, opening) or (_is_tcp_flags(expression.left) and not expression.mask & PSH)
+def _bitwise(expression: Bitwise, kind: int) -> bool:
+    return _expression(expression.left, kind) or (_is_tcp_flags(expression.left) and not expression.mask & PSH)
 
 
-def _hash(expression: Hash, opening: bool) -> bool:
-    return expression.of is not None and expression.seed is not None and _expression(expression.of, opening)
+def _hash(expression: Hash, kind: int) -> bool:
+    return expression.of is not None and expression.seed is not None and _expression(expression.of, kind)
 
 
 #: Sets tell the trail when they are looked into.
-_EXPRESSIONS: Mapping[type, Callable[[Any, bool], bool]] = {
-    Const: lambda expression, opening: True,
-    Prefix: lambda expression, opening: True,
-    Range: lambda expression, opening: True,
-    Verdict: lambda expression, opening: True,
-    SetRef: lambda expression, opening: True,
-    AnonymousSet: lambda expression, opening: True,
+_EXPRESSIONS: Mapping[type, Callable[[Any, int], bool]] = {
+    Const: lambda expression, kind: True,
+    Prefix: lambda expression, kind: True,
+    Range: lambda expression, kind: True,
+    Verdict: lambda expression, kind: True,
+    SetRef: lambda expression, kind: True,
+    AnonymousSet: lambda expression, kind: True,
     Payload: _payload,
-    Meta: lambda expression, opening: expression.key in _META,
+    Meta: lambda expression, kind: expression.key in _META,
     Ct: _ct,
-    Fib: lambda expression, opening: True,
-    Rt: lambda expression, opening: True,
+    Fib: lambda expression, kind: True,
+    Rt: lambda expression, kind: True,
     Hash: _hash,
     Bitwise: _bitwise,
-    Shift: lambda expression, opening: _expression(expression.left, opening),
-    Concat: lambda expression, opening: all(_expression(part, opening) for part in expression.parts),
-    MapLookup: lambda expression, opening: _expression(expression.key, opening),
-    Numgen: lambda expression, opening: opening and expression.mode == "random",
+    Shift: lambda expression, kind: _expression(expression.left, kind),
+    Concat: lambda expression, kind: all(_expression(part, kind) for part in expression.parts),
+    MapLookup: lambda expression, kind: _expression(expression.key, kind),
+    Numgen: lambda expression, kind: kind == OPENING and expression.mode == "random",
 }

@@ -9,8 +9,9 @@ from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.nftables.compile import operations
 from fakecluster.kernel.nftables.program import BREAK, Answer, Operation, Packet
 from fakecluster.kernel.nftables.state import Chain, LoadedRule, Table
-from fakecluster.kernel.nftables.steady import steady_part
+from fakecluster.kernel.nftables.steady import steady_parts
 from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.trail import Steady
 from fakecluster.rules.nft.print_statement import rule as rule_text
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
         answer: Answer = None
         if packet.skb.trail is not None:
             if loaded.steady is None:
-                loaded.steady = steady_part(loaded.rule)
-            answer = _on_trail(packet, compiled, loaded.steady[packet.skb.trail.opening])
+                loaded.steady = steady_parts(loaded.rule)
+            answer = _on_trail(packet, compiled, loaded.steady)
         else:
             for operation in compiled:
                 answer = operation(packet)
@@ -85,15 +86,18 @@ def _rules(packet: Packet, chain: Chain, position: int) -> tuple[Answer, int]:
     return None, position
 
 
-def _on_trail(packet: Packet, compiled: tuple[Operation, ...], steady: int) -> Answer:
+def _on_trail(packet: Packet, compiled: tuple[Operation, ...], steady: Steady) -> Answer:
     """One rule for a packet whose walk may be remembered: no longer, once something is asked that is not steady."""
-    for number, operation in enumerate(compiled):
-        if number >= steady:
-            packet.skb.trail = None
+    asked, answer = 0, None
+    for operation in compiled:
+        asked += 1
         answer = operation(packet)
         if answer is not None:
-            return answer
-    return None
+            break
+    trail = packet.skb.trail
+    if trail is not None and not trail.holds(steady, asked):
+        packet.skb.trail = None
+    return answer
 
 
 def _trace(packet: Packet, chain: Chain, number: int, loaded: LoadedRule, answer: Answer) -> None:

@@ -9,6 +9,7 @@ import attrs
 
 from fakecluster.kernel.hooks import HookContext
 from fakecluster.kernel.packet import Skb
+from fakecluster.kernel.trail import Steady
 from fakecluster.rules.iptables.rule import Rule, RuleParts
 
 #: A target lets the packet go on to the next rule, or back to the calling chain (besides hooks.DROP, ACCEPT, STOLEN).
@@ -35,16 +36,15 @@ class Building:
 class Code:
     """One compiled rule. `verdict` is a verdict when nothing has to be done for it, else `act` gives one.
 
-    `chain` is where it jumps or goes ("" when nowhere). The first `steady[False]` of its tests (and, above their number,
-    its target) answer alike for every packet of a flow, the first `steady[True]` for every first packet of connections
-    to one port; `is_steady` when all do.
+    `chain` is where it jumps or goes ("" when nowhere). The first `steady[kind]` of its tests (and, above their number,
+    its target) answer alike for packets of that kind (see trail.KINDS); `is_steady` when all do for all.
     """
 
     __slots__ = ("act", "chain", "goto", "index", "is_steady", "rule", "steady", "tests", "verdict")
 
     def __init__(
         self, index: int, rule: Rule, tests: tuple[Test, ...], act: Act | None, verdict: int, chain: str, *,
-        goto: bool, steady: tuple[int, int],
+        goto: bool, steady: Steady,
     ) -> None:  # fmt: skip
         self.index, self.rule, self.tests, self.act, self.verdict = index, rule, tests, act, verdict
         self.chain, self.goto, self.steady = chain, goto, steady
@@ -52,16 +52,16 @@ class Code:
 
     def matches_on_trail(self, skb: Skb, ctx: HookContext) -> bool:
         """Run the tests of a packet whose walk may be remembered: no longer, once one is asked that is not steady."""
-        trail = skb.trail
-        steady = self.steady[trail.opening] if trail is not None else 0
-        for number, test in enumerate(self.tests):
-            if number >= steady:
-                skb.trail = None
+        asked, matches = 0, True
+        for test in self.tests:
+            asked += 1
             if not test(skb, ctx):
-                return False
-        if steady <= len(self.tests):
+                matches = False
+                break
+        trail = skb.trail
+        if trail is not None and not trail.holds(self.steady, asked + matches):
             skb.trail = None
-        return True
+        return matches
 
 
 class States:

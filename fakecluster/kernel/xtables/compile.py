@@ -11,7 +11,7 @@ from fakecluster.kernel.ipvs.match import ipvs
 from fakecluster.kernel.xtables import match_addrtype, match_flow, match_packet, match_rate, match_transport, targets
 from fakecluster.kernel.xtables.code import CONTINUE, RETURN, Act, Building, Code, Test
 from fakecluster.kernel.xtables.headers import header_tests
-from fakecluster.kernel.xtables.steady import steady_part
+from fakecluster.kernel.xtables.steady import steady_parts
 from fakecluster.rules.iptables.match_hashlimit import HashlimitMatch
 from fakecluster.rules.iptables.rule import Rule, RuleParts, Target
 
@@ -104,7 +104,7 @@ def compile_rule(index: int, rule: Rule, backend: str) -> Code:
     parts = rule.parts
     building = Building(rule, parts, backend)
     tests = [*header_tests(parts)]
-    steady = steady_part(parts, len(tests), opening=False), steady_part(parts, len(tests), opening=True)
+    steady = steady_parts(parts, len(tests))
     tests += [MATCHES[match.name](match.value, building) for match in parts.matches if match.name != "comment"]
     target = parts.target
     act, verdict = _action(target, building)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from heapq import merge
 
 from fakecluster.kernel.packet import PORT_PROTOCOLS, Skb
+from fakecluster.kernel.trail import REPLY
 from fakecluster.kernel.xtables.code import Code
 from fakecluster.kernel.xtables.compile import compile_rule
 from fakecluster.rules.iptables.match_transport import PortsMatch
@@ -74,6 +75,8 @@ def _port_key(rule: Rule) -> int | None:
 
 def _packet_port(skb: Skb) -> int | None:
     """The packet's value for `_port_key`: -1 when no rule with a port can match, None when that is not sure."""
+    if skb.trail is not None:
+        skb.trail.kin[REPLY] = False
     if skb.proto not in PORT_PROTOCOLS:
         return -1
     return skb.proto << 16 | skb.dport if skb.has_ports and not skb.is_fragment else None

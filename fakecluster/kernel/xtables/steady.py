@@ -1,7 +1,8 @@
 """Which tests and targets answer alike for every packet of a flow, so that a walk may be remembered (see flow_cache).
 
-The first packets of connections to one port are another family: TCP SYNs with the same interface, addresses, destination
+The first packets of connections to one port are another kind: TCP SYNs with the same interface, addresses, destination
 port and type of service, which belong to no connection yet. What chance decides is asked again for each (`OPENING`).
+The packets of kin are like those of one flow, but for the port of their source or destination (`SOURCES`, `DESTINATIONS`).
 
 Alike are packets with the same interface, addresses, ports, protocol and type of service, which are no fragments, have
 no IPv4 options or IPv6 extension headers, belong to the same connection in the same state and direction and, in TCP,
@@ -14,8 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fakecluster.kernel.packet import PSH
+from fakecluster.kernel.trail import Steady
 from fakecluster.rules.iptables.match_flow import ConntrackMatch
-from fakecluster.rules.iptables.match_transport import EVERY_PORT, TcpMatch
+from fakecluster.rules.iptables.match_transport import EVERY_PORT, PortsMatch, TcpMatch
 from fakecluster.rules.iptables.rule import RuleParts
 
 
@@ -55,35 +57,63 @@ MATCHES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _without_sport(value: TcpMatch) -> bool:
-    return not value.option and value.sport == EVERY_PORT
+def _without_sport(value: PortsMatch) -> bool:
+    return value.sport == EVERY_PORT
 
 
-def _without_ports_of_the_sender(value: ConntrackMatch) -> bool:
+def _without_dport(value: PortsMatch) -> bool:
+    return value.dport == EVERY_PORT
+
+
+def _without_ports_of_the_client(value: ConntrackMatch) -> bool:
     return all(name not in ("ctexpire", "ctorigsrcport", "ctrepldstport") for name, _test in value.tests)
 
 
 #: What is alike for first packets.
 OPENING: Mapping[str, Callable[[Any], bool]] = {
     **MATCHES,
-    "conntrack": _without_ports_of_the_sender,
+    "conntrack": _without_ports_of_the_client,
     "multiport": lambda value: bool(value.side == "dports"),
-    "state": _without_ports_of_the_sender,
+    "state": _without_ports_of_the_client,
     "statistic": lambda value: bool(value.mode == "random"),
-    "tcp": _without_sport,
+    "tcp": lambda value: not value.option and _without_sport(value),
+}
+#: What is alike for packets of kin, by what their ports differ in.
+SOURCES: Mapping[str, Callable[[Any], bool]] = {
+    **MATCHES,
+    "conntrack": _without_ports_of_the_client,
+    "multiport": lambda value: bool(value.side == "dports"),
+    "state": _without_ports_of_the_client,
+    "tcp": lambda value: _tcp(value) and _without_sport(value),
+    "udp": _without_sport,
+}
+DESTINATIONS: Mapping[str, Callable[[Any], bool]] = {
+    **SOURCES,
+    "multiport": lambda value: bool(value.side == "sports"),
+    "tcp": lambda value: _tcp(value) and _without_dport(value),
+    "udp": _without_dport,
 }
 OPENING_TARGETS = frozenset(("CLASSIFY", "CONNMARK", "DNAT", "MARK", "MASQUERADE", "SNAT"))
 #: What only writes what the next packet has written too.
 TARGETS = frozenset(("CHECKSUM", "CLASSIFY", "CONNMARK", "CT", "MARK", "NOTRACK", "TRACE"))
 
 
-def steady_part(parts: RuleParts, headers: int, *, opening: bool) -> int:
-    """How much of a rule can be relied on: the number of its tests, and one more if the target can be too.
+def steady_parts(parts: RuleParts, headers: int) -> Steady:
+    """How much of a rule can be relied on, by kind: the number of its tests, and one more if the target can be too.
 
-    `headers` is the number of tests of the rule's own options, which come first. `opening`: for first packets.
+    `headers` is the number of tests of the rule's own options, which come first.
     """
-    matches, targets = (OPENING, OPENING_TARGETS) if opening else (MATCHES, TARGETS)
-    count = headers
+    return (
+        _steady_part(parts, headers, MATCHES, TARGETS),
+        _steady_part(parts, headers, OPENING, OPENING_TARGETS),
+        _steady_part(parts, headers, SOURCES, TARGETS),
+        _steady_part(parts, headers, DESTINATIONS, TARGETS),
+    )
+
+
+def _steady_part(
+    parts: RuleParts, count: int, matches: Mapping[str, Callable[[Any], bool]], targets: frozenset[str]
+) -> int:  # fmt: skip
     for match in parts.matches:
         if match.name == "comment":
             continue
