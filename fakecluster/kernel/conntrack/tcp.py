@@ -122,7 +122,7 @@ def new_flow(table: Conntrack, ct: Conn, segment: Segment) -> bool:
     side.td_maxwin = segment.window or 1
     if state == SYN_SENT:
         side.td_maxend = side.td_end
-        options_of(segment, side)
+        options_of(segment.options, side)
         return True
     if not table.sysctls.number("net.netfilter.nf_conntrack_tcp_loose"):
         return False
@@ -279,7 +279,7 @@ def _ignored(info: TcpInfo, direction: int, segment: Segment, old: int) -> tuple
     info.last_end, info.last_win = segment.end, segment.window
     if segment.kind == Flags.SYN and direction == ORIGINAL:
         seen = Side()
-        options_of(segment, seen)
+        options_of(segment.options, seen)
         info.last_flags, info.last_wscale = seen.flags & (WINDOW_SCALE | SACK_PERM), seen.td_scale
         if old == LAST_ACK:
             info.last_flags |= CHALLENGE_ACK

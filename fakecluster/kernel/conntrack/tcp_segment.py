@@ -133,10 +133,9 @@ def _kind_of(flags: int) -> int:
 KINDS = {flags: _kind_of(flags) for flags in range(256) if flags & ~PSH_ECE_CWR in VALID_FLAGS}
 
 
-def options_of(segment: Segment, side: Side) -> None:
+def options_of(options: bytes, side: Side) -> None:
     """Window scale and SACK-permitted out of a SYN (tcp_options)."""
     side.td_scale = side.flags = 0
-    options = segment.options
     for kind, at, size in options_in(options):
         if kind == 4 and size == 2:
             side.flags |= SACK_PERM

@@ -83,7 +83,7 @@ def in_window(table: Conntrack, info: TcpInfo, direction: int, segment: Segment)
 def _init_sender(sender: Side, receiver: Side, segment: Segment, direction: int) -> None:
     sender.td_end = sender.td_maxend = segment.end
     sender.td_maxwin = segment.window or 1
-    options_of(segment, sender)
+    options_of(segment.options, sender)
     if direction == REPLY and not (sender.flags & WINDOW_SCALE and receiver.flags & WINDOW_SCALE):
         sender.td_scale = receiver.td_scale = 0
 
