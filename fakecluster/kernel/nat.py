@@ -174,11 +174,8 @@ class Nat:
 
     # --- deciding
 
-    def setup(self, skb: Skb, ctx: HookContext, nat_range: NatRange, manip: str) -> int:
-        """Map a flow's "src" or "dst" into a range (nf_nat_setup_info); DROP when the tuple space is exhausted.
-
-        Raises nothing: that a chosen tuple is taken after all shows when the entry is confirmed.
-        """
+    def setup(self, skb: Skb, nat_range: NatRange, manip: str) -> int:
+        """Map a flow's "src" or "dst" into a range (nf_nat_setup_info); DROP when it has no answer."""
         ct: Conn | None = skb.ct
         if ct is None:
             return ACCEPT
@@ -186,10 +183,17 @@ class Nat:
         done = SRC_NAT_DONE if source else DST_NAT_DONE
         if ct.confirmed or ct.status & done:
             return ACCEPT
+        mapped(skb, manip, nat_range)
+        return self.map_end(ct, nat_range, source=source)
+
+    def map_end(self, ct: Conn, nat_range: NatRange, *, source: bool) -> int:
+        """Map an end of a connection that is new and not mapped there.
+
+        That a chosen tuple is taken after all shows when the entry is confirmed.
+        """
         current = ct.reply.inverted()
         if current is None:
             return DROP
-        mapped(skb, manip, nat_range)
         if nat_range.netmap and nat_range.min_addr is not None:
             nat_range = netmap(nat_range, current.src if source else current.dst)
         wanted = self._unique(current, nat_range, ct, source)
@@ -215,7 +219,7 @@ class Nat:
         if not address:
             return DROP
         ct.masq_oif = skb.oif
-        return self.setup(skb, ctx, nat_range._replace(min_addr=address, max_addr=address), "src")
+        return self.setup(skb, nat_range._replace(min_addr=address, max_addr=address), "src")
 
     def forget_masquerade(self, iface: str, address: InterfaceAddress) -> None:
         """The flows that hide behind an address which goes away end with it (inet_cmp)."""
@@ -229,7 +233,7 @@ class Nat:
         address = LOOPBACK[skb.family] if local else self.netns.addresses.primary(skb.iif, skb.family)
         if not address:
             return DROP
-        return self.setup(skb, ctx, nat_range._replace(min_addr=address, max_addr=address), "dst")
+        return self.setup(skb, nat_range._replace(min_addr=address, max_addr=address), "dst")
 
     def _null_binding(self, skb: Skb, ct: Conn, source: bool) -> int:
         """Map to what is there (nf_nat_alloc_null_binding): only another port, where the present one is taken."""
@@ -237,7 +241,7 @@ class Nat:
         if ct.status & CONFIRMED or conntrack.taken(ct.reply, ct):
             address = ct.reply.dst if source else ct.reply.src
             skb.trail = None
-            return self.setup(skb, NO_CONTEXT, NatRange(address, address), "src" if source else "dst")
+            return self.setup(skb, NatRange(address, address), "src" if source else "dst")
         mapped(skb, "src" if source else "dst", None)
         if source:
             self.bind_source(ct)
@@ -384,7 +388,6 @@ HOOKS = (
     (POSTROUTING, Priority.NAT_SRC),
     (INPUT, Priority.NAT_SRC),
 )
-NO_CONTEXT = HookContext(None, PREROUTING, 4)  # type: ignore[arg-type]
 
 
 def _trace(skb: Skb, before: tuple[int, int, int, int], hook: Hook) -> None:

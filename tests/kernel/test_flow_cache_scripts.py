@@ -34,6 +34,40 @@ KUBE = """*nat
 -A KUBE-SEP -p udp -m udp -j DNAT --to-destination {pod}:8080
 COMMIT
 """
+#: Rules by which packets of connections that differ in the client's port only may fare differently, or not; by chain.
+TELLING = {
+    "FORWARD": (
+        "-p tcp -m tcp --dport 1000:1004 -j MARK --set-mark 1", "-p tcp -m tcp --sport 1003 -j CONNMARK --set-mark 2",
+        "-p tcp -m multiport --dports 1002,80,8080 -j ACCEPT",
+        "-p tcp -m multiport --sports 80,8080,1001 -j CONNMARK --set-mark 3",
+        "-p tcp -m multiport --ports 1000,1001 -j DROP", "-m conntrack --ctorigsrcport 1000:1004 -j MARK --set-mark 2",
+        "-m conntrack --ctrepldstport 1001 -j DROP", "-m conntrack --ctorigdstport 80 -j ACCEPT",
+        "-m conntrack --ctstatus ASSURED -j CONNMARK --set-mark 4",
+        "-m conntrack --ctstatus SEEN_REPLY -j MARK --set-mark 2", "-m conntrack --ctstate NEW -j CONNMARK --set-mark 5",
+        "-m conntrack ! --ctstate DNAT -j MARK --set-mark 1", "-m connmark --mark 5 -j MARK --set-mark 2",
+        "-m connmark --mark 2 -j DROP", "-m conntrack --ctdir REPLY -j MARK --set-mark 6",
+        "-p tcp --tcp-flags SYN,ACK SYN,ACK -j MARK --set-mark 2", "-p tcp --tcp-flags PSH PSH -j MARK --set-mark 3",
+        "-p tcp ! --syn -m conntrack --ctstate NEW -j DROP",
+        "-m statistic --mode random --probability 0.5 -j MARK --set-mark 9",
+        "-m statistic --mode nth --every 3 --packet 1 -j DROP",
+        "-m limit --limit 1/min --limit-burst 3 -j MARK --set-mark 2", "-p tcp -m connlimit --connlimit-above 2 -j DROP",
+        "-m recent --name r --set -j MARK --set-mark 7", "-m recent --name r --rcheck --hitcount 3 -j DROP",
+        "-m connbytes --connbytes 2: --connbytes-dir both --connbytes-mode packets -j MARK --set-mark 8",
+        "-m mark --mark 2 -j ACCEPT",
+    ),
+    "PREROUTING": (
+        "-j CONNMARK --restore-mark", "-j CONNMARK --save-mark", "-m mark --mark 1 -j ACCEPT",
+        "-m conntrack --ctstate NEW -j MARK --set-mark 2", "-p tcp -m tcp --sport 1000:1004 -j MARK --set-mark 1",
+        "-p tcp -m tcp --dport 1000:1004 -j MARK --set-mark 3", "-p tcp -m tcp --sport 8080 -j MARK --set-mark 2",
+        "-m conntrack --ctstatus SEEN_REPLY -j MARK --or-mark 4",
+    ),
+    "POSTROUTING": (
+        "-j CONNMARK --save-mark", "-m mark --mark 1 -j DROP", "-p tcp -m tcp --sport 1000:1004 -j MARK --set-mark 1",
+        "-p tcp -m tcp --dport 1002 -j DROP", "-m conntrack --ctstatus CONFIRMED -j MARK --set-mark 2",
+    ),
+}  # fmt: skip
+#: A chain that is long enough to be searched by port.
+BY_PORT = "\n".join(f"-A FORWARD -p tcp -m tcp --dport {port} -j CONNMARK --set-mark {port % 3}" for port in range(995, 1008))
 VIP, PEER, OUTSIDE = (
     {4: "10.96.0.1", 6: "fd00:96::1"},
     {4: "10.244.0.3", 6: "fd00:2::3"},
@@ -71,6 +105,10 @@ ODDITIES: tuple[tuple[dict[str, object], Callable[[bytes], bytes]], ...] = (
 )
 
 
+#: How a connection begins: who speaks, flags, size.
+OPENING = ((0, "S", 0), (1, "SA", 0), (0, "A", 0), (1, "A", 0), (0, "PA", 9), (1, "PA", 100), (0, "FA", 0))
+
+
 @st.composite
 def rule_texts(draw: st.DrawFn, family: int) -> list[tuple[str, str]]:
     """kube-proxy's rules, some lines of the random grammar, and sometimes an nft table."""
@@ -83,10 +121,14 @@ def rule_texts(draw: st.DrawFn, family: int) -> list[tuple[str, str]]:
         ("mangle", "POSTROUTING"),
         ("raw", "PREROUTING"),
     ):
-        lines = draw(st.lists(iptables_rules.rules(family, table, chain), max_size=2))
+        lines = draw(st.lists(iptables_rules.rules(family, table, chain), max_size=draw(st.sampled_from((0, 0, 1, 2)))))
         lines = [line for line in lines if "-j U" not in line and "-g U" not in line]
+        if table == "mangle" or chain == "FORWARD":
+            lines += [f"-A {chain} {rule}" for rule in draw(st.lists(st.sampled_from(TELLING[chain]), max_size=2))]
+        if chain == "FORWARD" and draw(st.integers(0, 7)) == 0:
+            lines.append(BY_PORT)
         commands.append((f"{word}-restore --noflush", "\n".join((f"*{table}", *lines, "COMMIT", ""))))
-    if draw(st.booleans()):
+    if draw(st.sampled_from((False, False, True))):
         commands.append(("nft -f -", draw(nft_rules.files(family))))
     return commands
 
@@ -98,7 +140,8 @@ def steps() -> st.SearchStrategy[tuple[object, ...]]:
     plain = st.tuples(st.just("packet"), talk, side, size, st.just(-1))
     odd = st.tuples(st.just("packet"), talk, side, size, st.integers(0, len(ODDITIES) - 1))
     oddity = st.one_of(st.just(-1), st.just(-1), st.integers(0, len(ODDITIES) - 1))
-    opening = st.tuples(st.just("open"), talk, st.integers(1000, 1009), st.integers(0, 4), oddity)
+    packets = st.integers(0, len(OPENING))
+    opening = st.tuples(st.just("open"), talk, st.integers(1000, 1009), packets, oddity, packets)
     change = st.tuples(st.just("run"), st.sampled_from(CHANGES))
     wait = st.tuples(st.just("wait"), st.sampled_from((0, 1, 2, 2, 40, 200)))
     return st.one_of(plain, plain, plain, opening, opening, opening, odd, change, wait)
@@ -141,11 +184,11 @@ def play(machines: tuple[Netns, Netns], talks: list[Talk], step: tuple[object, .
         for netns in machines:
             netns.clock.advance(float(str(step[1])))
     elif step[0] == "open":
-        _what, at, sport, packets, odd = step
+        _what, at, sport, packets, odd, which = step
         model = talks[int(str(at))]
         talk = Talk(model.iface, model.src, model.dst, model.proto, int(str(sport)), model.dport, model.local)
-        for side, flags in ((0, "S"), (1, "SA"), (0, "A"), (0, "FA"))[: int(str(packets))]:
-            say(machines, talk, side, flags, 0, int(str(odd)) if flags == "S" else -1)
+        for number, (side, flags, size) in enumerate(OPENING[: int(str(packets))]):
+            say(machines, talk, side, flags, size, int(str(odd)) if number == which else -1)
     else:
         _what, at, side, size, odd = step
         say(machines, talks[int(str(at))], int(str(side)), "PA" if size else "A", int(str(size)), int(str(odd)))
@@ -199,17 +242,21 @@ def test_nothing_shows_that_there_is_a_cache(
                 effects = inject(machines, talk.packet(side, flags), talk.arrives(side))
                 if not side:
                     talk.learn(effects)
-    most, recipes = 0, 0
+    most, recipes, kin = 0, 0, 0
     for step in played:
         play(machines, talks, step)
         most = max(most, len(machines[0].flow_cache.flows))
         recipes = max(recipes, len(machines[0].flow_cache.recipes))
+        kin = max(kin, len(machines[0].flow_cache.kin) + len(machines[0].flow_cache.answers))
         assert not machines[1].flow_cache.flows
         assert not machines[1].flow_cache.recipes
+        assert not machines[1].flow_cache.kin
+        assert not machines[1].flow_cache.answers
         states = [state(netns) for netns in machines]
         assert states[0] == states[1]
     event(f"up to {most} flows remembered")
     event(f"up to {recipes} recipes remembered")
+    event(f"up to {kin} entries for kin remembered")
     for command in ("iptables-save -c", "ip6tables-save -c", "nft list ruleset", "conntrack -L"):
         run(machines, command)
     assert machines[0].choices.taken == machines[1].choices.taken

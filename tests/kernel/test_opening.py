@@ -13,6 +13,7 @@ from fakecluster.kernel.conntrack.text import listing
 from fakecluster.kernel.effects import Drop, Effect, Transmit
 from fakecluster.kernel.flow_cache import FlowCache, cache
 from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.packet import SYN
 from fakecluster.sim import Scripted
 from fakecluster.trace import Rewrite, RuleStep, Step, is_decision
 
@@ -107,8 +108,8 @@ def test_what_differs_by_more_than_the_port_is_another_matter() -> None:
 def test_chance_is_asked_as_ever_whether_the_answer_was_met_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = both(("iptables-restore", SERVICE))
     hits = []
-    known = cache.opened
-    monkeypatch.setattr(cache, "opened", lambda *given, **how: hits.append(known(*given, **how)) or hits[-1])
+    known = cache.UNKNOWN[SYN]
+    monkeypatch.setitem(cache.UNKNOWN, SYN, lambda *given: hits.append(known(*given)) or hits[-1])
     for port in range(2000, 2040):
         alike(machines, syn(port))
     ports = {"8080", "8081"}

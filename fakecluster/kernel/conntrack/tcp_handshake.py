@@ -9,7 +9,6 @@ from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_RE
 from fakecluster.kernel.conntrack.tcp import STATE_NAMES, TcpTimeouts, lifetime
 from fakecluster.kernel.conntrack.tcp_segment import (
     ESTAB,
-    HALF,
     MAXACK_SET,
     SYN_RECV,
     SYN_SENT,
@@ -21,7 +20,7 @@ from fakecluster.kernel.conntrack.tcp_segment import (
     options_of,
 )
 from fakecluster.kernel.conntrack.tcp_window import highest_sack
-from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.kernel.tcp_segments import HALF, MASK
 
 #: The option of TCP that has SACK blocks.
 SACK = b"\5"

@@ -3,7 +3,7 @@
     packet ─► header sound? ─► flow known? ─► conntrack content? ─► count, rewrite, transmit
                      └─ no ───────┴─ no ───────────┴─ no ─► the long way (ip_input), which may remember the flow
 
-What opens a connection belongs to no flow yet, but may be like what opened others: see `opening`.
+What opens a connection belongs to no flow yet, but may be like what opened others: see `opening` and `kin`.
 
 As Open vSwitch's megaflows and the kernel's own nf_flowtable do, but without being noticed: a known flow's packet is
 counted by every rule that the long way would have counted it in, keeps its connection alive and in its window, and

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPLY, Conn
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB
+from fakecluster.kernel.conntrack.tcp_segment import ESTAB, SYN_RECV
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
-from fakecluster.kernel.flow_cache.lanes import LANES, NOT_PSH, REWRITES, Flows, Key
-from fakecluster.kernel.flow_cache.opening import Recipes, key_of, opened, recipe_of, remember
-from fakecluster.kernel.packet import ACK, FRAGMENT, SYN, TCP, UDP
+from fakecluster.kernel.flow_cache.kin import SYN_ACK, Answers, Kin, answered, joined, learn_kin
+from fakecluster.kernel.flow_cache.lanes import LANES, NOT_PSH, REWRITES, Flows, flow_key
+from fakecluster.kernel.flow_cache.opening import Recipes, learn_opening, opened
+from fakecluster.kernel.flow_cache.segment import Segment, read
+from fakecluster.kernel.packet import ACK, FRAGMENT, PSH, SYN, TCP, UDP
 from fakecluster.kernel.tcp_input import straight
 from fakecluster.kernel.trail import Trail
 
@@ -25,9 +27,16 @@ if TYPE_CHECKING:
 InputKey = tuple[str, int, int, int, bytes]
 #: Flows that one namespace remembers; with more it starts anew rather than grow. An entry takes about 600 bytes.
 MAX_FLOWS = 65_536
-#: Recipes likewise; most are of no more use when there are that many clients.
+#: Recipes, and entries that serve kin, likewise; most are of no more use when there are that many clients.
 MAX_RECIPES = 16_384
 OPEN = ASSURED | SEEN_REPLY
+#: What may come of a TCP segment of no known flow, by its flags.
+UNKNOWN: dict[int, Callable[[FlowCache, Segment, bytes, str, bytes, bool], list[Effect] | None]] = {
+    SYN: opened,
+    SYN_ACK: answered,
+    ACK: joined,
+    ACK | PSH: joined,
+}
 
 
 class FlowCache:
@@ -37,6 +46,8 @@ class FlowCache:
         self.netns = netns
         self.flows: Flows = {}
         self.recipes: Recipes = {}
+        self.answers: Answers = {}
+        self.kin: Kin = {}
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
         #: how what sockets send leaves, by family, destination, source and mark
@@ -56,7 +67,7 @@ class FlowCache:
         """
         if len(packet) < 28:
             return None
-        if not (self.flows or self.recipes):
+        if not (self.flows or self.recipes or self.answers or self.kin):
             if not self.input_routes or (decisions and not self.is_plain(4 if packet[0] >> 4 == 4 else 6)):
                 return None
             return straight(self.netns, packet, iface, dst_mac)
@@ -64,9 +75,18 @@ class FlowCache:
         if lane is None:
             return None
         effects = None if decisions else lane(self.netns, self.flows, packet, iface, dst_mac)
-        if effects is None and self.recipes:
-            return opened(self.netns, self.recipes, packet, iface, dst_mac, decisions=decisions)
+        if effects is None and lane is LANES[TCP]:
+            at = 33 if packet[0] == 0x45 else 53
+            meet = UNKNOWN.get(packet[at]) if len(packet) > at else None
+            segment = read(packet) if meet is not None else None
+            if meet is not None and segment is not None:
+                return meet(self, segment, packet, iface, dst_mac, decisions)
         return effects
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for one more flow."""
+        return len(self.flows) >= MAX_FLOWS
 
     @property
     def enabled(self) -> bool:
@@ -82,13 +102,18 @@ class FlowCache:
         """Something that packets' ways depend on is different now: forget everything."""
         self.generation += 1
         self.flows.clear()
-        self.recipes.clear()
-        self._recipe_count = 0
+        self._forget_recipes()
         self.input_routes.clear()
         self.exits.clear()
         self._plain.clear()
         if self.on_change is not None:
             self.on_change()
+
+    def _forget_recipes(self) -> None:
+        self.recipes.clear()
+        self.answers.clear()
+        self.kin.clear()
+        self._recipe_count = 0
 
     def remember_route(self, key: InputKey, route: Route) -> None:
         """Packets like this one go by that route."""
@@ -141,7 +166,7 @@ class FlowCache:
                 return None
             if packet[l4 + 13] == SYN:
                 return Trail(packet, iface, self.generation, opening=True)
-            if packet[l4 + 13] & NOT_PSH != ACK:
+            if packet[l4 + 13] & NOT_PSH != ACK and packet[l4 + 13] != SYN_ACK:
                 return None
         return Trail(packet, iface, self.generation) if size >= l4 + 8 else None
 
@@ -158,48 +183,43 @@ class FlowCache:
         if skb.pkttype != "unicast" or skb.iif == "lo":
             return
         if trail.opening:
-            self._learn_opening(trail, skb, end)
+            if isinstance(end, Transmit):
+                learn_opening(self, trail, skb, end)
             return
-        if not _is_settled(trail, skb):
+        answers = skb.tcp_flags == SYN_ACK
+        if not _is_settled(trail, skb, answers):
             return
         flow = flow_of(self.netns, trail, skb, end)
-        if REWRITES[skb.family, skb.proto](flow, trail.packet) == end.packet:
-            self._remember(trail, flow)
-
-    def _learn_opening(self, trail: Trail, skb: Skb, end: Transmit | Deliver) -> None:
-        recipe = recipe_of(self.netns, trail, skb, end) if isinstance(end, Transmit) else None
-        key = key_of(trail.packet, trail.iface)
-        if recipe is None or key is None:
+        if REWRITES[skb.family, skb.proto](flow, trail.packet) != end.packet:
             return
+        if not answers:
+            self._remember(trail, flow)
+        learn_kin(self, trail, skb, flow)
+
+    def make_room(self) -> None:
+        """There is going to be one more recipe, or entry for kin."""
         if self._recipe_count >= MAX_RECIPES:
-            self.recipes.clear()
-            self._recipe_count = 0
+            self._forget_recipes()
         self._recipe_count += 1
-        remember(self.recipes, key, trail, recipe)
 
     def _remember(self, trail: Trail, flow: Flow) -> None:
-        if len(self.flows) >= MAX_FLOWS:
+        if self.is_full:
             self.changed()
-        key = _key(trail.packet, trail.iface)
+        key = flow_key(trail.packet, trail.iface)
         self.flows[key] = flow
         if flow.ct is not None:
             flow.ct.shortcuts |= {key}
 
 
-def _key(packet: bytes, iface: str) -> Key:
-    first = packet[0] << 8 | packet[1]
-    if packet[0] >> 4 == 4:
-        return iface, packet[9], first, packet[12:24]
-    return iface, packet[6], first & 0xFFF0, packet[8:44]
-
-
-def _is_settled(trail: Trail, skb: Skb) -> bool:
-    """Whether the next packet finds the connection as this one did."""
+def _is_settled(trail: Trail, skb: Skb, answers: bool) -> bool:
+    """Whether the next packet finds the connection as this one did; after one that `answers` a SYN, the next one of kin."""
     ct = trail.ct
     if ct is not skb.ct:
         return False
     if ct is None:
-        return True
+        return not answers
     if ct.status != trail.status or ct.mark != trail.ct_mark or ct.status & FIXED_TIMEOUT:
         return False
+    if answers:
+        return ct.status & OPEN == SEEN_REPLY and bool(ct.proto_info.state == SYN_RECV)
     return skb.proto != TCP or (ct.status & OPEN == OPEN and ct.proto_info.state == ESTAB)

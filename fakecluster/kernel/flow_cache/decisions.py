@@ -3,7 +3,8 @@ was rewritten this time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.trace import Ends, Hop, Rewrite, Step, Translation, Verdict, steps_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 #: As a brief `Tracer` recorded them.
 Decisions = tuple[Step | Translation, ...]
+_PORTS = Struct("!HH").unpack_from
 
 
 def decisions_of(skb: Skb) -> Decisions | None:
@@ -21,18 +23,26 @@ def decisions_of(skb: Skb) -> Decisions | None:
     return tuple(skb.tracer.steps) if skb.tracer is not None else None
 
 
-def ends_of(skb: Skb) -> Ends:
+def told(
+    netns: Netns, decisions: Decisions, packet: bytes, leaving: bytes, way: tuple[str, str], verdict: Verdict
+) -> Hop:  # fmt: skip
+    """The hop of a `packet` with ports that was forwarded as `leaving`; `way` are the interfaces, in and out."""
+    iif, oif = way
+    iif = netns.interfaces[iif].master or iif
+    (src, sport, *_), left = _ends(packet), _ends(leaving)
+    ends = _ends(packet), (src, sport, *left[2:]), left  # as it came, behind the routing and as it left
+    steps = steps_of(_anew(decisions, ends, leaving[8 if leaving[0] >> 4 == 4 else 7]))
+    return Hop(netns.name, iif, oif, packet, leaving, steps, verdict, time_ns=netns.clock.now_ns)
+
+
+def _ends(packet: bytes) -> Ends:
     """A packet's addresses and ports."""
-    return skb.src, skb.sport, skb.dst, skb.dport
+    at, size = (12, 4) if packet[0] >> 4 == 4 else (8, 16)
+    sport, dport = _PORTS(packet, at + 2 * size)
+    return int.from_bytes(packet[at : at + size]), sport, int.from_bytes(packet[at + size : at + 2 * size]), dport
 
 
-def told(netns: Netns, decisions: Decisions, packet: bytes, skb: Skb, ends: Sequence[Ends], verdict: Verdict) -> Hop:
-    """The hop of `packet`, which was forwarded as `skb`; its `ends` as it came, behind the routing and as it left."""
-    steps = steps_of(_anew(decisions, ends, skb.ttl))
-    return Hop(netns.name, skb.iif, skb.oif, packet, bytes(skb.data), steps, verdict, time_ns=netns.clock.now_ns)
-
-
-def _anew(decisions: Decisions, ends: Sequence[Ends], ttl: int) -> Iterator[Step | Translation]:
+def _anew(decisions: Decisions, ends: tuple[Ends, Ends, Ends], ttl: int) -> Iterator[Step | Translation]:
     came, routed, left = ends
     for step in decisions:
         if isinstance(step, Translation):

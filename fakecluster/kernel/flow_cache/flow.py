@@ -90,8 +90,8 @@ def flow_of(netns: Netns, trail: Trail, skb: Skb, end: Transmit | Deliver) -> Fl
         mtu=netns.mtu_of(skb.route) if isinstance(end, Transmit) else MAX_DATAGRAM,
         neighbour=_neighbour(netns, end) if isinstance(end, Transmit) else None,
         ends=after[start:stop],
-        ip_change=_sum_change(before[8:10] + before[12:20], after[8:10] + after[12:20]),
-        l4_change=_sum_change(before[start:stop], after[start:stop]),
+        ip_change=sum_change(before[8:10] + before[12:20], after[8:10] + after[12:20]),
+        l4_change=sum_change(before[start:stop], after[start:stop]),
         ttl_step=before[ttl_at] - after[ttl_at],
         ttl_least=2 if before[ttl_at] != after[ttl_at] else 0,
         arrival=None if isinstance(end, Transmit) else Arrival(skb.iif, skb.mark, skb.ctinfo, skb.priority, skb.route),
@@ -105,6 +105,6 @@ def _neighbour(netns: Netns, sent: Transmit) -> tuple[int, int] | None:
     return sent.family, sent.next_hop
 
 
-def _sum_change(before: bytes, after: bytes) -> int:
+def sum_change(before: bytes, after: bytes) -> int:
     """What a one's complement sum gains: 1 to 0xFFFF, 0 when nothing changes (see checksums.checksum_change)."""
     return 0 if before == after else (int.from_bytes(after) - int.from_bytes(before)) % 0xFFFF or 0xFFFF

@@ -38,15 +38,23 @@ _READ_TCP6 = Struct("!HxxHxB36xLLHHH").unpack_from
 _READ_UDP4 = Struct("!HHxxHBxH12xHH").unpack_from
 # first 16 bits, length, hop limit, UDP length, UDP checksum
 _READ_UDP6 = Struct("!HxxHxB36xHH").unpack_from
-_WRITE_TCP4 = Struct("!8sBBH12s12sH").pack
-_WRITE_TCP6 = Struct("!7sB36s12sH").pack
+WRITE_TCP4 = Struct("!8sBBH12s12sH").pack
+WRITE_TCP6 = Struct("!7sB36s12sH").pack
 _WRITE_UDP4 = Struct("!8sBBH12sHH").pack
 _WRITE_UDP6 = Struct("!7sB36sHH").pack
 # TTL, header checksum, (UDP length,) transport checksum
-_CHANGED_TCP4, _CHANGED_UDP4 = Struct("!8xBxH24xH").unpack_from, Struct("!8xBxH12xHH").unpack_from
-_CHANGED_TCP6, _CHANGED_UDP6 = Struct("!7xB48xH").unpack_from, Struct("!7xB36xHH").unpack_from
+CHANGED_TCP4, _CHANGED_UDP4 = Struct("!8xBxH24xH").unpack_from, Struct("!8xBxH12xHH").unpack_from
+CHANGED_TCP6, _CHANGED_UDP6 = Struct("!7xB48xH").unpack_from, Struct("!7xB36xHH").unpack_from
 _number = int.from_bytes
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
+def flow_key(packet: bytes, iface: str) -> Key:
+    """Under what the entry of a packet's flow is kept: a whole packet of TCP or UDP."""
+    first = packet[0] << 8 | packet[1]
+    if packet[0] >> 4 == 4:
+        return iface, packet[9], first, packet[12:24]
+    return iface, packet[6], first & 0xFFF0, packet[8:44]
 
 
 def _tcp(netns: Netns, flows: Flows, packet: bytes, iface: str, dst_mac: bytes) -> list[Effect] | None:
@@ -168,14 +176,14 @@ def _tcp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, tcp_check: 
         check = (check - flow.ip_change) % 0xFFFF
     if flow.l4_change:
         tcp_check = (tcp_check - flow.l4_change) % 0xFFFF
-    head = _WRITE_TCP4(packet, ttl - flow.ttl_step, TCP, check, flow.ends, packet[24:36], tcp_check)
+    head = WRITE_TCP4(packet, ttl - flow.ttl_step, TCP, check, flow.ends, packet[24:36], tcp_check)
     return head + packet[38:]
 
 
 def _tcp6_rewritten(flow: Flow, packet: bytes, ttl: int, tcp_check: int) -> bytes:
     if flow.l4_change:
         tcp_check = (tcp_check - flow.l4_change) % 0xFFFF
-    return _WRITE_TCP6(packet, ttl - flow.ttl_step, flow.ends, packet[44:56], tcp_check) + packet[58:]
+    return WRITE_TCP6(packet, ttl - flow.ttl_step, flow.ends, packet[44:56], tcp_check) + packet[58:]
 
 
 def _udp4_rewritten(flow: Flow, packet: bytes, ttl: int, check: int, length: int, udp_check: int) -> bytes:
@@ -194,8 +202,8 @@ def _udp6_rewritten(flow: Flow, packet: bytes, ttl: int, length: int, udp_check:
 
 #: What becomes of the packet that a flow was learned from: it must be what the long way made of it.
 REWRITES: dict[tuple[int, int], Callable[[Flow, bytes], bytes]] = {
-    (4, TCP): lambda flow, packet: _tcp4_rewritten(flow, packet, *_CHANGED_TCP4(packet)),
-    (6, TCP): lambda flow, packet: _tcp6_rewritten(flow, packet, *_CHANGED_TCP6(packet)),
+    (4, TCP): lambda flow, packet: _tcp4_rewritten(flow, packet, *CHANGED_TCP4(packet)),
+    (6, TCP): lambda flow, packet: _tcp6_rewritten(flow, packet, *CHANGED_TCP6(packet)),
     (4, UDP): lambda flow, packet: _udp4_rewritten(flow, packet, *_CHANGED_UDP4(packet)),
     (6, UDP): lambda flow, packet: _udp6_rewritten(flow, packet, *_CHANGED_UDP6(packet)),
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fakecluster.kernel.conntrack import tcp
+from fakecluster.kernel.conntrack import tcp_handshake
 from fakecluster.kernel.conntrack.entry import (
     CONFIRMED,
     DST_NAT,
@@ -25,18 +25,28 @@ from fakecluster.kernel.conntrack.entry import (
     SRC_NAT_DONE,
     Conn,
     Tuple,
-    packet_tuple,
 )
 from fakecluster.kernel.effects import Drop, Effect, Transmit
-from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, ends_of, told
-from fakecluster.kernel.hooks import POSTROUTING, PREROUTING
-from fakecluster.kernel.nat import NO_CONTEXT
-from fakecluster.kernel.packet import FRAGMENT, SYN, TCP, Skb, is_group
+from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
+from fakecluster.kernel.flow_cache.flow import Flow, flow_of
+from fakecluster.kernel.flow_cache.segment import (
+    Segment,
+    after_syn,
+    checksum_is_right,
+    ends_behind,
+    read,
+    readdressed,
+    sent,
+)
+from fakecluster.kernel.hooks import POSTROUTING
+from fakecluster.kernel.packet import TCP
 from fakecluster.trace import Verdict
 
 if TYPE_CHECKING:
+    from fakecluster.kernel.flow_cache.cache import FlowCache
     from fakecluster.kernel.nat_range import NatRange
     from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.packet import Skb
     from fakecluster.kernel.trail import Trail
 
 #: The hook's function that drops a packet whose connection is another's by now.
@@ -44,27 +54,25 @@ CONFIRM = "conntrack confirm"
 #: First packets are small. What fits everywhere needs no look at the MTU, which depends on what chance decides.
 MTU_LEAST = 576
 #: Interface, first 16 bits without the flow label, addresses, destination port.
-OpeningKey = tuple[str, int, bytes, bytes]
+OpeningKey = tuple[str, int, int, int, int]
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 @attrs.frozen
 class Recipe:
-    """What comes of a first packet: `counters` count it, it leaves by `oif` (see Flow for the rest).
+    """What comes of a first packet: it goes as those of `flow` (whose connection is another one).
 
     `dst` is where it is translated to, (address, port), None for nowhere; `src` the range for its source. Both only mean
-    something with SRC_NAT_DONE or DST_NAT_DONE among `done`.
+    something with SRC_NAT_DONE or DST_NAT_DONE among `done`. `ct_mark` is the mark that rules leave the connection with.
+    `decisions`: why, if that was wanted.
     """
 
-    counters: list[list[int]]
+    flow: Flow
     done: int
     dst: tuple[int, int] | None
     src: NatRange | None
     masq_oif: str
     ct_mark: int
-    oif: str
-    next_hop: int
-    mark: int
-    neighbour: tuple[int, int] | None
     decisions: Decisions | None
 
 
@@ -80,32 +88,23 @@ class Question:
 Recipes = dict[OpeningKey, Recipe | Question]
 
 
-def key_of(packet: bytes, iface: str) -> OpeningKey | None:
-    """The key of a packet that may open a connection by itself: a whole TCP SYN without IP options; else None."""
-    size, first = len(packet), packet[0] << 8 | packet[1]
-    if packet[0] == 0x45:
-        if size < 40 or packet[9] != TCP or packet[33] != SYN or (packet[6] << 8 | packet[7]) & FRAGMENT:
-            return None
-        return (iface, first, packet[12:20], packet[22:24]) if packet[2] << 8 | packet[3] == size else None
-    if size < 60 or packet[0] >> 4 != 6 or packet[6] != TCP or packet[53] != SYN:
-        return None
-    return (iface, first & 0xFFF0, packet[8:40], packet[42:44]) if packet[4] << 8 | packet[5] == size - 40 else None
+def opening_key(segment: Segment, iface: str) -> OpeningKey:
+    """Under what the recipe of a SYN is kept."""
+    return iface, segment[1], segment[3], segment[4], segment[6]
 
 
 def opened(
-    netns: Netns, recipes: Recipes, packet: bytes, iface: str, dst_mac: bytes, *, decisions: bool
+    cache: FlowCache, segment: Segment, packet: bytes, iface: str, dst_mac: bytes, wanted: bool
 ) -> list[Effect] | None:  # fmt: skip
-    """What comes of a first packet; None when it must go the long way, where answers that were given count."""
-    key = key_of(packet, iface)
-    found = recipes.get(key) if key is not None else None
+    """What comes of a first packet, and why if that is `wanted`; None when it must go the long way.
+
+    There answers that were given count.
+    """
+    netns = cache.netns
+    found = cache.recipes.get(opening_key(segment, iface))
     if found is None or len(packet) > MTU_LEAST or (dst_mac and dst_mac != netns.interfaces[iface].mac):
         return None
-    if packet[0] == 0x45 and int.from_bytes(packet[:20]) % 0xFFFF:
-        return None
-    skb = Skb(packet, iif=iface)
-    if skb.ttl < 2:
-        return None
-    ct = _tracked(netns, skb)
+    ct = _tracked(netns, segment, packet) if segment.ttl >= 2 else None
     if ct is None:
         return None
     given = []
@@ -113,40 +112,39 @@ def opened(
         answer = netns.choices.pick(found.weights, found.why)
         given.append(answer)
         found = found.answers.get(answer)
-    if not isinstance(found, Recipe) or (decisions and found.decisions is None):
+    if not isinstance(found, Recipe) or (wanted and found.decisions is None):
         found = None
-    if found is not None and _has_neighbour(netns, found) and _mapped(netns, found, skb, ct):
-        return [_ended(netns, found, skb, ct, packet if decisions else b"")]
+    if found is not None and _has_neighbour(netns, found.flow) and _mapped(netns, found, ct):
+        return [_ended(netns, found, packet, ct, iface if wanted else "")]
     netns.given.extend(given)  # the long way asks the same: what would stop the packet before was looked at above
     return None
 
 
-def _tracked(netns: Netns, skb: Skb) -> Conn | None:
+def _tracked(netns: Netns, segment: Segment, packet: bytes) -> Conn | None:
     """A new entry for the packet, not yet in the table; None for everything that is not plain."""
     conntrack = netns.conntrack
-    orig = packet_tuple(skb)
-    if orig is None or (0, orig) in conntrack.by_tuple or conntrack.is_full:
+    family, _first, _ttl, src, dst, sport, dport, _seq, _ack, _bits, _window = segment
+    orig = _new(Tuple, (family, TCP, src, dst, sport, dport))
+    if (0, orig) in conntrack.by_tuple or conntrack.is_full:
         return None
-    if netns.sysctls.number("net.netfilter.nf_conntrack_checksum") and not skb.l4_checksum_ok():
+    if netns.sysctls.number("net.netfilter.nf_conntrack_checksum") and not checksum_is_right(packet, family):
         return None
-    reply = orig.inverted()
-    assert reply is not None
-    ct = skb.ct = Conn(orig, reply)
-    skb.ctinfo = NEW
-    return ct if tcp.track(conntrack, ct, skb, ORIGINAL) == "accept" else None
+    ct = Conn(orig, _new(Tuple, (family, TCP, dst, src, dport, sport)))
+    tcp_handshake.begin(conntrack.tcp_timeouts(), ct, *after_syn(segment, packet))
+    return ct
 
 
-def _has_neighbour(netns: Netns, recipe: Recipe) -> bool:
-    return recipe.neighbour is None or recipe.neighbour in netns.neighbours
+def _has_neighbour(netns: Netns, flow: Flow) -> bool:
+    return flow.neighbour is None or flow.neighbour in netns.neighbours
 
 
-def _mapped(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> bool:
+def _mapped(netns: Netns, recipe: Recipe, ct: Conn) -> bool:
     """Translate the entry's tuples; False, and nothing changed, when one is taken that was to stay as it is."""
     conntrack, reply = netns.conntrack, ct.reply
     if recipe.done & DST_NAT_DONE:
         if recipe.dst is not None and recipe.dst != (reply.src, reply.sport):
             address, port = recipe.dst
-            ct.reply = Tuple(reply.family, reply.proto, address, reply.dst, port, reply.dport)
+            ct.reply = _new(Tuple, (reply[0], TCP, address, reply[3], port, reply[5]))
             ct.status |= DST_NAT
         ct.status |= DST_NAT_DONE
     if recipe.done & SRC_NAT_DONE:
@@ -156,40 +154,43 @@ def _mapped(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn) -> bool:
             netns.nat.bind_source(ct)
         else:
             ct.masq_oif = recipe.masq_oif
-            netns.nat.setup(skb, NO_CONTEXT, recipe.src, "src")
+            netns.nat.map_end(ct, recipe.src, source=True)
     ct.mark = recipe.ct_mark
     return True
 
 
-def _ended(netns: Netns, recipe: Recipe, skb: Skb, ct: Conn, packet: bytes) -> Effect:
-    """Count the packet, rewrite it and let it go; tell of it when it is given as it came."""
-    size = len(skb.data)
-    for pair in recipe.counters:
-        pair[0] += 1
-        pair[1] += size
-    came = ends_of(skb)
-    skb.set_ttl(skb.ttl - 1)
-    if ct.status & DST_NAT:
-        netns.nat.translate(skb, ct, PREROUTING)
-    routed, skb.oif = ends_of(skb), recipe.oif
-    if ct.status & SRC_NAT:
-        netns.nat.translate(skb, ct, POSTROUTING)
+def _ended(netns: Netns, recipe: Recipe, packet: bytes, ct: Conn, told_of: str) -> Effect:
+    """Confirm the connection and let the packet go; say why, when it is `told_of` as what came by that interface."""
+    flow = recipe.flow
+    if flow.accounted:
+        ct.packets[ORIGINAL] += 1
+        ct.octets[ORIGINAL] += len(packet)
+    leaving = sent(flow, packet, ct.orig.family, ends_behind(ct.reply))
     is_new, hop = netns.conntrack.insert(ct), None
-    if recipe.decisions is not None and packet:
-        verdict = Verdict("transmitted", recipe.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
-        hop = told(netns, recipe.decisions, packet, skb, (came, routed, ends_of(skb)), verdict)
-    if not is_new:
-        return Drop(POSTROUTING.name, CONFIRM, bytes(skb.data), hop)
-    return Transmit(recipe.oif, bytes(skb.data), recipe.next_hop, skb.family, recipe.mark, hop=hop)
+    if recipe.decisions is not None and told_of:
+        verdict = Verdict("transmitted", flow.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
+        hop = told(netns, recipe.decisions, packet, leaving.packet, (told_of, flow.oif), verdict)
+        leaving = leaving._replace(hop=hop)
+    return leaving if is_new else Drop(POSTROUTING.name, CONFIRM, leaving.packet, hop)
 
 
 # --- learning
 
 
-def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | None:
-    """The recipe of a packet that went the way of `trail`; None when something about its connection is not plain."""
+def learn_opening(cache: FlowCache, trail: Trail, skb: Skb, end: Transmit) -> None:
+    """Remember the recipe of a first packet that went the way of `trail`."""
+    segment = read(trail.packet)
+    recipe = _recipe_of(cache.netns, trail, skb, end) if segment is not None else None
+    if segment is None or recipe is None:
+        return
+    cache.make_room()
+    _remember(cache.recipes, opening_key(segment, trail.iface), trail, recipe)
+
+
+def _recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | None:
+    """The recipe of a packet; None when something about its connection is not plain."""
     ct: Conn | None = skb.ct
-    if ct is None or not ct.confirmed or skb.ctinfo != NEW or ct.master is not None or skb.physin:
+    if ct is None or ct is not trail.ct or not ct.confirmed or skb.ctinfo != NEW or ct.master is not None or skb.physin:
         return None
     mapped = {"src": SRC_NAT_DONE, "dst": DST_NAT_DONE}
     done = sum({mapped[end] for end, _range in trail.mapped})
@@ -199,24 +200,13 @@ def recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe | 
         return None
     if netns.mtu_of(skb.route) < MTU_LEAST:
         return None
-    device = netns.interfaces[sent.iface]
-    alone = device.noarp or is_group(sent.family, sent.next_hop)
-    return Recipe(
-        counters=trail.counters,
-        done=done,
-        dst=dst,
-        src=dict(trail.mapped).get("src"),
-        masq_oif=ct.masq_oif,
-        ct_mark=ct.mark,
-        oif=sent.iface,
-        next_hop=sent.next_hop,
-        mark=sent.mark,
-        neighbour=None if alone else (sent.family, sent.next_hop),
-        decisions=decisions_of(skb),
-    )
+    flow = flow_of(netns, trail, skb, sent)
+    if readdressed(flow, trail.packet, skb.family, ends_behind(ct.reply)) != sent.packet:
+        return None
+    return Recipe(flow, done, dst, dict(trail.mapped).get("src"), ct.masq_oif, ct.mark, decisions_of(skb))
 
 
-def remember(recipes: Recipes, key: OpeningKey, trail: Trail, recipe: Recipe) -> None:
+def _remember(recipes: Recipes, key: OpeningKey, trail: Trail, recipe: Recipe) -> None:
     """Put a recipe where the answers of its walk lead to."""
     if not trail.picks:
         recipes[key] = recipe

@@ -89,7 +89,7 @@ def nat(statement: Nat, place: object, _family: str) -> Operation:
         elif statement.kind == "redirect":
             verdict = nat_table.redirect(skb, ctx, target)
         else:
-            verdict = nat_table.setup(skb, ctx, target, manip)
+            verdict = nat_table.setup(skb, target, manip)
         return ACCEPT if verdict == hooks.ACCEPT else DROP
 
     return run

@@ -52,12 +52,12 @@ def nat_range(value: NatTarget) -> NatRange:
 
 def dnat(value: NatTarget, _building: Building) -> Act:
     wanted = nat_range(value)
-    return lambda skb, ctx: ctx.netns.nat.setup(skb, ctx, wanted, "dst")
+    return lambda skb, ctx: ctx.netns.nat.setup(skb, wanted, "dst")
 
 
 def snat(value: NatTarget, _building: Building) -> Act:
     wanted = nat_range(value)
-    return lambda skb, ctx: ctx.netns.nat.setup(skb, ctx, wanted, "src")
+    return lambda skb, ctx: ctx.netns.nat.setup(skb, wanted, "src")
 
 
 def masquerade(value: NatTarget, _building: Building) -> Act:
@@ -73,7 +73,7 @@ def redirect(value: NatTarget, _building: Building) -> Act:
 def netmap(value: NetmapTarget, _building: Building) -> Act:
     host = value.mask ^ mask_of(bits(value.family), value.family)
     wanted = NatRange(value.network, value.network | host, netmap=True)
-    return lambda skb, ctx: ctx.netns.nat.setup(skb, ctx, wanted, "dst" if ctx.hook in DESTINATION_HOOKS else "src")
+    return lambda skb, ctx: ctx.netns.nat.setup(skb, wanted, "dst" if ctx.hook in DESTINATION_HOOKS else "src")
 
 
 def mark(value: MarkTarget, _building: Building) -> Act:

@@ -1,0 +1,144 @@
+"""Connections that differ in the client's port only: what the walk of one's packet has shown holds for the others'.
+
+    SYN ─► `opening`          SYN-ACK ─► `answered`          first acknowledgment, each way ─► `joined`
+
+Rules see the same of their packets, unless one of them looks at that port (see `Trail.kin`): the same interface, type of
+service and addresses, the same port of the service, an entry of the same translation, status and mark. That is the key;
+what is known under it are the entries of one of them, from which the others' are made.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fakecluster.kernel.conntrack import tcp_handshake
+from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn, Tuple
+from fakecluster.kernel.effects import Effect
+from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
+from fakecluster.kernel.flow_cache.flow import Flow, sum_change
+from fakecluster.kernel.flow_cache.lanes import LANES, flow_key
+from fakecluster.kernel.flow_cache.segment import Segment, after_syn, checksum_is_right, ends_behind, sent
+from fakecluster.kernel.packet import ACK, SYN, TCP
+from fakecluster.trace import Verdict
+
+if TYPE_CHECKING:
+    from fakecluster.kernel.flow_cache.cache import FlowCache
+    from fakecluster.kernel.netns import Netns
+    from fakecluster.kernel.packet import Skb
+    from fakecluster.kernel.trail import Trail
+
+#: Interface, first 16 bits, direction, status, mark, masquerading interface, zone; then of the entry's tuples all but the
+#: family, the protocol and the port of the client.
+KinKey = tuple[str, int, int, int, int, str, int, int, int, int, int, int, int]
+#: Entries of open connections, and of what answered a SYN, with what decided there if that was wanted.
+Kin = dict[KinKey, Flow]
+Answers = dict[KinKey, tuple[Flow, Decisions | None]]
+SYN_ACK = SYN | ACK
+_fields = attrgetter(*[field.name for field in attrs.fields(Flow)])
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
+def kin_key(iface: str, first: int, way: int, status: int, ct: Conn) -> KinKey:
+    """What a packet shares with those of its connection's kin; `status` is what rules see."""
+    orig, reply = ct.orig, ct.reply
+    return (
+        iface, first, way, status, ct.mark, ct.masq_oif, ct.zone_orig or ct.zone_reply,
+        orig[2], orig[3], orig[5], reply[2], reply[3], reply[4],
+    )  # fmt: skip
+
+
+def flow_like(flow: Flow, ct: Conn, ends: bytes) -> Flow:
+    """The entry of the same direction of kin, whose packets come in with these ends."""
+    alike = Flow(*_fields(flow))
+    alike.ct, alike.ends = ct, ends_behind(ct.tuple_of(1 - flow.way))
+    alike.l4_change = sum_change(ends, alike.ends)
+    return alike
+
+
+def answered(
+    cache: FlowCache, segment: Segment, packet: bytes, iface: str, dst_mac: bytes, wanted: bool
+) -> list[Effect] | None:  # fmt: skip
+    """What comes of a SYN-ACK, and why if that is `wanted`; None, and nothing changed, when it must go the long way."""
+    netns = cache.netns
+    found = _connection(netns, segment)
+    if found is None or found[1] != REPLY or found[0].status & SEEN_REPLY:
+        return None
+    ct, size = found[0], len(packet)
+    known = cache.answers.get(kin_key(iface, segment.first, REPLY, ct.status | SEEN_REPLY, ct))
+    if known is None or (wanted and known[1] is None):
+        return None
+    flow, decisions = known
+    if segment.ttl < flow.ttl_least or size > flow.mtu:
+        return None
+    if (dst_mac and dst_mac != flow.dst_mac) or (flow.neighbour and flow.neighbour not in netns.neighbours):
+        return None
+    if flow.verified and not checksum_is_right(packet, segment.family):
+        return None
+    if not tcp_handshake.answer(flow.timeouts, ct, segment.ack, *after_syn(segment, packet), netns.clock.now_ns):
+        return None
+    if flow.accounted:
+        ct.packets[REPLY] += 1
+        ct.octets[REPLY] += size
+    leaving = sent(flow, packet, segment.family, ends_behind(ct.orig))
+    if wanted and decisions is not None:
+        verdict = Verdict("transmitted", flow.oif)
+        hop = told(netns, decisions, packet, leaving.packet, (iface, flow.oif), verdict)
+        leaving = leaving._replace(hop=hop)
+    return [leaving]
+
+
+def joined(
+    cache: FlowCache, segment: Segment, packet: bytes, iface: str, dst_mac: bytes, wanted: bool
+) -> list[Effect] | None:  # fmt: skip
+    """What comes of an acknowledgment whose flow gets its entry now; None, and nothing changed, without known kin.
+
+    Why is not known: None, too, if that is `wanted`.
+    """
+    netns, flows = cache.netns, cache.flows
+    key = flow_key(packet, iface)
+    found = _connection(netns, segment)
+    if found is None or wanted or key in flows or cache.is_full:
+        return None
+    ct, way = found
+    last = tcp_handshake.awaits_last(ct, way)
+    status = ct.status | ASSURED if last else ct.status
+    like = cache.kin.get(kin_key(iface, segment.first, way, status, ct))
+    if like is None:
+        return None
+    flows[key] = flow_like(like, ct, key[3])
+    if last:
+        tcp_handshake.open_up(ct)
+    effects = LANES[TCP](netns, flows, packet, iface, dst_mac)
+    if effects is not None:
+        ct.shortcuts |= {key}
+        return effects
+    del flows[key]
+    if last:
+        tcp_handshake.close_again(ct)
+    return None
+
+
+def learn_kin(cache: FlowCache, trail: Trail, skb: Skb, flow: Flow) -> None:
+    """Keep the entry of a packet for its connection's kin, if the port of the client was not looked at."""
+    if skb.proto != TCP or flow.ct is None or flow.arrival is not None or not trail.kin[flow.way]:
+        return
+    cache.make_room()
+    first = trail.packet[0] << 8 | trail.packet[1]
+    key = kin_key(trail.iface, first if skb.family == 4 else first & 0xFFF0, flow.way, trail.status, flow.ct)
+    if skb.tcp_flags == SYN_ACK:
+        cache.answers[key] = flow, decisions_of(skb)
+    else:
+        cache.kin[key] = flow
+
+
+def _connection(netns: Netns, segment: Segment) -> tuple[Conn, int] | None:
+    """The live entry of a segment, and its direction."""
+    family, _first, _ttl, src, dst, sport, dport, _seq, _ack, _bits, _window = segment
+    key = _new(Tuple, (family, TCP, src, dst, sport, dport))
+    ct = netns.conntrack.by_tuple.get((0, key))
+    if ct is None or ct.expires_ns <= netns.clock.now_ns:
+        return None
+    return ct, REPLY if ct.reply == key else ORIGINAL
