@@ -142,7 +142,7 @@ class Capture:
             raise self.window.error("the file is empty" if not self.window.left else "too short for a capture")
         magic = self.window.data[:4]
         if magic == b"\x0a\x0d\x0d\x0a":
-            return ([captured] for captured in read_pcapng(self))
+            return read_pcapng(self)
         if magic[:2] == b"\x1f\x8b" or magic == b"\x28\xb5\x2f\xfd":
             raise self.window.error("compressed: unpack it first")
         return read_pcap(self)

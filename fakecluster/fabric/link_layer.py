@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 ETHERNET, RAW, COOKED, COOKED_2 = 1, 101, 113, 276
 _IP_TYPES = frozenset((0x0800, 0x86DD))
+IP_ETHERTYPES = frozenset((b"\x08\x00", b"\x86\xdd"))
+IP_VERSIONS = (4, 6)
 _VLAN_TYPES = frozenset((0x8100, 0x88A8, 0x9100))
 #: VLAN tags that one frame may carry before we stop looking.
 MAX_TAGS = 8
@@ -28,7 +30,7 @@ def link_layer(link_type: int) -> LinkLayer | None:
 
 
 def _ethernet(frame: bytes) -> tuple[int, str]:
-    if frame[12:14] == b"\x08\x00" or frame[12:14] == b"\x86\xdd":
+    if frame[12:14] in IP_ETHERTYPES:
         return 14, ""
     return _after_type(frame, 12), ""
 
@@ -47,7 +49,7 @@ def _after_type(frame: bytes, at: int) -> int:
 
 def raw_ip(frame: bytes) -> tuple[int, str]:
     """Frames that are IP packets."""
-    return (0 if frame and frame[0] >> 4 in (4, 6) else -1), ""
+    return (0 if frame and frame[0] >> 4 in IP_VERSIONS else -1), ""
 
 
 def _loopback(frame: bytes) -> tuple[int, str]:
@@ -74,6 +76,10 @@ _LINK_LAYERS: dict[int, LinkLayer] = {
     0: _loopback, 1: _ethernet, 12: raw_ip, 14: raw_ip, 101: raw_ip, 108: _loopback, 113: _cooked, 228: raw_ip, 229: raw_ip,
     276: _cooked_2,
 }  # fmt: skip
+
+
+#: Link layers most of whose frames carry an IP packet behind a header of so many bytes.
+PLAIN: dict[LinkLayer, int] = {raw_ip: 0, _ethernet: 14}
 
 
 def packet_in(frame: bytes, at: int, length: int) -> tuple[bytes, int]:

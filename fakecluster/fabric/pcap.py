@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
-from fakecluster.fabric.link_layer import packet_in, raw_ip
+from fakecluster.fabric.link_layer import IP_VERSIONS, packet_in, raw_ip
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAGIC_NS, MAGIC_US, LINKTYPE_RAW, SNAPLEN = 0xA1B23C4D, 0xA1B2C3D4, 101, 262144
 _HEADER, _RECORD = Struct("<IHHiIII"), Struct("<IIII")
 HEADER_SIZE, RECORD_SIZE = 24, 16
-IP_VERSIONS = (4, 6)
+
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 

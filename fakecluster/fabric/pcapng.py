@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import attrs
 
 from fakecluster.fabric.captures import MAX_BLOCK, MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
-from fakecluster.fabric.link_layer import RAW, packet_in
+from fakecluster.fabric.link_layer import IP_ETHERTYPES, IP_VERSIONS, MAX_PADDED, PLAIN, RAW, packet_in
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
@@ -22,30 +22,57 @@ BYTE_ORDER = 0x1A2B3C4D
 OPT_COMMENT, OPT_NAME, OPT_FLAGS, OPT_RESOLUTION, OPT_TIME_OFFSET, OPT_APPLICATION = 1, 2, 2, 9, 14, 4
 _WAYS = {1: "in", 2: "out"}
 _FLAGS = {"in": 1, "out": 2}
+#: The least size of an enhanced packet block.
+EPB_SIZE = 32
+#: Options whose direction is remembered.
+WAYS_KEPT = 1024
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 #: An option's length has 16 bits.
 MAX_COMMENT = 65_000
 
 
 @attrs.define
 class _Section:
-    """What blocks of a section are read with: their byte order and the index of the section's first interface."""
+    """What blocks of a section are read with: their byte order and the index of the section's first interface.
+
+    `known` are interfaces by their number in the section, and `ways` directions by options, that packets had before.
+    """
 
     order: str
     first: int
+    known: dict[int, _Known] = attrs.field(factory=dict)
+    ways: dict[bytes, str] = attrs.field(factory=dict)
     word: Struct = attrs.field(init=False)
     head: Struct = attrs.field(init=False)
     packet: Struct = attrs.field(init=False)
+    whole: Struct = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.word, self.head = Struct(f"{self.order}I"), Struct(f"{self.order}II")
-        self.packet = Struct(f"{self.order}IIIII")
+        self.packet, self.whole = Struct(f"{self.order}IIIII"), Struct(f"{self.order}IIIIIII")
 
 
-def read_pcapng(capture: Capture) -> Iterator[Captured]:
-    """The packets of a pcapng file. Raises `CaptureError`."""
+class _Known(NamedTuple):
+    """What packets of an interface are read with: its place in the capture, time unit in ns (0: no whole number) and offset.
+
+    In most frames an IP packet follows a header of `skip` bytes; the others are looked at closely.
+    """
+
+    place: int
+    unit_ns: int
+    offset_ns: int
+    skip: int
+    interface: CaptureInterface
+
+
+def read_pcapng(capture: Capture) -> Iterator[list[Captured]]:
+    """The packets of a pcapng file, as many at once as have been read. Raises `CaptureError`."""
     window = capture.window
     section = _Section("<", 0)
     while window.has(8):
+        if whole := _whole(capture, section):
+            yield whole
+            continue
         if window.data[window.at : window.at + 4] == b"\x0a\x0d\x0d\x0a":
             section = _section(capture)
         kind, size = section.head.unpack_from(window.data, window.at)
@@ -54,12 +81,76 @@ def read_pcapng(capture: Capture) -> Iterator[Captured]:
         reader = _PACKET_BLOCKS.get(kind)
         if reader is not None:
             window.packets += 1
-            yield reader(capture, section, body)
+            yield [reader(capture, section, body)]
         elif kind == INTERFACE:
             capture.interfaces.append(_interface(window, section, body))
         window.at += size
     if window.left:
         raise window.error(f"the file ends inside a block header ({window.left} of 8 bytes)")
+
+
+def _whole(capture: Capture, section: _Section) -> list[Captured]:
+    """The packets of enhanced packet blocks, which most are, up to a block that is something else, damaged or cut."""
+    window, head, word, ways = capture.window, section.whole.unpack_from, section.word.unpack_from, section.ways
+    data, at, current = window.data, window.at, -1
+    last, found = len(data) - EPB_SIZE, list[Captured]()
+    add = found.append
+    while at <= last:
+        kind, whole, number, high, low, size, length = head(data, at)
+        start, end = at + 28, at + whole - 4
+        stop = start + size
+        if kind != PACKET or whole & 3 or stop > end or size > MAX_PACKET or end > last + 28 or word(data, end)[0] != whole:
+            break
+        if number != current:
+            known = section.known.get(number) or _known(capture, section, number)
+            if known is None:
+                break
+            place, unit_ns, offset_ns, skip, interface = known
+            current = number
+        at = end + 4
+        way: str | None = ""
+        if end - stop >= 4:
+            options = data[start + (size + 3 & ~3) : end]
+            way = ways.get(options)
+            if way is None:
+                way = _way(section, options)
+        units = high << 32 | low
+        time_ns = units * unit_ns + offset_ns if unit_ns else units * NS_PER_S // interface.units_per_s + offset_ns
+        if size > skip and (data[start + 12 : start + 14] in IP_ETHERTYPES if skip else data[start] >> 4 in IP_VERSIONS):
+            begin = start + skip
+            size, length = size - skip, length - skip
+            if size > MAX_PADDED or size < length or (data[begin + 2] << 8 | data[begin + 3] == size and data[begin] >> 4 == 4):
+                add(_new(Captured, (time_ns, data[begin:stop], size if length < size else length, place, way)))
+                continue
+            length += skip
+        frame = data[start:stop]
+        offset, seen = interface.link(frame)
+        add(_new(Captured, (time_ns, *packet_in(frame, offset, length), place, way or seen)))
+    window.at = at
+    window.packets += len(found)
+    return found
+
+
+def _known(capture: Capture, section: _Section, number: int) -> _Known | None:
+    """An interface that packets had not before; None when it was not described."""
+    index = section.first + number
+    if index >= len(capture.interfaces):
+        return None
+    interface = capture.interfaces[index]
+    unit_ns = 0 if NS_PER_S % interface.units_per_s else NS_PER_S // interface.units_per_s
+    skip = PLAIN.get(interface.link, MAX_PACKET)
+    found = section.known[number] = _Known(index, unit_ns, interface.offset_s * NS_PER_S, skip, interface)
+    return found
+
+
+def _way(section: _Section, options: bytes) -> str:
+    """The direction that a packet's options say."""
+    flags = next((value for code, value in _options(section, options) if code == OPT_FLAGS), b"")
+    found = _WAYS.get(section.word.unpack(flags)[0] & 3, "") if len(flags) == 4 else ""
+    if len(section.ways) >= WAYS_KEPT:
+        section.ways.clear()
+    section.ways[options] = found
+    return found
 
 
 def _check_block(window: Window, section: _Section, size: int) -> None:
@@ -117,11 +208,7 @@ def _enhanced(capture: Capture, section: _Section, body: bytes) -> Captured:
         raise capture.window.error("a packet block is too short")
     number, high, low, size, length = section.packet.unpack_from(body)
     padded = size + 3 & ~3
-    way = ""
-    if len(body) > 20 + padded:
-        flags = next((value for code, value in _options(section, body[20 + padded :]) if code == OPT_FLAGS), b"")
-        if len(flags) == 4:
-            way = _WAYS.get(section.word.unpack(flags)[0] & 3, "")
+    way = _way(section, body[20 + padded :]) if len(body) > 20 + padded else ""
     return _captured(capture, section.first + number, high << 32 | low, body[20:], size, length, way)
 
 
