@@ -194,18 +194,18 @@ class Express:
 
     def _answer(self, flags: int, sequence: int, data: bytes) -> bool:
         """The connection sends a segment: let it go back; False, and nothing changed, when it must go step by step."""
-        way = self._taking
-        connection, network = way.connection, self.network
-        netns = connection.netns
-        if flags & NOT_PSH != ACK or netns.effects or network.is_moving or self.generation != network.generation:
+        way, network = self._taking, self.network
+        connection, back, load = way.connection, way.back, len(data)
+        if flags & NOT_PSH != ACK or connection.netns.effects or network.in_flight or self.generation != network.generation:
             return False  # nothing is overtaken
-        back = way.back
         if back is None:
             back = way.back = self._learn_back(way)
-        size = len(data) + (40 if connection.family == 4 else 60)
-        if back is None or size > back.mtu or (self.shows and len(back.steps) > 1):
+            if back is None:
+                return False
+        size = back.headers + load
+        if size > back.mtu or (self.shows and len(back.steps) > 1):
             return False  # shown answers take turns from host to host
-        end = sequence + len(data) & MASK
+        end = sequence + load & MASK
         if not followed(back.steps, sequence, connection.rcv_nxt, end, MAX_WINDOW, size, self.clock.now_ns):
             return False
         packet = b""
@@ -217,7 +217,7 @@ class Express:
             self._used.add(way)
         back.packets += 1
         back.octets += size
-        self.watcher.answered(way, flags, sequence, len(data), packet)
+        self.watcher.answered(way, flags, sequence, load, packet)
         return True
 
     def settle(self) -> None:
@@ -344,6 +344,6 @@ class Express:
             steps.append(Step(host, flow, flow.ct, after))
             out = Port(after.namespace, flow.oif)
             if out == self.port:
-                return Back(tuple(steps), netns.mtu_of(route))
+                return Back(tuple(steps), netns.mtu_of(route), 40 if family == 4 else 60)
             ends, ttl, after = flow.ends, ttl - flow.ttl_step, self._next(out, family, flow.next_hop)
         return None

@@ -62,7 +62,8 @@ class Network:
         #: port -> the only other end of a link that carries everything at once, while `generation` is that of `_ends_at`
         self._other_ends: dict[Port, Port] = {}
         self._ends_at = -1
-        self._queue: deque[InFlight] = deque()
+        #: packets that are to be moved now
+        self.in_flight: deque[InFlight] = deque()
         self._awake = False
         self.journeys = Journeys()
         self._journey = 0
@@ -178,7 +179,7 @@ class Network:
 
         With `decisions` whoever watches arrivals is told what decided about the packet and what it causes.
         """
-        self._queue.append(_new(InFlight, (port, packet, DECISIONS if decisions else self._journey)))
+        self.in_flight.append(_new(InFlight, (port, packet, DECISIONS if decisions else self._journey)))
         self._run_at_once()
 
     def _run_at_once(self, netns: Netns | None = None, effects: Sequence[Effect] = ()) -> None:
@@ -191,30 +192,25 @@ class Network:
             self._awake = awake
             self._wake()
 
-    @property
-    def is_moving(self) -> bool:
-        """Whether packets wait to be moved now."""
-        return bool(self._queue)
-
     def run(self) -> int:
         """Move packets until none is in flight now; returns how many were moved. Raises `SettleError` for a loop."""
         for count in range(RUN_LIMIT):
-            if not self._queue:
+            if not self.in_flight:
                 return count
-            self._arrive(self._queue.popleft())
-        raise SettleError(f"packets still in flight after {RUN_LIMIT} were moved: {summary(self._queue[0].packet)}")
+            self._arrive(self.in_flight.popleft())
+        raise SettleError(f"packets still in flight after {RUN_LIMIT} were moved: {summary(self.in_flight[0].packet)}")
 
     def _on_clock(self, payload: InFlight | None) -> None:
         if payload is not None:
             self._arrive(payload)
             return
         self._awake = False
-        if self._queue:
-            self._arrive(self._queue.popleft())
+        if self.in_flight:
+            self._arrive(self.in_flight.popleft())
             self._wake()
 
     def _wake(self) -> None:
-        if self._queue and not self._awake:
+        if self.in_flight and not self._awake:
             self._awake = True
             self.clock.schedule(TARGET)
 
@@ -222,7 +218,7 @@ class Network:
         if delay_s:
             self.clock.schedule(TARGET, packet, delay_s=delay_s)
             return
-        self._queue.append(packet)
+        self.in_flight.append(packet)
         if not self._awake:
             self._wake()
 
@@ -387,7 +383,7 @@ class Network:
     def _without_namespaces(self, clock: Clock, choices: Choices) -> Network:
         copy = Network(clock, choices)
         copy.segments, copy._segment_of = self.segments.copy(), self._segment_of.copy()
-        copy._queue, copy._awake = self._queue.copy(), self._awake
+        copy.in_flight, copy._awake = self.in_flight.copy(), self._awake
         copy.journeys.last = self.journeys.last
         copy.sleeping_addresses = self.sleeping_addresses.copy()
         return copy

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fakecluster.kernel.conntrack import tcp, tcp_trains
+from fakecluster.kernel.conntrack import tcp_trains
+from fakecluster.kernel.conntrack.tcp import follow
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB
 from fakecluster.kernel.conntrack.tcp_window import judge
 
 if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
     from fakecluster.kernel.conntrack.entry import Conn
+    from fakecluster.kernel.conntrack.tcp import TcpTimeouts
     from fakecluster.kernel.conntrack.tcp_segment import TcpInfo
     from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.kernel.flow_cache.flow import Flow
@@ -36,19 +38,19 @@ class Step:
         self.status, self.mark, self.neighbour, self.direction = flow.status, flow.ct_mark, flow.neighbour, flow.way
         self.accounted = flow.accounted
         self.info: TcpInfo = ct.proto_info
-        self.timeouts: tcp.TcpTimeouts = flow.timeouts
+        self.timeouts: TcpTimeouts = flow.timeouts
 
 
 class Back:
     """From a connection's socket through `steps` to where its answers are taken off. `mtu` is the least on the way.
 
-    `context` is the user's.
+    `headers` is the size of an answer without data. `context` is the user's.
     """
 
-    __slots__ = ("context", "mtu", "octets", "packets", "steps")
+    __slots__ = ("context", "headers", "mtu", "octets", "packets", "steps")
 
-    def __init__(self, steps: tuple[Step, ...], mtu: int) -> None:
-        self.steps = steps
+    def __init__(self, steps: tuple[Step, ...], mtu: int, headers: int) -> None:
+        self.steps, self.headers = steps, headers
         self.mtu = min(mtu, *(step.flow.mtu for step in steps))
         self.packets = self.octets = 0
         self.context: Any = None
@@ -106,7 +108,7 @@ def followed(steps: tuple[Step, ...], seq: int, ack: int, end: int, window: int,
             return False
         if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
             return False
-        if not tcp.follow(step.timeouts, ct, step.direction, seq, ack, ack, end, window, now_ns):
+        if not follow(step.timeouts, ct, step.direction, seq, ack, ack, end, window, now_ns):
             return False  # it is the only one, else it would have been asked before
         if step.accounted:
             ct.packets[step.direction] += 1

@@ -167,7 +167,8 @@ class Clock:
         """Let time pass until `end_ns`, as `advance`; costs next to nothing when nothing is due."""
         if self._heap and self._heap[0][0] <= end_ns:
             self._run_until(end_ns)
-        self.now_ns = max(self.now_ns, end_ns)
+        if end_ns > self.now_ns:
+            self.now_ns = end_ns
 
     def _run_until(self, end_ns: int) -> None:
         self.settle()
