@@ -129,13 +129,14 @@ class TcpConnection(Socket):
     # --- sending
 
     def _emit(self, flags: int, data: bytes) -> None:
-        segment = Outgoing.of(self.snd_nxt, flags, data)
-        self.snd_nxt = segment.end
-        self.unacknowledged.append(segment)
-        if len(self.unacknowledged) == 1:
+        sequence = self.snd_nxt
+        segment = Outgoing.of(sequence, flags, data)
+        self.snd_nxt = segment[3]
+        if not self.unacknowledged:
             self._arm(self.rto_ns)
+        self.unacknowledged.append(segment)
         try:
-            self._transmit(flags, segment.sequence, data)
+            self._transmit(flags, sequence, data)
         except SendError:
             return  # the retransmission timer runs
 
@@ -238,8 +239,19 @@ class TcpConnection(Socket):
         """A segment that neither opens nor resets."""
         if flags & ACK and self.unacknowledged:
             self.acknowledged(acknowledged)
-        if self.state != "CLOSED" and (payload or flags & FIN):
-            self._data(sequence, payload, flags)
+        if self.state == "CLOSED" or not (payload or flags & FIN):
+            return
+        if sequence != self.rcv_nxt:
+            old = (self.rcv_nxt - sequence) & MASK
+            if old > HALF:  # it comes too early
+                self.out_of_order[sequence] = (payload, flags)
+            if old >= len(payload) + (flags & FIN):
+                self._acknowledge()
+                return
+            payload = payload[old:]
+        self._take(payload, flags)
+        while self.out_of_order and (waiting := self.out_of_order.pop(self.rcv_nxt, None)) is not None:
+            self._take(*waiting)
 
     def _answer_to_syn(self, skb: Skb, flags: int, sequence: int, acknowledged: int) -> None:
         if flags & ACK and acknowledged != self.snd_nxt:
@@ -285,24 +297,8 @@ class TcpConnection(Socket):
         elif self.state == "LAST_ACK":
             self.forget()
 
-    def _data(self, sequence: int, payload: bytes, flags: int) -> None:
-        ahead = (sequence - self.rcv_nxt) & MASK
-        if ahead > 0x7FFFFFFF:  # all or part of it is old
-            old = (self.rcv_nxt - sequence) & MASK
-            if old >= len(payload) + bool(flags & FIN):
-                self._acknowledge()
-                return
-            payload, sequence = payload[old:], self.rcv_nxt
-        elif ahead:
-            self.out_of_order[sequence] = (payload, flags)
-            self._acknowledge()
-            return
-        self._take(payload, flags)
-        while (waiting := self.out_of_order.pop(self.rcv_nxt, None)) is not None:
-            self._take(*waiting)
-
     def _take(self, payload: bytes, flags: int) -> None:
-        self.rcv_nxt = (self.rcv_nxt + len(payload) + bool(flags & FIN)) & MASK
+        self.rcv_nxt = self.rcv_nxt + len(payload) + (flags & FIN) & MASK
         self._acknowledge()
         if payload:
             if self.program is not None:
