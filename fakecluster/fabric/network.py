@@ -259,7 +259,7 @@ class Network:
             return
         other = self.other_end(port)
         if other is not None:
-            self._queue.append(_new(InFlight, (other, packet, self._journey)))
+            self.in_flight.append(_new(InFlight, (other, packet, self._journey)))
             if not self._awake:
                 self._wake()
             return

@@ -175,7 +175,7 @@ class Window:
         if way is None:
             return None
         flow = way.context.flow
-        if flow.closing or flow.diverged or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
+        if flow.closing or flow.fitting or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
             return None
         if flow.ack_shift:
             train = train.shifted(flow.ack_shift)
