@@ -9,12 +9,15 @@ import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import attrs
 
 from fakecluster.errors import FakeclusterError
 from fakecluster.fabric.link_layer import LinkLayer, link_layer
+
+if TYPE_CHECKING:
+    from fakecluster.fabric.records import Records
 
 #: Bytes read from a file at once: what is made of them stays in the cache of a processor.
 CHUNK = 1 << 16
@@ -135,17 +138,28 @@ class Capture:
 
     def batches(self) -> Iterator[list[Captured]]:
         """The packets, as many at once as were read of the file. Raises `CaptureError`."""
-        from fakecluster.fabric.pcap import read_pcap
         from fakecluster.fabric.pcapng import read_pcapng
+
+        records = self.records()
+        if records is None:
+            return read_pcapng(self)
+        return (some.captured(0, len(some)) for some in records)
+
+    def records(self, octets: int = 0) -> Iterator[Records] | None:
+        """The same as it stands in a classic capture, in pieces of so many bytes; None for a pcapng.
+
+        Raises `CaptureError`.
+        """
+        from fakecluster.fabric.pcap import read_pcap
 
         if not self.window.has(4):
             raise self.window.error("the file is empty" if not self.window.left else "too short for a capture")
         magic = self.window.data[:4]
         if magic == b"\x0a\x0d\x0d\x0a":
-            return read_pcapng(self)
+            return None
         if magic[:2] == b"\x1f\x8b" or magic == b"\x28\xb5\x2f\xfd":
             raise self.window.error("compressed: unpack it first")
-        return read_pcap(self)
+        return read_pcap(self, octets)
 
 
 def open_capture(source: str | Path | bytes | Readable) -> Capture:

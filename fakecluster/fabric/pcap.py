@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, Captured, CaptureInterface
-from fakecluster.fabric.link_layer import IP_VERSIONS, packet_in, raw_ip
+from fakecluster.fabric.captures import MAX_PACKET, NS_PER_S, Capture, CaptureInterface
+from fakecluster.fabric.records import RECORD_SIZE, Records
 
 if TYPE_CHECKING:
     from fakecluster.fabric.captures import Window
-    from fakecluster.fabric.link_layer import LinkLayer
 
 #: The magic number of nanosecond files; LINKTYPE_RAW packets begin with the IP header.
 MAGIC_NS, MAGIC_US, LINKTYPE_RAW, SNAPLEN = 0xA1B23C4D, 0xA1B2C3D4, 101, 262144
 _HEADER, _RECORD = Struct("<IHHiIII"), Struct("<IIII")
-HEADER_SIZE, RECORD_SIZE = 24, 16
-
-_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+HEADER_SIZE = 24
 
 
 def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
@@ -34,8 +31,8 @@ def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
     return count
 
 
-def read_pcap(capture: Capture) -> Iterator[list[Captured]]:
-    """The packets of a pcap file, as many at once as have been read. Raises `CaptureError`."""
+def read_pcap(capture: Capture, octets: int = 0) -> Iterator[Records]:
+    """The packets of a pcap file, as many at once as have been read, or `octets` bytes of them. Raises `CaptureError`."""
     window = capture.window
     order, unit_ns = _magic(window)
     if not window.has(HEADER_SIZE):
@@ -44,13 +41,12 @@ def read_pcap(capture: Capture) -> Iterator[list[Captured]]:
     link = window.link(link_type)
     capture.interfaces.append(CaptureInterface("", link_type, link, NS_PER_S // unit_ns))
     window.at += HEADER_SIZE
-    record = Struct(f"{order}IIII").unpack_from
-    while window.has(RECORD_SIZE):
-        if whole := _whole(window, record, unit_ns, link):
-            yield whole
+    while window.has(max(RECORD_SIZE, octets)) or window.left >= RECORD_SIZE:
+        if places := _places(window, order):
+            yield Records(window.data, places, order, unit_ns, link)
         if not window.has(RECORD_SIZE):
             break
-        _, _, size, _ = record(window.data, window.at)
+        size = Struct(f"{order}I").unpack_from(window.data, window.at + 8)[0]
         if size > MAX_PACKET:
             raise window.error(f"a packet of {size} bytes is not believed (at most {MAX_PACKET}): the file is damaged")
         if not window.has(RECORD_SIZE + size):
@@ -59,30 +55,21 @@ def read_pcap(capture: Capture) -> Iterator[list[Captured]]:
         raise window.error(f"the file ends inside a packet header ({window.left} of {RECORD_SIZE} bytes)")
 
 
-def _whole(
-    window: Window, record: Callable[[bytes, int], tuple[int, ...]], unit_ns: int, link: LinkLayer
-) -> list[Captured]:
-    """The packets that stand whole in what was read of the file: most of them, so this is kept short."""
-    data, at, raw = window.data, window.at, link is raw_ip
-    last = len(data) - RECORD_SIZE
-    found: list[Captured] = []
-    add = found.append
+def _places(window: Window, order: str) -> list[int]:
+    """Where the records begin that stand whole in what was read of the file."""
+    data, at = window.data, window.at
+    last, size_at = len(data) - RECORD_SIZE, Struct(f"{order}I").unpack_from
+    places: list[int] = []
+    add = places.append
     while at <= last:
-        seconds, fraction, size, length = record(data, at)
-        start = at + RECORD_SIZE
-        end = start + size
-        if end > last + RECORD_SIZE or size > MAX_PACKET:
+        size = size_at(data, at + 8)[0]
+        if size > MAX_PACKET or at + size > last:
             break
-        at, time_ns = end, seconds * NS_PER_S + fraction * unit_ns
-        if raw and size and data[start] >> 4 in IP_VERSIONS:
-            add(_new(Captured, (time_ns, data[start:end], length if length > size else size, 0, "")))
-            continue
-        frame = data[start:end]
-        skip, way = link(frame)
-        add(_new(Captured, (time_ns, *packet_in(frame, skip, length), 0, way)))
+        add(at)
+        at += RECORD_SIZE + size
     window.at = at
-    window.packets += len(found)
-    return found
+    window.packets += len(places)
+    return places
 
 
 def _magic(window: Window) -> tuple[str, int]:

@@ -13,15 +13,11 @@ from typing import NamedTuple
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
+from fakecluster.fabric.pieces import Numbers, Piece, Truths, Words
 from fakecluster.kernel.conntrack.tcp_trains import Train
 from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
 from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
-
-Numbers = NDArray[np.int64]
-Words = NDArray[np.uint64]
-Truths = NDArray[np.bool_]
 
 _MASK, _HALF = 0xFFFFFFFF, 0x80000000
 _TIMESTAMP = int.from_bytes(TIMESTAMP_ONLY)
@@ -70,18 +66,17 @@ class Columns:
     size: Numbers
 
     @classmethod
-    def of(cls, packets: Sequence[bytes]) -> Columns:
+    def of(cls, piece: Piece) -> Columns:
         """The columns of packets, from their IP headers on."""
-        sizes = np.fromiter(map(len, packets), np.int64, len(packets))
         flows: list[Flow] = []
-        found = [_read(layout, packets, np.flatnonzero(sizes == layout.size)) for layout in LAYOUTS]
+        found = [_read(layout, piece) for layout in LAYOUTS]
         parts: list[list[Numbers]] = []
         for family in (4, 6):
             some = [one for layout, one in zip(LAYOUTS, found, strict=True) if layout.family == family]
             place, *fields = (np.concatenate(column) for column in zip(*(one.fields for one in some), strict=True))
             key = np.concatenate([one.key for one in some], axis=1)
             sound, flow, firsts = _groups(key)
-            known = [_flow_of(packets[place[row]]) for row in firsts.tolist()]
+            known = [_flow_of(piece.packet(row)) for row in place[firsts].tolist()]
             parts.append([column[sound] for column in (place, flow + len(flows), *fields)])
             flows += known
         place, flow, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -115,6 +110,10 @@ class Columns:
         trains = map(Train._make, zip(*(column.tolist() for column in columns), strict=True))
         return list(zip(flow[at].tolist(), order[at].tolist(), order[last].tolist(), trains, strict=True))
 
+    def flows_among(self, begin: int, end: int) -> int:
+        """How many flows rows `begin` to `end` are of."""
+        return int(np.count_nonzero(np.bincount(self.flow[begin:end])))
+
     def places_of(self, flows: Sequence[int], begin: int, end: int) -> list[int]:
         """Where the packets of some flows stand, among rows `begin` to `end`."""
         return self.place[begin:end][np.isin(self.flow[begin:end], flows)].tolist() if flows else []
@@ -127,10 +126,10 @@ class _Read(NamedTuple):
     key: Words
 
 
-def _read(layout: Layout, packets: Sequence[bytes], places: Numbers) -> _Read:
+def _read(layout: Layout, piece: Piece) -> _Read:
     """The plain acknowledgments among packets that are as long as a layout says."""
-    some = packets if len(places) == len(packets) else [packets[place] for place in places.tolist()]
-    words = np.frombuffer(b"".join(some), ">u4").reshape(len(places), layout.size // 4).T.astype(np.uint64)
+    places = np.flatnonzero(piece.clear & (piece.sizes == layout.size))
+    words = piece.words(places, layout.size // 4)
     family, tcp, header = layout
     bits = words[tcp + 3] >> 16
     plain = (bits >> 12 == header) & (bits & NOT_PSH == ACK)

@@ -13,8 +13,7 @@ from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.report import Replay
 from fakecluster.replay.second_capture import SecondCapture
-from fakecluster.replay.sources import Source, may_be_read_ahead, packets_of
-from fakecluster.replay.trains import WINDOW
+from fakecluster.replay.sources import Packets, Source
 from fakecluster.replay.writing import AnnotatedWriter
 
 #: Bytes of the output that are written at once.
@@ -56,8 +55,7 @@ def replay(
         if second is not None:
             stack.enter_context(second.attached(cluster.network, first.report))
         try:
-            ahead = WINDOW if may_be_read_ahead(source) else 1
-            run(packets_of(source, interface=str(port)), first, others, writer, ahead=ahead)
+            run(Packets(source, interface=str(port)), first, others, writer)
         except CaptureError as damaged:
             damaged.replay = first.finish()
             raise

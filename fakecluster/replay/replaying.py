@@ -28,8 +28,9 @@ from fakecluster.replay.matching import SENT, Balance, Difference
 from fakecluster.replay.parts import WHOLE, Part
 from fakecluster.replay.preparing import AddressMap, ack_of, restored, with_ack_shifted
 from fakecluster.replay.report import Replay
+from fakecluster.replay.sources import Packets
 from fakecluster.replay.timeline import Timeline
-from fakecluster.replay.trains import WINDOW, Trains, windows
+from fakecluster.replay.trains import WINDOW_OCTETS, Trains, windows
 from fakecluster.replay.writing import AnnotatedWriter
 from fakecluster.sim import Keyed, Seeded
 
@@ -90,14 +91,16 @@ class Replayer:
 
     # --- a capture
 
-    def take_all(self, packets: Iterable[Captured], *, ahead: int = 1) -> None:
-        """Replay packets in order, of which so many may be read before the first of them is replayed."""
-        if ahead <= 1:
+    def take_all(self, packets: Iterable[Captured]) -> None:
+        """Replay packets in order."""
+        ahead = packets.may_be_read_ahead if isinstance(packets, Packets) else isinstance(packets, list)
+        if not ahead:
             self.take_in_turn(packets)
             return
         trains = Trains(self)
-        for window in windows(packets, ahead):
-            trains.take(window)
+        records = packets.records(WINDOW_OCTETS) if isinstance(packets, Packets) else None
+        for piece in windows(packets) if records is None else records:
+            trains.take(piece)
 
     def take_in_turn(self, packets: Iterable[Captured]) -> None:
         """Replay packets one after another; those of flows whose way is known do not go step by step."""
@@ -317,13 +320,9 @@ def _collecting_rarely() -> Iterator[None]:
 
 
 def run(
-    packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None,
-    *, ahead: int = WINDOW,
-) -> None:  # fmt: skip
-    """Replay packets into one cluster, and the same into others, whose ends are compared with the first's.
-
-    Up to `ahead` packets may be read before the first of them is replayed.
-    """
+    packets: Iterable[Captured], first: Replayer, others: Iterable[Replayer] = (), writer: AnnotatedWriter | None = None
+) -> None:
+    """Replay packets into one cluster, and the same into others, whose ends are compared with the first's."""
     others = tuple(others)
     first.writer = writer
     first.lanes.show(writer)
@@ -332,7 +331,7 @@ def run(
         for one in (first, *others):
             stack.enter_context(one.attached())
         if not others:
-            first.take_all(packets, ahead=ahead)
+            first.take_all(packets)
             return
         for captured in packets:
             fate = first.take(captured)

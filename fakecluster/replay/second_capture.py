@@ -11,7 +11,7 @@ from fakecluster.kernel.packet import BadPacket
 from fakecluster.replay.headers import read
 from fakecluster.replay.matching import EXPECTED, SENT, Balance
 from fakecluster.replay.report import Replay
-from fakecluster.replay.sources import Source, packets_of
+from fakecluster.replay.sources import Packets, Source
 
 #: What a difference says: the packet's number is that of the second capture, or of the replayed one when it is extra.
 MISSING, EXTRA = "only in the second capture", "not in the second capture"
@@ -45,7 +45,7 @@ class SecondCapture:
 
     def settle(self, report: Replay) -> None:
         """Report what one side has and the other has not. Raises `CaptureError`."""
-        for number, captured in enumerate(packets_of(self.source, interface=str(self.port)), 1):
+        for number, captured in enumerate(Packets(self.source, interface=str(self.port)), 1):
             if captured.packet:
                 self._count(EXPECTED, captured.packet, number)
         report.settle(self.balance, MISSING, EXTRA)

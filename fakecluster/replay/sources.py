@@ -4,29 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakecluster.fabric.captures import Capture, Captured, CaptureError, Readable, open_capture
 from fakecluster.sim.clock import NS_PER_S
 
+if TYPE_CHECKING:
+    from fakecluster.fabric.records import Records
+
 Source = str | Path | bytes | Readable | Capture | Iterable[Any]
 
 
-def packets_of(source: Source, *, interface: str = "") -> Iterator[Captured]:
-    """The packets of a source, as a stream; of a capture of several interfaces, those of `interface` when it has it.
+class Packets:
+    """The packets of a source, once; of a capture of several interfaces, those of `interface` when it has it.
 
-    Raises `CaptureError`.
+    Iterating gives `Captured`. Raises `CaptureError`.
     """
-    if isinstance(source, Capture):
-        return _chosen(source, interface)
-    if isinstance(source, str | Path | bytes) or hasattr(source, "read"):
-        return _chosen(open_capture(source), interface)  # type: ignore[arg-type]
-    return _scapy(source)
 
+    def __init__(self, source: Source, *, interface: str = "") -> None:
+        self.interface = interface
+        self._capture: Capture | None = None
+        self._others: Iterable[Any] = ()
+        if isinstance(source, Capture):
+            self._capture = source
+        elif isinstance(source, str | Path | bytes) or hasattr(source, "read"):
+            self._capture = open_capture(source)  # type: ignore[arg-type]
+        else:
+            self._others = source
 
-def may_be_read_ahead(source: Source) -> bool:
-    """Whether nobody minds when packets are read before those before them were replayed: not so with a generator."""
-    return isinstance(source, Capture | str | Path | bytes | list | tuple) or hasattr(source, "read")
+    @property
+    def may_be_read_ahead(self) -> bool:
+        """Whether nobody minds when packets are read before those before them were replayed: not so with a generator."""
+        return self._capture is not None or isinstance(self._others, list | tuple)
+
+    def __iter__(self) -> Iterator[Captured]:
+        return _scapy(self._others) if self._capture is None else _chosen(self._capture, self.interface)
+
+    def records(self, octets: int) -> Iterator[Records] | None:
+        """The packets as they stand in a classic capture, in pieces of so many bytes; None for other sources."""
+        return None if self._capture is None else self._capture.records(octets)
 
 
 def _chosen(capture: Capture, interface: str) -> Iterator[Captured]:

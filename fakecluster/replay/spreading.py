@@ -26,7 +26,7 @@ from fakecluster.replay.parts import Part
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.report import Replay, merged
-from fakecluster.replay.sources import packets_of
+from fakecluster.replay.sources import Packets
 
 if TYPE_CHECKING:
     from fakecluster.cluster.spec import ClusterSpec
@@ -127,7 +127,7 @@ def work(job: Job) -> tuple[str, Replay, tuple[str, str, int, int] | None]:
         mend=job.mend, part=job.part,
     )  # fmt: skip
     try:
-        run(packets_of(job.path, interface=str(replayer.port)), replayer)
+        run(Packets(job.path, interface=str(replayer.port)), replayer)
     except CaptureError as damaged:
         place = damaged.reason, damaged.source, damaged.offset, damaged.packets
         return digest, replayer.finish(), place

@@ -19,18 +19,24 @@ from fakecluster.replay.lanes import ends_of
 from fakecluster.replay.timeline import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
+    from fakecluster.fabric.pieces import Piece
+    from fakecluster.fabric.records import Records
     from fakecluster.fabric.trains import Flow as TrainFlow
     from fakecluster.fabric.ways import Way
     from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.replay.replaying import Replayer
 
 #: Packets, and bytes of them, that are looked at together: the more, the longer the trains.
-WINDOW, WINDOW_OCTETS = 262_144, 32 << 20
+WINDOW, WINDOW_OCTETS = 262_144, 16 << 20
+#: Packets that are read together when they go in their turn.
+AT_ONCE = 1024
 #: Shorter windows and runs are not worth the look, nor are runs with fewer packets a flow.
 LEAST_WINDOW, LEAST_RUN, LEAST_PER_FLOW = 4096, 256, 2
+#: How often what is left of a run is tried again without the packets that must go in their turn.
+TRIES = 16
 
 
-def windows(packets: Iterable[Captured], size: int) -> Iterator[list[Captured]]:
+def windows(packets: Iterable[Captured], size: int = WINDOW) -> Iterator[list[Captured]]:
     """Packets in lists of up to `size`; an error comes after what was read before it."""
     window: list[Captured] = []
     octets = 0
@@ -54,12 +60,17 @@ class Trains:
         self.replayer = replayer
         self.available = find_spec("numpy") is not None
 
-    def take(self, window: list[Captured]) -> None:
-        """Replay a window's packets."""
-        if len(window) < LEAST_WINDOW or not self.available:
-            self.replayer.take_in_turn(window)
+    def take(self, packets: list[Captured] | Records) -> None:
+        """Replay packets that follow each other."""
+        if len(packets) >= LEAST_WINDOW and self.available:
+            from fakecluster.fabric.pieces import Listed, Recorded
+
+            Window(self.replayer, Listed(packets) if isinstance(packets, list) else Recorded(packets)).take()
+        elif isinstance(packets, list):
+            self.replayer.take_in_turn(packets)
         else:
-            Window(self.replayer, window).take()
+            for begin in range(0, len(packets), AT_ONCE):
+                self.replayer.take_in_turn(packets.captured(begin, begin + AT_ONCE))
 
 
 class Passenger(NamedTuple):
@@ -73,15 +84,13 @@ class Passenger(NamedTuple):
 class Window:
     """Packets of a capture, from which trains are made where they can be."""
 
-    def __init__(self, replayer: Replayer, window: list[Captured]) -> None:
+    def __init__(self, replayer: Replayer, piece: Piece) -> None:
         from fakecluster.fabric.trains import Columns
 
-        self.replayer, self.window = replayer, window
+        self.replayer, self.piece = replayer, piece
         self.express, self.timeline, self.clock = replayer.lanes.express, replayer.timeline, replayer.clock
-        self.times_ns: tuple[int, ...]
-        self.packets: tuple[bytes, ...]
-        self.times_ns, self.packets, self.lengths, _, self.directions = zip(*window, strict=True)
-        self.columns = Columns.of(self.packets)
+        self.times_ns: list[int] = piece.times_ns.tolist()
+        self.columns = Columns.of(piece)
         #: flows that had no way, of which a packet went step by step since
         self._tried: set[int] = set()
 
@@ -92,35 +101,31 @@ class Window:
             self._in_turn(at, begin)
             self._run(begin, end)
             at = end
-        self._in_turn(at, len(self.window))
+        self._in_turn(at, len(self.piece))
 
     def _in_turn(self, begin: int, end: int) -> None:
-        if begin < end:
-            self.replayer.take_in_turn(self.window[begin:end])
+        for at in range(begin, end, AT_ONCE):
+            self.replayer.take_in_turn(self.piece.captured(at, min(at + AT_ONCE, end)))
 
     def _runs(self) -> list[tuple[int, int]]:
         """Where one plain acknowledgment comes after another, and time goes on quietly."""
         import numpy as np
 
-        count = len(self.window)
-        plain = np.zeros(count + 1, bool)
+        plain = np.zeros(len(self.piece) + 1, bool)
         plain[self.columns.place] = True
-        since = np.diff(np.array(self.times_ns, float))  # a damaged time may be too large for an integer of NumPy's
-        plain[1:-1] &= (since >= 0) & (since < LONGEST_GAP_NS)
-        plain[:-1] &= np.fromiter(map(len, self.packets), np.int64, count) == np.array(self.lengths)
-        if "out" in self.directions:
-            plain[:-1] &= np.array(self.directions) != "out"
+        since = np.diff(self.piece.times_ns)
+        plain[1:-1] &= (since >= 0) & (since <= LONGEST_GAP_NS)
         edges = np.flatnonzero(np.diff(plain, prepend=False)).reshape(-1, 2)
         return [(begin, end) for begin, end in edges.tolist() if end - begin >= LEAST_RUN]
 
     # --- a run
 
-    def _run(self, begin: int, end: int) -> None:
+    def _run(self, begin: int, end: int, tries: int = TRIES) -> None:
         """Replay packets that are plain acknowledgments: in pieces, between which something is due on the clock."""
         while begin < end:
             quiet = self._quiet_until(begin, end)
             if quiet - begin >= LEAST_RUN:
-                self._board(begin, quiet)
+                self._board(begin, quiet, tries)
             else:
                 quiet = min(quiet + 1, end)
                 self._in_turn(begin, quiet)
@@ -144,15 +149,15 @@ class Window:
         assert timeline.read_ns is not None
         return max(self.clock.now_ns, timeline.now_ns + self.times_ns[place] - timeline.read_ns)
 
-    def _board(self, begin: int, end: int) -> None:
+    def _board(self, begin: int, end: int, tries: int) -> None:
         """Make trains of a run in which nothing else happens, and let them go."""
         row = int(self.columns.place.searchsorted(begin))
-        trains = self.columns.trains(row, row + end - begin)
-        if end - begin < LEAST_PER_FLOW * len(trains):
+        last_row = row + end - begin
+        if not tries or end - begin < LEAST_PER_FLOW * self.columns.flows_among(row, last_row):
             self._in_turn(begin, end)
             return
         passengers, stray, unknown = [], [], []
-        for flow, first, last, train in trains:
+        for flow, first, last, train in self.columns.trains(row, last_row):
             ends = self.columns.flows[flow].ends
             if flow not in self._tried and ends not in self.express.ways:
                 unknown.append(begin + first)
@@ -165,7 +170,7 @@ class Window:
             else:
                 passengers.append(passenger)
         if unknown or stray:
-            self._around(begin, end, self.columns.places_of(stray, row, row + end - begin) + unknown)
+            self._around(begin, end, self.columns.places_of(stray, row, last_row) + unknown, tries - 1)
         else:
             self._depart(begin, end, passengers)
 
@@ -183,17 +188,17 @@ class Window:
             return None
         return Passenger(way, train, end_ns)
 
-    def _around(self, begin: int, end: int, places: list[int]) -> None:
+    def _around(self, begin: int, end: int, places: list[int], tries: int) -> None:
         """Replay a run, of which packets at some places must go in their turn."""
         at = waiting = begin
         for place in sorted(places):
             if place - at >= LEAST_RUN:
                 self._in_turn(waiting, at)
-                self._run(at, place)
+                self._run(at, place, tries)
                 waiting = place
             at = place + 1
         self._in_turn(waiting, at)
-        self._run(at, end)
+        self._run(at, end, tries)
 
     def _depart(self, begin: int, end: int, passengers: list[Passenger]) -> None:
         """Replay a run by its trains."""
@@ -211,7 +216,8 @@ class Window:
         """Let the watcher of ways see every packet of a run."""
         before_ns = self.clock.now_ns
         arrivals_ns = [self._arrival_ns(place) for place in range(begin, end)]
-        for packet, arrival_ns in zip(self.packets[begin:end], arrivals_ns, strict=True):
+        for place, arrival_ns in enumerate(arrivals_ns, begin):
+            packet = self.piece.packet(place)
             self.clock.now_ns = arrival_ns
             self.express.watcher.passed(self.express.ways[ends_of(packet)], packet)
         self.clock.now_ns = before_ns

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import pack
 
 import numpy as np
 import pytest
 
+from fakecluster.fabric.captures import Captured, open_capture
+from fakecluster.fabric.pieces import Listed, Piece, Recorded
 from fakecluster.fabric.trains import Columns
 from fakecluster.kernel.conntrack.tcp_trains import Train
 from fakecluster.kernel.packet import Skb
@@ -64,32 +67,94 @@ PLAIN = {
     "a type of service": changed(1, 0x10),
     "reserved bits": changed(32, 0x51),
 }
+DATA = _sound(ack4(5000)[:2] + b"\0\x29" + ack4(5000)[4:] + b"x")
 OTHER = {
     "SYN, ACK": changed(33, 18), "FIN, ACK": changed(33, 17), "RST, ACK": changed(33, 20), "no ACK": changed(33, 8),
     "URG, ACK": changed(33, 48), "UDP": changed(9, 17), "the first fragment": changed(6, 0x20), "a fragment": changed(7, 1),
     "another length": changed(3, 39), "IP options": changed(0, 0x46), "another header length": changed(32, 0x60),
-    "other options": ack4(5000, options=b"\1" * 12), "data": ack4(5000) + b"x", "a broken header": broken(10),
+    "other options": ack4(5000, options=b"\1" * 12), "data": DATA, "a broken header": broken(10),
     "a broken segment": broken(36), "a broken address": broken(15), "IPv6, broken": broken(20, ack6),
     "IPv6, UDP": changed(6, 17, ack6), "IPv6, another length": changed(5, 19, ack6), "IPv6, SYN": changed(53, 2, ack6),
     "40 bytes of something": bytes(40), "nothing": b"",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_plain_acknowledgments_are_rows(name: str) -> None:
-    columns = Columns.of([b"", PLAIN[name], b""])
-    assert columns.place.tolist() == [1]
+def listed(packets: list[bytes]) -> Piece:
+    return Listed([Captured(0, packet, len(packet)) for packet in packets])
 
 
+def recorded(packets: list[bytes], link_type: int = 101, frame: Callable[[bytes], bytes] = bytes, order: str = "<") -> Piece:
+    """The same as records of a file."""
+    data = pack(f"{order}IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, link_type)
+    for number, packet in enumerate(packets):
+        data += pack(f"{order}IIII", 7, number, len(frame(packet)), len(frame(packet))) + frame(packet)
+    records = open_capture(data).records()
+    assert records is not None
+    (piece,) = records
+    return Recorded(piece)
+
+
+def in_ethernet(packet: bytes) -> bytes:
+    """Of at least 60 bytes."""
+    kind = b"\x86\xdd" if packet[:1] >= b"\x60" else b"\x08\x00"
+    return (bytes(12) + kind + packet).ljust(60, b"\0")
+
+
+PIECES: dict[str, Callable[[list[bytes]], Piece]] = {
+    "list": listed,
+    "raw IP": recorded,
+    "big endian": lambda packets: recorded(packets, order=">"),
+    "Ethernet": lambda packets: recorded(packets, 1, in_ethernet),
+}
+
+
+@pytest.mark.parametrize("kind", PIECES)
+def test_plain_acknowledgments_are_rows(kind: str) -> None:
+    packets = [b"", *PLAIN.values(), b""]
+    piece = PIECES[kind](packets)
+    columns = Columns.of(piece)
+    assert [list(PLAIN)[place - 1] for place in columns.place.tolist()] == list(PLAIN)
+    assert [piece.packet(place) for place in range(1, len(packets) - 1)] == list(PLAIN.values())
+
+
+@pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("name", OTHER)
-def test_others_are_not(name: str) -> None:
-    columns = Columns.of([ack4(1), OTHER[name], ack6(2)])
+def test_others_are_not(kind: str, name: str) -> None:
+    columns = Columns.of(PIECES[kind]([ack4(1), OTHER[name], ack6(2)]))
     assert columns.place.tolist() == [0, 2]
+
+
+def test_of_other_links_no_packet_is_a_row() -> None:
+    tagged = bytes(12) + b"\x81\0\0\7\x08\0" + ack4(1)
+    assert Columns.of(recorded([tagged], 1)).place.tolist() == []
+    assert Columns.of(recorded([bytes(14) + b"\x08\0" + ack4(1)], 113)).place.tolist() == []
+
+
+def test_times_and_what_is_clear() -> None:
+    """Of the second packet one byte was cut off."""
+    data = pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
+    for seconds, fraction, length in ((1, 5, 40), (2, 6, 41), (4_000_000_000, 7, 40)):
+        data += pack("<IIII", seconds, fraction, 40, length) + ack4(1)
+    (records,) = open_capture(data).records() or ()
+    for piece in (Recorded(records), Listed(records.captured(0, 3))):
+        assert piece.times_ns.tolist() == [1_000_005_000, 2_000_006_000, 4_000_000_000_000_007_000]
+        assert piece.clear.tolist() == [True, False, True]
+        assert len(piece) == 3
+
+
+def test_of_a_piece_with_a_damaged_time_nothing_is_clear() -> None:
+    piece = Listed([Captured(time_ns, ack4(1), 40) for time_ns in (1, 1 << 63)])
+    assert piece.clear.tolist() == [False, False]
+
+
+def test_what_leaves_is_not_clear() -> None:
+    piece = Listed([Captured(0, ack4(1), 40, 0, direction) for direction in ("in", "out", "")])
+    assert piece.clear.tolist() == [True, False, True]
 
 
 def test_flows_are_told_apart_by_ends_and_first_bits() -> None:
     packets = [ack4(1), ack6(1), ack4(2), ack6(1, label=7), ack4(1, window=9), ack6(2), changed(1, 8)]
-    columns = Columns.of(packets)
+    columns = Columns.of(listed(packets))
     first, ends = zip(*(columns.flows[flow] for flow in columns.flow.tolist()), strict=True)
     assert first == (0x4500, 0x6000, 0x4500, 0x6000, 0x4500, 0x6000, 0x4508)
     assert ends == tuple(packet[8:44] if packet[0] >> 4 == 6 else packet[12:24] for packet in packets)
@@ -98,7 +163,7 @@ def test_flows_are_told_apart_by_ends_and_first_bits() -> None:
 
 def test_equal_mixed_keys_of_different_flows_are_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fakecluster.fabric.trains._MIX", (0, 0, 0, 0, 0))
-    columns = Columns.of([ack4(1), ack4(2), ack4(1)])
+    columns = Columns.of(listed([ack4(1), ack4(2), ack4(1)]))
     assert columns.place.tolist() == [0, 2]
 
 
@@ -107,7 +172,7 @@ def test_trains_of_interleaved_flows() -> None:
         ack4(1, MASK, 9, 0, ttl=9), ack6(1, 5, 7, 3), ack4(1, 2, MASK - 1, 7), ack4(2, 1, 1, 1),
         ack4(1, 1, 8, 5, options=TIMESTAMP), ack6(1, 5, 7, 3), ack4(1, 1, 8, 5, ttl=7),
     ]  # fmt: skip
-    columns = Columns.of(packets)
+    columns = Columns.of(listed(packets))
     ports = {flow: int.from_bytes(found.ends[-4:-2]) * (1 if len(found.ends) == 12 else 10)
              for flow, found in enumerate(columns.flows)}  # fmt: skip
     trains = {ports[flow]: (first, last, train) for flow, first, last, train in columns.trains(0, 7)}
@@ -121,12 +186,12 @@ def test_trains_of_interleaved_flows() -> None:
 
 
 def test_a_closed_window_lets_one_byte_through() -> None:
-    ((_, first, last, train),) = Columns.of([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)]).trains(0, 2)
+    ((_, first, last, train),) = Columns.of(listed([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)])).trains(0, 2)
     assert (first, last, train.edge) == (0, 1, 21)
 
 
 def test_places_of_flows() -> None:
-    columns = Columns.of([ack4(1), b"", ack4(2), ack4(1), ack4(3)])
+    columns = Columns.of(listed([ack4(1), b"", ack4(2), ack4(1), ack4(3)]))
     flow = int(columns.flow[0])
     assert np.array_equal(columns.places_of([flow], 0, 4), [0, 3])
     assert columns.places_of([flow], 1, 4) == [3]

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from fakecluster import Cluster
 from fakecluster.cluster.capturing import port_of
+from fakecluster.fabric import captures
 from fakecluster.fabric.captures import Captured, CaptureError
+from fakecluster.fabric.pcap import write_pcap
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import Replay, replay, trains
+from fakecluster.replay import Replay, replay, replaying, trains
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.trains import Window, windows
@@ -109,7 +112,7 @@ def no_trains() -> Iterator[None]:
 
 def at(packets: list[tuple[int, bytes]]) -> list[Captured]:
     """(gap in ns, packet) as captured."""
-    time_ns, found = 10 * NS, []
+    time_ns, found = 1_767_225_600 * NS, []
     for gap_ns, data in packets:
         time_ns += gap_ns
         found.append(Captured(time_ns, data, len(data)))
@@ -146,6 +149,7 @@ HASTY = {"tcp_timeout_established": 5, "tcp_timeout_max_retrans": 3}
     flows=st.integers(1, 4), writes=st.booleans(), hasty=st.booleans(), drawn=st.lists(BURST, min_size=2, max_size=12)
 )  # fmt: skip
 @example(flows=1, writes=False, hasty=False, drawn=[(ONE, 6)])
+@example(flows=1, writes=False, hasty=False, drawn=[(ONE, 3), ([(0, -5, {}), (0, 9, {})], 2)])
 @example(flows=1, writes=False, hasty=False, drawn=[(ONE, 3), ([(0, 1000, {"ttl": 1}), (0, 1000, {"ttl": 2})], 2)])
 @example(flows=1, writes=False, hasty=False, drawn=[(HELLO, 1), ([(0, 9, {"sequence": 5, "ack": 48})], 3)])
 @example(flows=2, writes=False, hasty=False, drawn=[(ONE, 3), ([(1, 130 * NS, {"data": b"x"})], 1), (ONE, 3)])
@@ -210,9 +214,9 @@ def test_rules_that_changed_are_met(template: Cluster) -> None:
     replayer = Replayer(cluster, port_of(cluster.network, "a:eth0"), addresses=AddressMap.of(cluster, {}))
     packets = at(handshakes(template, 1) + acknowledgments(template, 1, 40))
     with short_trains() as gone, replayer.attached():
-        replayer.take_all(packets[:20], ahead=100)
+        replayer.take_all(packets[:20])
         cluster.nodes[0].run("iptables -t mangle -A PREROUTING -p tcp --dport 80 -j DROP")
-        replayer.take_all(packets[20:], ahead=100)
+        replayer.take_all(packets[20:])
     assert gone == [18]
     assert {fate[0]: count for fate, count in replayer.finish().fates.items()} == {"delivered": 20, "dropped": 22}
 
@@ -227,6 +231,26 @@ def test_windows_keep_what_was_read_before_an_error() -> None:
     with pytest.raises(CaptureError):
         found.extend([captured.time_ns for captured in window] for window in windows(damaged(), 3))
     assert found == [[0, 1, 2], [3, 4]]
+
+
+def test_a_file_is_read_in_columns(template: Cluster, tmp_path: Path) -> None:
+    """In three pieces, of which the last breaks off."""
+    packets = at(handshakes(template, 4) + acknowledgments(template, 4, 30))
+    path = tmp_path / "acks.pcap"
+    write_pcap(path, [(captured.time_ns, captured.packet) for captured in packets])
+    path.write_bytes(path.read_bytes() + bytes(9))
+    found: dict[str, Replay] = {}
+    for name, context in (("in turn", no_trains), ("trains", short_trains)):
+        with context() as gone, pytest.MonkeyPatch.context() as patch, pytest.raises(CaptureError) as damaged:
+            patch.setattr(replaying, "WINDOW_OCTETS", 3000)
+            patch.setattr(captures, "CHUNK", 1000)
+            replay(template.fork(), path, at="a:eth0")
+        assert (damaged.value.offset, damaged.value.packets) == (path.stat().st_size - 9, 128)
+        assert isinstance(damaged.value.replay, Replay)
+        found[name] = damaged.value.replay
+    assert found["trains"] == found["in turn"]
+    assert gone is not None
+    assert (len(gone), sum(gone), found["trains"].injected) == (3, 120, 128)
 
 
 def test_a_generator_is_not_read_ahead(template: Cluster) -> None:
