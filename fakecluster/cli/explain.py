@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,19 +72,26 @@ def explain_command(
     """
     files = {"ip-addr": ip_addr, "ip-route": ip_route, "ip-rule": ip_rule, "ipset": ipset, "iptables-save": iptables,
              "ip6tables-save": ip6tables, "nft": nft, "ipvsadm": ipvsadm, "conntrack": conntrack}  # fmt: skip
+    make = partial(cluster_of, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
+    explanation = _explanation(packet, at, manifests or [], make, files, objects or [])
+    give(answer_of(explanation, translate=translate), output, file)
+    if not explanation.arrived:
+        raise typer.Exit(NOT_ARRIVED)
+
+
+def _explanation(
+    packet: str, at: str, manifests: list[Path], make: Callable[[list[Path]], Cluster], files: dict[str, Dump],
+    objects: list[Path],
+) -> Explanation:  # fmt: skip
+    """The explanation in a cluster made from manifests, or in a node made from dumps: one of them is given."""
     dumps = {kind: read_dump(path) for kind, path in files.items() if path is not None}
     if manifests and dumps:
         raise UsageError("either manifests or a node's dumps; names for dumps come from --objects")
     if manifests:
-        cluster = cluster_of(manifests, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
-        explanation = _in_cluster(cluster, packet, at)
-    elif dumps:
-        explanation = _in_node(dumps, packet, objects or [])
-    else:
-        raise UsageError("expected manifests, or a node's dumps: --iptables-save, --ip-route, --ip-addr, --nft...")
-    give(answer_of(explanation, translate=translate), output, file)
-    if not explanation.arrived:
-        raise typer.Exit(NOT_ARRIVED)
+        return _in_cluster(make(manifests), packet, at)
+    if dumps:
+        return _in_node(dumps, packet, objects)
+    raise UsageError("expected manifests, or a node's dumps: --iptables-save, --ip-route, --ip-addr, --nft...")
 
 
 def _in_cluster(cluster: Cluster, packet: str, at: str) -> Explanation:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import gc
 import importlib
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -20,7 +23,7 @@ from fakecluster.cli.output import Answer, Output, OutputFile, give
 from fakecluster.cluster import Cluster
 from fakecluster.fabric.captures import MAGICS, CaptureError
 from fakecluster.proxy.config import MODES
-from fakecluster.replay import Replay, replay, spread
+from fakecluster.replay import Replay, Verdict, replay, spread
 
 DIFFERENT = 1
 #: Flows that the table shows; --output json has them all.
@@ -34,6 +37,9 @@ CompareAt = Annotated[str, typer.Option("--compare-at", help="Where the second c
 Dask = Annotated[str, typer.Option("--dask", help="Spread over a Dask scheduler: tcp://HOST:PORT.")]
 Map = Annotated[list[str] | None, typer.Option("--map", help="Readdress: 10.1.2.3=pod/web-1 (repeatable).")]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Spread the flows over processes.")]
+Verdicts = Annotated[
+    Path | None, typer.Option("--verdicts", help="Write every packet's own end (CSV), going every packet's way.")
+]
 Write = Annotated[Path | None, typer.Option("--write", "-w", help="Write a pcapng with comments.")]
 
 
@@ -46,6 +52,7 @@ def replay_command(
     workers: Workers = 1,
     dask: Dask = "",
     write: Write = None,
+    verdicts: Verdicts = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Nothing leaves the interface.")] = False,
     mend: Annotated[bool, typer.Option("--mend-checksums", help="Correct checksums (offloading cards).")] = False,
     output: Output = "",
@@ -72,43 +79,51 @@ def replay_command(
     *folders, capture = manifests
     options: dict[str, Any] = {"at": at, "mapping": _mapping(mapping or []), "isolate": isolate, "mend_checksums": mend}
     cluster = cluster_of(folders, nodes=nodes, proxy=proxy, family=ip_family, seed=seed)
-    against = _other(compare, compare_at, cluster)
-    try:
-        if workers > 1 or dask:
-            result = _spread(cluster, capture, workers, dask, alone=against is None and write is None, **options)
+    alone = {"against": _other(compare, compare_at, cluster), "against_at": compare_at, "output": write}
+    with _faults(lambda part: _give(part, output, file), (write, verdicts)):
+        if workers == 1 and not dask:
+            result = _run(cluster, capture, verdicts, **alone, **options)
         else:
-            result = _run(cluster, capture, against=against, against_at=compare_at, output=write, **options)
-    except CaptureError as damaged:
-        if isinstance(damaged.replay, Replay) and damaged.replay.packets:
-            _give(damaged.replay, output, file)
-        raise
-    except LookupError as missing:
-        raise UsageError(f"--at {missing}") from None
-    except OSError as failed:
-        if write is None or isinstance(failed, BrokenPipeError):
-            raise
-        raise UsageError(f"--write {write}: {failed.strerror}") from None
+            result = _spread(cluster, capture, workers, dask, none_of=[*alone.values(), verdicts], **options)
     _give(result, output, file)
     if result.difference_count:
         raise typer.Exit(DIFFERENT)
 
 
+@contextmanager
+def _faults(give_part: Callable[[Replay], None], written: tuple[Path | None, ...]) -> Iterator[None]:
+    """What can go wrong, in words; of a damaged capture what came before is given."""
+    try:
+        yield
+    except CaptureError as damaged:
+        if isinstance(damaged.replay, Replay) and damaged.replay.packets:
+            give_part(damaged.replay)
+        raise
+    except LookupError as missing:
+        raise UsageError(f"--at {missing}") from None
+    except OSError as failed:
+        files = [str(one) for one in written if one is not None]
+        if not files or isinstance(failed, BrokenPipeError):
+            raise
+        raise UsageError(f"{failed.filename or ' or '.join(files)}: {failed.strerror}") from None
+
+
 def _other(compare: str, at: str, cluster: Cluster) -> Cluster | Path | None:
     """What to compare with: the same cluster in another mode, one of other manifests, or a second capture."""
     path = Path(compare)
-    if compare and path.is_file() and _is_capture(path):
+    if compare and compare not in MODES and path.is_file() and _is_capture(path):
         return path
     if at:
         raise UsageError("--compare-at says where a second capture was taken: --compare is to name that capture")
     if not compare:
         return None
+    if compare in MODES:  # also where a folder is called so: that is ./ipvs
+        return cluster.fork(proxy=compare)
     if path.exists():
         spec = cluster.spec
         seed = getattr(cluster.choices, "seed", 0)
         return cluster_of([path], nodes=len(spec.nodes), proxy=spec.proxy, family=spec.ip_family, seed=seed)
-    if compare not in MODES:
-        raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({', '.join(MODES)})")
-    return cluster.fork(proxy=compare)
+    raise UsageError(f"--compare {compare!r}: neither a file nor a proxy mode ({', '.join(MODES)})")
 
 
 def _is_capture(path: Path) -> bool:
@@ -116,10 +131,12 @@ def _is_capture(path: Path) -> bool:
         return file.read(4) in MAGICS
 
 
-def _spread(cluster: Cluster, capture: Path, workers: int, dask: str, *, alone: bool, **options: Any) -> Replay:
-    """Replay on several processes, or on the workers of a Dask scheduler."""
-    if not alone or str(capture) == "-":
-        raise UsageError("--workers and --dask read a file by themselves: not with -, --compare or --write")
+def _spread(
+    cluster: Cluster, capture: Path, workers: int, dask: str, *, none_of: list[object], **options: Any
+) -> Replay:  # fmt: skip
+    """Replay on several processes, or on the workers of a Dask scheduler; `none_of` is what may not be asked for then."""
+    if any(none_of) or str(capture) == "-":
+        raise UsageError("--workers and --dask read a file by themselves: not with -, --compare, --write or --verdicts")
     if not dask:
         with ProcessPoolExecutor(workers) as pool:
             return spread(cluster, capture, executor=pool, count=workers, **options)
@@ -136,6 +153,18 @@ def _spread(cluster: Cluster, capture: Path, workers: int, dask: str, *, alone: 
         return spread(cluster, capture.absolute(), executor=client, count=count, **options)
 
 
+@contextmanager
+def _verdicts_to(path: Path | None) -> Iterator[Callable[[Verdict], None] | None]:
+    """What every packet's verdict is told to: lines of a CSV file."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("packet", "time_s", "verdict"))
+        yield lambda one: lines.writerow((one.packet, one.time_text, str(one)))
+
+
 def _mapping(words: list[str]) -> dict[str, str]:
     found = {}
     for word in words:
@@ -146,11 +175,19 @@ def _mapping(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _run(cluster: Cluster, capture: Path, **options: Any) -> Replay:
+def _run(cluster: Cluster, capture: Path, verdicts: Path | None, **options: Any) -> Replay:
     """Replay with a bar on a terminal."""
     gc.freeze()  # the cluster stays until the end: it need not be looked through for garbage again and again
-    if str(capture) == "-":
-        return replay(cluster, sys.stdin.buffer, **options)
+    with _verdicts_to(verdicts) as told:
+        if str(capture) == "-":
+            return replay(cluster, sys.stdin.buffer, told=told, **options)
+        with _watched(capture) as source:
+            return replay(cluster, source, told=told, **options)
+
+
+@contextmanager
+def _watched(capture: Path) -> Iterator[_Watched]:
+    """A capture that moves a bar on a terminal while it is read. Raises `CaptureError`."""
     try:
         size, file = capture.stat().st_size, capture.open("rb")
     except OSError as failed:
@@ -158,7 +195,7 @@ def _run(cluster: Cluster, capture: Path, **options: Any) -> Replay:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with file, Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"replay {capture.name}", total=size)
-        return replay(cluster, _Watched(file, lambda count: progress.advance(task, count)), **options)
+        yield _Watched(file, lambda count: progress.advance(task, count))
 
 
 class _Watched:
@@ -222,4 +259,4 @@ def _print(console: Console, result: Replay) -> None:
         console.print(Text(f"{count} times: {words}", style="yellow"))
     for one in result.differences[:FLOWS_SHOWN]:
         console.print(Text(str(one), style="bold red"))
-    console.print(f"{result.difference_count} differences")
+    console.print(f"{result.difference_count} difference{'' if result.difference_count == 1 else 's'}")

@@ -7,6 +7,7 @@ from fakecluster.replay.matching import Difference
 from fakecluster.replay.preparing import MapError
 from fakecluster.replay.report import Replay
 from fakecluster.replay.spreading import SpreadError, spread
+from fakecluster.replay.verdicts import Verdict
 
 __all__ = [
     "Difference",
@@ -16,6 +17,7 @@ __all__ = [
     "MapError",
     "Replay",
     "SpreadError",
+    "Verdict",
     "replay",
     "spread",
 ]

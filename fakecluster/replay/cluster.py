@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.report import Replay
 from fakecluster.replay.second_capture import SecondCapture
 from fakecluster.replay.sources import Packets, Source
+from fakecluster.replay.verdicts import OneByOne, Verdict
 from fakecluster.replay.writing import AnnotatedWriter
 
 #: Bytes of the output that are written at once.
@@ -31,20 +32,22 @@ def replay(
     output: str | Path | None = None,
     isolate: bool = False,
     mend_checksums: bool = False,
+    told: Callable[[Verdict], None] | None = None,
 ) -> Replay:
     """Replay a capture (a path, bytes, a stream, Scapy packets) at an interface such as `a:eth0` or `pod/web-1`.
 
     `mapping` readdresses (`{"10.1.2.3": "pod/web-1"}`). `against` is another cluster that gets the same packets, so that
     differing ends show in `differences`; or a second capture, which was taken at `against_at` (default: `at`) and is
     compared with what passes there. `output` is a pcapng to write, with comments; `isolate` lets nothing leave the port;
-    `mend_checksums` corrects those that an offloading card had not filled in yet.
+    `mend_checksums` corrects those that an offloading card had not filled in yet. `told` is called with every packet's verdict,
+    which takes the time of going every packet's way step by step.
     Raises `CaptureError` for a damaged file (its `replay` is what came before), LookupError, `MapError`.
     """
     port = port_of(cluster.network, at)
-    first = _replayer(cluster, at, mapping, isolate, mend_checksums)
+    first = _replayer(cluster, at, mapping, isolate, mend_checksums, told)
     others, second = [], None
     if isinstance(against, Cluster):
-        others = [_replayer(against, at, mapping, isolate, mend_checksums)]
+        others = [_replayer(against, at, mapping, isolate, mend_checksums, None)]
     elif against is not None:
         second = SecondCapture(against, port_of(cluster.network, against_at or at))
     with ExitStack() as stack:
@@ -67,7 +70,10 @@ def replay(
 
 
 def _replayer(
-    cluster: Cluster, at: str, mapping: Mapping[str, str] | None, isolate: bool, mend: bool
+    cluster: Cluster, at: str, mapping: Mapping[str, str] | None, isolate: bool, mend: bool,
+    told: Callable[[Verdict], None] | None,
 ) -> Replayer:  # fmt: skip
-    addresses = AddressMap.of(cluster, mapping or {})
-    return Replayer(cluster, port_of(cluster.network, at), addresses=addresses, isolate=isolate, mend=mend)
+    port, addresses = port_of(cluster.network, at), AddressMap.of(cluster, mapping or {})
+    if told is not None:
+        return OneByOne(cluster, port, addresses=addresses, isolate=isolate, mend=mend, told=told)
+    return Replayer(cluster, port, addresses=addresses, isolate=isolate, mend=mend)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
 from scapy.utils import wrpcap
 
 from fakecluster import Cluster
@@ -33,6 +34,22 @@ def test_replay_prints_flows_as_json_and_takes_standard_input(tmp_path: Path) ->
     assert cut.returncode == 2
     assert json.loads(cut.stdout)["packets"] == 1
     assert b"the file ends inside a packet (0 of 28 bytes); 1 packets before it were read" in cut.stderr
+
+
+def test_replay_writes_every_packets_verdict(tmp_path: Path) -> None:
+    packets = [Ether() / ARP(), Ether() / IP(src="203.0.113.9", dst="172.18.0.2") / UDP(sport=5, dport=9) / b"x",
+               Ether() / IP(src="203.0.113.9", dst="172.18.0.2", ttl=0) / UDP(sport=5, dport=9)]  # fmt: skip
+    for number, packet in enumerate(packets):
+        packet.time = 1000 + number / 4
+    wrpcap(str(tmp_path / "a.pcap"), packets)
+    options = ("--at", "a:eth0", "--verdicts", str(tmp_path / "a.csv"))
+    assert fakecluster("replay", SHOP, str(tmp_path / "a.pcap"), *options).returncode == 0
+    assert (tmp_path / "a.csv").read_text().splitlines() == [
+        "packet,time_s,verdict",
+        "1,1000.000000000,no IP packet",
+        "2,1000.250000000,delivered in node/a to the host",
+        "3,1000.500000000,delivered in node/a to the host",
+    ]
 
 
 def test_diff_rules_names_what_is_missing(tmp_path: Path) -> None:

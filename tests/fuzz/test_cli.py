@@ -129,7 +129,7 @@ def test_broken_captures_are_named(data: st.DataObject, tmp_path_factory: pytest
         (["replay", SHOP, SHOP, "--at", "a:eth0", "--compare", "ebpf"], "neither a file nor a proxy mode"),
         (["replay", SHOP, SHOP, "--at", "a:eth0", "--workers", "2", "--compare", "ipvs"], "not with -, --compare"),
         (["replay", SHOP, SHOP, "--at", "a:eth0", "--compare-at", "pod/web-1"], "--compare is to name that capture"),
-        (["replay", SHOP, SHOP, "--at", "a:eth0", "--write", "/nowhere/x"], "--write /nowhere/x: No such file or directory"),
+        (["replay", SHOP, SHOP, "--at", "a:eth0", "--write", "/nowhere/x"], ": /nowhere/x: No such file or directory"),
         (["replay", SHOP, SHOP, "--at", "a:eth0", "-o", "x.csv"], "--output csv: this command gives text, json, html"),
         (["reachability", SHOP, "-o", "/nowhere/x.csv"], "-o /nowhere/x.csv: No such file or directory"),
         (["diff-rules", SHOP], "a dump is needed: --iptables-save"),

@@ -16,7 +16,7 @@ from fakecluster import Cluster
 from fakecluster.fabric.captures import CaptureError, CaptureInterface, open_capture
 from fakecluster.kernel.hooks import Hook
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import MapError, replay
+from fakecluster.replay import MapError, Verdict, replay
 from fakecluster.replay.headers import read
 from fakecluster.replay.preparing import with_ack_shifted
 
@@ -228,6 +228,22 @@ def test_tshark_reads_what_is_written_without_complaint(shop: Cluster, tmp_path:
         assert run.returncode == 0, run.stderr
         assert "cut short" not in run.stderr
         assert words in run.stdout
+
+
+def test_every_packets_verdict_is_told_with_the_result_of_a_replay_that_tells_none(shop: Cluster, tmp_path: Path) -> None:
+    talk(shop.fork(), tmp_path / "a.pcapng")
+    told: list[Verdict] = []
+    result = replay(shop.fork(), tmp_path / "a.pcapng", at=client_port(shop), told=told.append)
+    assert result == replay(shop.fork(), tmp_path / "a.pcapng", at=client_port(shop))
+    assert [one.packet for one in told] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    ends = [re.sub(r"(web|coredns)(-\w+)+", r"\1", str(one)) for one in told]
+    dns, web, leaving = (
+        "delivered in pod/kube-system/coredns to coredns (udp:53)",
+        "delivered in pod/web to web (tcp:8080)",
+        "leaves the interface in the capture",
+    )
+    assert ends == [dns, leaving, web, leaving, web, web, leaving, leaving, web]
+    assert {one.time_text for one in told} == {"1767225600.000000000"}
 
 
 def test_a_second_capture_is_compared_with_what_passes_there(shop: Cluster, tmp_path: Path) -> None:
