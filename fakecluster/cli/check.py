@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fakecluster import checks
 from fakecluster.cli.options import AdminPolicies, Family, Manifests, Nodes, Proxy, Seed, UsageError, cluster_of
-from fakecluster.cli.output import Answer, Output, OutputFile, give
+from fakecluster.cli.output import Answer, Output, OutputFile, counted, give
 from fakecluster.cluster import Cluster
 
 FAILED = 1
@@ -85,4 +85,5 @@ def _print(console: Console, findings: list[checks.Finding], names: list[str]) -
             table.add_row(Text(finding.severity, style=style), finding.check, finding.subject, finding.problem)
         console.print(table)
     errors = sum(finding.severity == "error" for finding in findings)
-    console.print(f"{len(names)} checks: {errors} errors, {len(findings) - errors} warnings")
+    found = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+    console.print(f"{counted(len(names), 'check')}: {found}")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fakecluster.cli.explain import read_dump, read_objects
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of, read_text
-from fakecluster.cli.output import Answer, Output, OutputFile, give
+from fakecluster.cli.output import Answer, Output, OutputFile, counted, give
 from fakecluster.cluster import Cluster
 from fakecluster.explaining.connections import changed, connections, shares_text
 from fakecluster.explaining.dumps import node_from_dumps
@@ -117,7 +117,7 @@ def _of_cluster(cluster: Cluster, node: str) -> tuple[Netns, ServiceNames]:
 def _print(console: Console, found: list[RuleDifference]) -> None:
     for one in found:
         console.print(Text(str(one), style=_STYLES[one.what]), soft_wrap=True)
-    console.print(f"{len(found)} difference{'' if len(found) == 1 else 's'}")
+    console.print(counted(len(found), "difference"))
 
 
 def diff_connections(

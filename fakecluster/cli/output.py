@@ -85,6 +85,11 @@ class Answer:
     others: Mapping[str, Callable[[], str]] = attrs.field(factory=dict)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 flow`, `2 flows`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def give(answer: Answer, output: str, file: Path | None) -> None:
     """Write an answer. Raises `UsageError` for a file that cannot be written or says nothing of how."""
     to_file = file is not None and str(file) != "-"

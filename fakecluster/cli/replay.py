@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakecluster.cli.options import Family, Nodes, Proxy, Seed, UsageError, cluster_of
-from fakecluster.cli.output import Answer, Output, OutputFile, give
+from fakecluster.cli.output import Answer, Output, OutputFile, counted, give
 from fakecluster.cluster import Cluster
 from fakecluster.fabric.captures import MAGICS, CaptureError
 from fakecluster.proxy.config import MODES
@@ -237,8 +237,8 @@ def as_json(result: Replay) -> dict[str, Any]:
 
 def _print(console: Console, result: Replay) -> None:
     console.print(
-        f"{result.injected} of {result.packets} packets injected at {result.at}, {result.sent} answers, "
-        f"{result.flow_count} flows"
+        f"{result.injected} of {counted(result.packets, 'packet')} injected at {result.at}, "
+        f"{counted(result.sent, 'answer')}, {counted(result.flow_count, 'flow')}"
     )
     shown = result.flows[:FLOWS_SHOWN]
     fits = max((len(str(flow.key)) for flow in shown), default=0) <= console.width // 2
@@ -256,7 +256,7 @@ def _print(console: Console, result: Replay) -> None:
     if result.flow_count > FLOWS_SHOWN:
         console.print(f"... {result.flow_count - FLOWS_SHOWN} more flows")
     for words, count in result.warnings.items():
-        console.print(Text(f"{count} times: {words}", style="yellow"))
+        console.print(Text(f"{counted(count, 'time')}: {words}", style="yellow"))
     for one in result.differences[:FLOWS_SHOWN]:
         console.print(Text(str(one), style="bold red"))
-    console.print(f"{result.difference_count} difference{'' if result.difference_count == 1 else 's'}")
+    console.print(counted(result.difference_count, "difference"))

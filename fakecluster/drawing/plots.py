@@ -75,6 +75,8 @@ def rules_walked(measured: Mapping[str, Sequence[tuple[int, int]]], *, title: st
     `measured` has (Services, rules) pairs by mode. Raises `NoPlots`.
     """
     with axes(7.5, 4.2) as (figure, one):
+        from matplotlib.ticker import LogLocator, NullLocator
+
         for mode, points in measured.items():
             xs, ys = [x for x, _ in points], [y for _, y in points]
             one.plot(xs, ys, marker="o", markersize=4, linewidth=1.8, color=COLOURS.get(mode, INK), label=mode)
@@ -85,9 +87,12 @@ def rules_walked(measured: Mapping[str, Sequence[tuple[int, int]]], *, title: st
                 )  # fmt: skip
         one.set(xscale="log", yscale="log", xlabel="Services", ylabel="rules walked by a new connection's packet",
                 title=title or None)  # fmt: skip
+        counts = sorted({count for points in measured.values() for count, _ in points})
+        one.set_xticks(counts, minor=False)
+        one.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (one.xaxis, one.yaxis):
             axis.set_major_formatter("{x:,.0f}")
-            axis.set_minor_formatter("")
+            axis.set_minor_locator(NullLocator())
         one.grid(which="major", color=GRID, linewidth=0.6)
         one.margins(x=0.16)
         return svg_text(figure)

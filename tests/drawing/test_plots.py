@@ -32,6 +32,12 @@ def test_rules_walked_have_a_line_for_each_mode() -> None:
     assert {"iptables: 120", "nftables: 16", "Services"} <= set(words(text))
 
 
+def test_every_number_of_services_and_some_numbers_of_rules_stand_at_the_axes() -> None:
+    pytest.importorskip("matplotlib")
+    text = plots.rules_walked({"iptables": [(1, 21), (10, 30), (50, 70)], "nftables": [(1, 16), (50, 16)]})
+    assert words(text)[:6] == ["1", "10", "50", "Services", "20", "50"]
+
+
 def test_iptables_walks_a_rule_for_every_service_and_nftables_none() -> None:
     assert walked("iptables", 30) - walked("iptables", 10) == 20
     assert walked("nftables", 30) == walked("nftables", 10)
