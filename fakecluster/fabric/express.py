@@ -61,8 +61,8 @@ _number = int.from_bytes
 class Watcher(Protocol):
     """Who is told of what goes known ways."""
 
-    def passed(self, way: Way, packet: bytes) -> None:
-        """A packet goes the way; nothing has come of it yet. (Only told with `Express.shows`.)"""
+    def passed(self, way: Way, packet: bytes, now_ns: int) -> None:
+        """A packet goes the way at a time; nothing has come of it yet. (Only told with `Express.shows`.)"""
         ...
 
     def delivering(self, way: Way) -> None:
@@ -147,7 +147,7 @@ class Express:
         way.packets += 1
         way.octets += size
         if self.shows:
-            self.watcher.passed(way, packet)
+            self.watcher.passed(way, packet, self.clock.now_ns)
         if payload:
             self._deliver(way, bits & 0xFF, seq, ack, packet[size - payload :])
         elif connection.unacknowledged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +39,10 @@ class Piece(Protocol):
         """One packet's bytes."""
         ...
 
+    def packets(self, begin: int, end: int) -> Sequence[bytes]:
+        """The bytes of those between two places."""
+        ...
+
     def captured(self, begin: int, end: int) -> list[Captured]:
         """The packets between two places."""
         ...
@@ -48,9 +53,9 @@ class Listed:
 
     def __init__(self, packets: list[Captured]) -> None:
         self.list = packets
-        self.packets: tuple[bytes, ...]
-        times_ns, self.packets, lengths, _, directions = zip(*packets, strict=True)
-        self.sizes = np.fromiter(map(len, self.packets), np.int64, len(packets))
+        self._packets: tuple[bytes, ...]
+        times_ns, self._packets, lengths, _, directions = zip(*packets, strict=True)
+        self.sizes = np.fromiter(map(len, self._packets), np.int64, len(packets))
         self.clear = self.sizes == np.array(lengths)
         if "out" in directions:
             self.clear &= np.array(directions) != "out"
@@ -64,13 +69,16 @@ class Listed:
         return len(self.list)
 
     def words(self, places: Numbers, count: int) -> Words:
-        packets = self.packets
+        packets = self._packets
         if len(places) < len(packets):
             packets = tuple([packets[place] for place in places.tolist()])
         return np.frombuffer(b"".join(packets), ">u4").reshape(len(places), count).T.astype(np.uint64)
 
     def packet(self, place: int) -> bytes:
-        return self.packets[place]
+        return self._packets[place]
+
+    def packets(self, begin: int, end: int) -> Sequence[bytes]:
+        return self._packets[begin:end]
 
     def captured(self, begin: int, end: int) -> list[Captured]:
         return self.list[begin:end]
@@ -115,6 +123,10 @@ class Recorded:
     def packet(self, place: int) -> bytes:
         at = int(self._at[place])
         return self.records.data[at : at + int(self.sizes[place])]
+
+    def packets(self, begin: int, end: int) -> Sequence[bytes]:
+        data, ends = self.records.data, self._at[begin:end] + self.sizes[begin:end]
+        return [data[at:end] for at, end in zip(self._at[begin:end].tolist(), ends.tolist(), strict=True)]
 
     def captured(self, begin: int, end: int) -> list[Captured]:
         return self.records.captured(begin, end)

@@ -84,11 +84,15 @@ class Columns:
         seq, ack, window, ttl, size = (column[order] for column in rest)
         return cls(place[order], flow[order], tuple(flows), seq, ack, window, ttl, size)
 
-    def trains(self, begin: int, end: int) -> list[tuple[int, int, int, Train]]:
-        """The trains of rows `begin` to `end`: which flow, which row (from `begin`) is first and which last, what."""
-        order = np.argsort(self.flow[begin:end], kind="stable")
+    def rows(self, begin: int, end: int) -> slice:
+        """The rows of packets that stand between two places."""
+        return slice(*self.place.searchsorted((begin, end)).tolist())
+
+    def trains(self, rows: slice) -> list[tuple[int, int, int, Train]]:
+        """The trains of some rows: which flow, which row (of these) is first and which last, what."""
+        order = np.argsort(self.flow[rows], kind="stable")
         flow, seq, ack, window, ttl, size = (
-            column[begin:end][order] for column in (self.flow, self.seq, self.ack, self.window, self.ttl, self.size)
+            column[rows][order] for column in (self.flow, self.seq, self.ack, self.window, self.ttl, self.size)
         )
         new = np.empty(len(order), bool)
         new[0], new[1:] = True, flow[1:] != flow[:-1]
@@ -110,13 +114,13 @@ class Columns:
         trains = map(Train._make, zip(*(column.tolist() for column in columns), strict=True))
         return list(zip(flow[at].tolist(), order[at].tolist(), order[last].tolist(), trains, strict=True))
 
-    def flows_among(self, begin: int, end: int) -> int:
-        """How many flows rows `begin` to `end` are of."""
-        return int(np.count_nonzero(np.bincount(self.flow[begin:end])))
+    def flows_among(self, rows: slice) -> int:
+        """How many flows some rows are of."""
+        return int(np.count_nonzero(np.bincount(self.flow[rows])))
 
-    def places_of(self, flows: Sequence[int], begin: int, end: int) -> list[int]:
-        """Where the packets of some flows stand, among rows `begin` to `end`."""
-        return self.place[begin:end][np.isin(self.flow[begin:end], flows)].tolist() if flows else []
+    def places_of(self, flows: Sequence[int], rows: slice) -> list[int]:
+        """Where the packets of some flows stand, among some rows."""
+        return self.place[rows][np.isin(self.flow[rows], flows)].tolist() if flows else []
 
 
 class _Read(NamedTuple):

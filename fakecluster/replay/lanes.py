@@ -123,7 +123,7 @@ class Lanes:
 
     # --- what ways tell
 
-    def passed(self, way: Way, packet: bytes) -> None:
+    def passed(self, way: Way, packet: bytes, now_ns: int) -> None:
         """A packet goes a way: as if it had arrived at every port on it."""
         lane: Lane = way.context
         assert self.writer is not None
@@ -132,7 +132,7 @@ class Lanes:
             skb = Skb(packet)
             self.replayer.prepare(skb)
             packet = bytes(skb.data)
-        self.writer.passed(lane.passage, packet, lane.flow.ack_shift or 0)
+        self.writer.passed(lane.passage, packet, now_ns, lane.flow.ack_shift or 0)
 
     def delivering(self, way: Way) -> None:
         """The socket at its end gets a packet: chance is the flow's."""
@@ -154,7 +154,7 @@ class Lanes:
             passage = way.back.context
             if passage is None:
                 passage = way.back.context = writer.passage_back(way.back)
-            writer.passed(passage, packet)
+            writer.passed(passage, packet, self.clock.now_ns)
 
     def settled(self, way: Way, packets: int, octets: int, answers: int) -> None:
         """So much went a known way, and came back."""

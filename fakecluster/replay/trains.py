@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.fabric.captures import Captured
 from fakecluster.replay.flows import IDLE_NS
-from fakecluster.replay.lanes import ends_of
 from fakecluster.replay.timeline import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
     from fakecluster.fabric.pieces import Piece
     from fakecluster.fabric.records import Records
-    from fakecluster.fabric.trains import Flow as TrainFlow
     from fakecluster.fabric.ways import Way
     from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.replay.replaying import Replayer
@@ -76,6 +74,7 @@ class Trains:
 class Passenger(NamedTuple):
     """A flow's train in a run: its way, and the virtual time of its last packet."""
 
+    flow: int
     way: Way
     train: Train
     end_ns: int
@@ -151,32 +150,31 @@ class Window:
 
     def _board(self, begin: int, end: int, tries: int) -> None:
         """Make trains of a run in which nothing else happens, and let them go."""
-        row = int(self.columns.place.searchsorted(begin))
-        last_row = row + end - begin
-        if not tries or end - begin < LEAST_PER_FLOW * self.columns.flows_among(row, last_row):
+        rows = self.columns.rows(begin, end)
+        if not tries or end - begin < LEAST_PER_FLOW * self.columns.flows_among(rows):
             self._in_turn(begin, end)
             return
         passengers, stray, unknown = [], [], []
-        for flow, first, last, train in self.columns.trains(row, last_row):
-            ends = self.columns.flows[flow].ends
-            if flow not in self._tried and ends not in self.express.ways:
+        for flow, first, last, train in self.columns.trains(rows):
+            if flow not in self._tried and self.columns.flows[flow].ends not in self.express.ways:
                 unknown.append(begin + first)
                 self._tried.add(flow)
                 continue
             begin_ns, end_ns = self._arrival_ns(begin + first), self._arrival_ns(begin + last)
-            passenger = self._passenger(self.columns.flows[flow], train, begin_ns, end_ns)
+            passenger = self._passenger(flow, train, begin_ns, end_ns)
             if passenger is None:
                 stray.append(flow)
             else:
                 passengers.append(passenger)
         if unknown or stray:
-            self._around(begin, end, self.columns.places_of(stray, row, last_row) + unknown, tries - 1)
+            self._around(begin, end, self.columns.places_of(stray, rows) + unknown, tries - 1)
         else:
             self._depart(begin, end, passengers)
 
-    def _passenger(self, found: TrainFlow, train: Train, begin_ns: int, end_ns: int) -> Passenger | None:
+    def _passenger(self, number: int, train: Train, begin_ns: int, end_ns: int) -> Passenger | None:
         """A flow's train, if nothing but what trains do would come of its packets."""
-        way = self.express.ways.get(found.ends)
+        first, ends = self.columns.flows[number]
+        way = self.express.ways.get(ends)
         if way is None:
             return None
         flow = way.context.flow
@@ -184,9 +182,9 @@ class Window:
             return None
         if flow.ack_shift:
             train = train.shifted(flow.ack_shift)
-        if not self.express.would_take_train(way, found.first, train, begin_ns, end_ns):
+        if not self.express.would_take_train(way, first, train, begin_ns, end_ns):
             return None
-        return Passenger(way, train, end_ns)
+        return Passenger(number, way, train, end_ns)
 
     def _around(self, begin: int, end: int, places: list[int], tries: int) -> None:
         """Replay a run, of which packets at some places must go in their turn."""
@@ -203,8 +201,8 @@ class Window:
     def _depart(self, begin: int, end: int, passengers: list[Passenger]) -> None:
         """Replay a run by its trains."""
         if self.express.shows:
-            self._show(begin, end)
-        for way, train, end_ns in passengers:
+            self._show(begin, end, passengers)
+        for _, way, train, end_ns in passengers:
             self.express.take_train(way, train, end_ns)
             lane = way.context
             lane.flow.last_ns = end_ns
@@ -212,12 +210,10 @@ class Window:
         self.replayer.report.packets += end - begin
         self.timeline.go_to(self.times_ns[end - 1])
 
-    def _show(self, begin: int, end: int) -> None:
+    def _show(self, begin: int, end: int, passengers: list[Passenger]) -> None:
         """Let the watcher of ways see every packet of a run."""
-        before_ns = self.clock.now_ns
-        arrivals_ns = [self._arrival_ns(place) for place in range(begin, end)]
-        for place, arrival_ns in enumerate(arrivals_ns, begin):
-            packet = self.piece.packet(place)
-            self.clock.now_ns = arrival_ns
-            self.express.watcher.passed(self.express.ways[ends_of(packet)], packet)
-        self.clock.now_ns = before_ns
+        ways, passed = {one.flow: one.way for one in passengers}, self.express.watcher.passed
+        flows = self.columns.flow[self.columns.rows(begin, end)].tolist()
+        arrivals_ns = map(self._arrival_ns, range(begin, end))
+        for flow, packet, arrival_ns in zip(flows, self.piece.packets(begin, end), arrivals_ns, strict=True):
+            passed(ways[flow], packet, arrival_ns)

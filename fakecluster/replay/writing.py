@@ -72,9 +72,9 @@ class AnnotatedWriter:
             layout = self._layouts[stamps] = Layout(stamps)
         return passage(layout, steps)
 
-    def passed(self, passage: Passage, packet: bytes, ack_shift: int = 0) -> None:
+    def passed(self, passage: Passage, packet: bytes, now_ns: int, ack_shift: int = 0) -> None:
         """A packet goes a known way (see `fabric.express`); `ack_shift` is added to its acknowledgment number."""
-        self._write(passage.blocks(self._base_ns + self.clock.now_ns, packet, ack_shift))
+        self._write(passage.blocks(self._base_ns + now_ns, packet, ack_shift))
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""

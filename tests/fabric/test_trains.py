@@ -175,24 +175,25 @@ def test_trains_of_interleaved_flows() -> None:
     columns = Columns.of(listed(packets))
     ports = {flow: int.from_bytes(found.ends[-4:-2]) * (1 if len(found.ends) == 12 else 10)
              for flow, found in enumerate(columns.flows)}  # fmt: skip
-    trains = {ports[flow]: (first, last, train) for flow, first, last, train in columns.trains(0, 7)}
+    trains = {ports[flow]: (first, last, train) for flow, first, last, train in columns.trains(slice(0, 7))}
     assert trains == {
         1: (0, 6, Train(4, 172, 7, MASK, 2, MASK - 1, 9, 13, 7, 1, 8, 5, 2)),
         2: (3, 3, Train(1, 40, 64, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)),
         10: (1, 5, Train(2, 120, 64, 5, 5, 7, 7, 10, 3, 5, 7, 3, 2)),
     }
-    later = {ports[flow]: train[:2] for flow, *train in columns.trains(3, 6)}
+    later = {ports[flow]: train[:2] for flow, *train in columns.trains(slice(3, 6))}
     assert later == {2: [0, 0], 1: [1, 1], 10: [2, 2]}
 
 
 def test_a_closed_window_lets_one_byte_through() -> None:
-    ((_, first, last, train),) = Columns.of(listed([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)])).trains(0, 2)
+    ((_, first, last, train),) = Columns.of(listed([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)])).trains(slice(0, 2))
     assert (first, last, train.edge) == (0, 1, 21)
 
 
 def test_places_of_flows() -> None:
     columns = Columns.of(listed([ack4(1), b"", ack4(2), ack4(1), ack4(3)]))
     flow = int(columns.flow[0])
-    assert np.array_equal(columns.places_of([flow], 0, 4), [0, 3])
-    assert columns.places_of([flow], 1, 4) == [3]
-    assert columns.places_of([], 0, 4) == []
+    assert np.array_equal(columns.places_of([flow], slice(0, 4)), [0, 3])
+    assert columns.places_of([flow], slice(1, 4)) == [3]
+    assert columns.places_of([], slice(0, 4)) == []
+    assert (columns.rows(1, 4), columns.flows_among(slice(0, 4))) == (slice(1, 3), 3)
