@@ -15,7 +15,7 @@ at each time; while there is a tap no way is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,6 +63,10 @@ class Watcher(Protocol):
 
     def passed(self, way: Way, packet: bytes, now_ns: int) -> None:
         """A packet goes the way at a time; nothing has come of it yet. (Only told with `Express.shows`.)"""
+        ...
+
+    def passed_all(self, ways: Iterable[Way], packets: Iterable[bytes], times_ns: Iterable[int]) -> None:
+        """As `passed`, one after another."""
         ...
 
     def delivering(self, way: Way) -> None:

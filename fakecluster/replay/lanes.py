@@ -6,6 +6,7 @@ ports. What the capture shows leaving has lanes too: nothing is to be done with 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,6 +134,18 @@ class Lanes:
             self.replayer.prepare(skb)
             packet = bytes(skb.data)
         self.writer.passed(lane.passage, packet, now_ns, lane.flow.ack_shift or 0)
+
+    def passed_all(self, ways: Iterable[Way], packets: Iterable[bytes], times_ns: Iterable[int]) -> None:
+        """As `passed`, one after another."""
+        assert self.writer is not None
+        if self.replayer.addresses or self.replayer.mend:
+            for way, packet, now_ns in zip(ways, packets, times_ns, strict=True):
+                self.passed(way, packet, now_ns)
+            return
+        passed = self.writer.passed
+        for way, packet, now_ns in zip(ways, packets, times_ns, strict=True):
+            lane = way.context
+            passed(lane.passage, packet, now_ns, lane.flow.ack_shift or 0)
 
     def delivering(self, way: Way) -> None:
         """The socket at its end gets a packet: chance is the flow's."""

@@ -212,8 +212,6 @@ class Window:
 
     def _show(self, begin: int, end: int, passengers: list[Passenger]) -> None:
         """Let the watcher of ways see every packet of a run."""
-        ways, passed = {one.flow: one.way for one in passengers}, self.express.watcher.passed
-        flows = self.columns.flow[self.columns.rows(begin, end)].tolist()
-        arrivals_ns = map(self._arrival_ns, range(begin, end))
-        for flow, packet, arrival_ns in zip(flows, self.piece.packets(begin, end), arrivals_ns, strict=True):
-            passed(ways[flow], packet, arrival_ns)
+        ways, flows = {one.flow: one.way for one in passengers}, self.columns.flow[self.columns.rows(begin, end)]
+        times_ns = map(self._arrival_ns, range(begin, end))
+        self.express.watcher.passed_all(map(ways.__getitem__, flows.tolist()), self.piece.packets(begin, end), times_ns)
