@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
+from os import strerror
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -86,7 +88,11 @@ def places_of(network: Network, text: str) -> tuple[Port, ...]:
     place, _, name = text.partition(":")
     if name in _HOOKS:
         return (Port(port_of(network, f"{place}:lo").namespace, name),)
-    return (port_of(network, text),)
+    try:
+        return (port_of(network, text),)
+    except LookupError as missing:
+        shared = (name for name in network.segments if not name.startswith("veth "))
+        raise LookupError(f"{missing}; links: {', '.join(shared)}; hooks: {', '.join(_HOOKS)}") from None
 
 
 class Recording:
@@ -102,6 +108,8 @@ class Recording:
         self.packets: list[Tapped] = []
 
     def __enter__(self) -> Recording:
+        if self.path is not None and not self.path.parent.is_dir():
+            raise FileNotFoundError(ENOENT, strerror(ENOENT), str(self.path))  # now, and not when all was recorded
         for port in self.ports:
             if self._is_tapped(port):
                 raise ValueError(f"{port} is being captured already")

@@ -29,8 +29,10 @@ class Packets:
             self._capture = source
         elif isinstance(source, str | Path | bytes) or hasattr(source, "read"):
             self._capture = open_capture(source)  # type: ignore[arg-type]
-        else:
+        elif isinstance(source, Iterable):
             self._others = source
+        else:
+            raise CaptureError(f"{source!r} is no capture: a path, bytes, a stream or packets are expected")
 
     @property
     def may_be_read_ahead(self) -> bool:
@@ -62,6 +64,8 @@ def _scapy(packets: Iterable[Any]) -> Iterator[Captured]:
         if isinstance(packet, bytes | bytearray):
             yield Captured(0, bytes(packet), len(packet))
             continue
+        if not hasattr(packet, "payload"):
+            raise CaptureError(f"item {number} is {packet!r}, not a packet")
         layer = packet
         while layer and type(layer).__name__ not in ("IP", "IPv6"):
             layer = layer.payload

@@ -311,5 +311,19 @@ def test_what_chance_decides_for_a_flow_does_not_depend_on_other_flows(shop: Clu
 def test_a_port_that_does_not_exist_is_refused_with_those_that_do(shop: Cluster) -> None:
     with pytest.raises(LookupError, match=r"node/a has no eth7; it has lo, eth0"):
         shop.replay([], at="a:eth7")
-    with pytest.raises(LookupError, match=r"no node/z; there are node/a, node/b, outside"):
+    with pytest.raises(LookupError, match=r"no node/z; there are node/a, node/b, outside.*; links: node-network; hooks: PRER"):
         shop.capture("z:eth0")
+
+
+def test_a_recording_whose_file_cannot_be_written_does_not_begin(shop: Cluster) -> None:
+    with pytest.raises(FileNotFoundError, match=r"/nowhere/a\.pcapng"), shop.capture("a:eth0", path="/nowhere/a.pcapng"):
+        pytest.fail("nothing is recorded")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [([1], "item 1 is 1, not a packet"), ([b"", "x"], "item 2 is 'x', not a packet"), (5, "5 is no capture: a path, bytes")],
+)
+def test_what_is_no_packet_is_named(shop: Cluster, source: Any, words: str) -> None:
+    with pytest.raises(CaptureError, match=words):
+        shop.replay(source, at="a:eth0")
