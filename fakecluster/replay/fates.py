@@ -28,6 +28,8 @@ class Fate(NamedTuple):
 
 
 LOST = Fate("lost", "")
+#: What happens to a packet, whoever made it, and what happens to those that are made as an answer, too.
+_ENDS, _PASSED = frozenset((Drop, Arp)), frozenset((Transmit, Deliver))
 
 
 class Follower:
@@ -35,28 +37,44 @@ class Follower:
 
     def __init__(self) -> None:
         self.expected: bytes | None = None
-        self.fate = LOST
+        self._at = ""
+        self._own: Effect | None = None
 
     def follow(self, packet: bytes) -> None:
-        self.expected, self.fate = packet, LOST
+        self.expected, self._at = packet, ""
 
     def __call__(self, arriving: InFlight, effects: list[Effect]) -> None:
         if arriving[1] == self.expected:
-            self.fate, self.expected = end_of(arriving[0][0], effects)
+            self._at, own = arriving[0][0], own_of(effects)
+            self._own, self.expected = own, own.packet if type(own) is Transmit else None
+
+    @property
+    def fate(self) -> Fate:
+        """What has become of the packet so far."""
+        return _fate(self._at, self._own) if self._at else LOST
 
 
-def end_of(namespace: str, effects: list[Effect]) -> tuple[Fate, bytes | None]:
-    """What a namespace did with a packet (and not with what that caused), and the packet that it sent on."""
+def end_of(namespace: str, effects: list[Effect]) -> Fate:
+    """What a namespace did with a packet."""
+    return _fate(namespace, own_of(effects))
+
+
+def own_of(effects: list[Effect]) -> Effect | None:
+    """What was done with the packet itself, and not with what that caused."""
     for effect in effects:
-        if isinstance(effect, Transmit):
-            if not effect.generated:
-                return _new(Fate, ("transmitted", namespace, effect.iface, "")), effect.packet
-        elif isinstance(effect, Deliver):
-            if not effect.generated:
-                where = effect.socket.name if effect.socket is not None else "the host"
-                return _new(Fate, ("delivered", namespace, where, "")), None
-        elif isinstance(effect, Drop):
-            return Fate("dropped", namespace, effect.where, effect.reason), None
-        elif isinstance(effect, Arp):
-            return Fate("unresolved", namespace, effect.iface, "the next hop is no known neighbour"), None
-    return Fate("consumed", namespace), None
+        kind = type(effect)
+        if kind in _ENDS or (kind in _PASSED and not effect.generated):  # type: ignore[union-attr]
+            return effect
+    return None
+
+
+def _fate(namespace: str, own: Effect | None) -> Fate:
+    if isinstance(own, Transmit):
+        return _new(Fate, ("transmitted", namespace, own.iface, ""))
+    if isinstance(own, Deliver):
+        return _new(Fate, ("delivered", namespace, own.socket.name if own.socket is not None else "the host", ""))
+    if isinstance(own, Drop):
+        return Fate("dropped", namespace, own.where, own.reason)
+    if isinstance(own, Arp):
+        return Fate("unresolved", namespace, own.iface, "the next hop is no known neighbour")
+    return Fate("consumed", namespace)

@@ -36,7 +36,7 @@ class AnnotatedWriter:
 
     def arrived(self, arriving: InFlight, effects: list[Effect]) -> None:
         """A packet came to a namespace, which did this; when the walk was recorded its rules and rewrites are named."""
-        fate, _ = end_of(arriving.port.namespace, effects)
+        fate = end_of(arriving.port.namespace, effects)
         hop = next((found for effect in effects if (found := getattr(effect, "hop", None)) is not None), None)
         if hop is None:
             stamp = self._stamp(arriving.port, fate)
