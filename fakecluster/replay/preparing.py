@@ -126,15 +126,16 @@ def with_ack_shifted(headers: Headers, shift: int) -> bytes:
 
     Its checksum is computed anew.
     """
-    begin, data, key = headers.at, bytearray(headers.packet), headers.key
-    options = begin + 20
-    end = min(begin + (data[begin + 12] >> 4) * 4, len(data))
-    edges = sack_edges(bytes(data[options:end])) if end > options else ()
-    for at in (begin + 8, *(options + edge for edge in edges)):
+    packet, key, _, _, begin, _ = headers
+    data, places = bytearray(packet[begin:]), [8]
+    size, header = len(data), (data[12] >> 4) * 4
+    if header > 20:
+        places += [20 + edge for edge in sack_edges(bytes(data[20:header]))]
+    for at in places:
         _U32.pack_into(data, at, _U32.unpack_from(data, at)[0] + shift & MASK)
-    _U16.pack_into(data, begin + 16, 0)
-    _U16.pack_into(data, begin + 16, checksum(data[begin:], key.src + key.dst + TCP + len(data) - begin))
-    return bytes(data)
+    data[16] = data[17] = 0
+    _U16.pack_into(data, 16, checksum(data, key.src + key.dst + TCP + size))
+    return packet[:begin] + data
 
 
 def ack_of(packet: bytes) -> int:
