@@ -190,15 +190,17 @@ class Network:
             self.run()
         finally:
             self._awake = awake
-            self._wake()
+            if self.in_flight:
+                self._wake()
 
     def run(self) -> int:
         """Move packets until none is in flight now; returns how many were moved. Raises `SettleError` for a loop."""
+        waiting = self.in_flight
         for count in range(RUN_LIMIT):
-            if not self.in_flight:
+            if not waiting:
                 return count
-            self._arrive(self.in_flight.popleft())
-        raise SettleError(f"packets still in flight after {RUN_LIMIT} were moved: {summary(self.in_flight[0].packet)}")
+            self._arrive(waiting.popleft())
+        raise SettleError(f"packets still in flight after {RUN_LIMIT} were moved: {summary(waiting[0].packet)}")
 
     def _on_clock(self, payload: InFlight | None) -> None:
         if payload is not None:
@@ -232,7 +234,10 @@ class Network:
             self.taps[port].append((self.clock.now_ns, "in", packet))
         outer, self._journey = self._journey, journey
         try:
-            effects = netns.receive(packet, interface, trace=journey > 0, decisions=journey < 0)
+            if journey:
+                effects = netns.receive(packet, interface, trace=journey > 0, decisions=journey < 0)
+            else:
+                effects = netns.receive(packet, interface)
             if self.on_arrival is not None:
                 self.on_arrival(arriving, effects)
             self._take(netns, effects)
@@ -257,7 +262,9 @@ class Network:
         divert = self.diverted.get(port) if self.diverted else None
         if divert is not None and divert(packet):
             return
-        other = self.other_end(port)
+        other = self._other_ends.get(port) if self._ends_at == self.generation else None
+        if other is None or self.sleeping_addresses:
+            other = self.other_end(port)
         if other is not None:
             self.in_flight.append(_new(InFlight, (other, packet, self._journey)))
             if not self._awake:

@@ -251,10 +251,11 @@ class Netns:
         way_out = ip_output.exit_for(self, family, dst, src, sock.mark)
         traced = self._tracing if self._depth else self.trace_local
         if not traced and len(packet) <= way_out.straight_mtu:
-            route = way_out.route
-            self.enter(trace=False)
-            self.effects.append(_new(Transmit, (route.oif, packet, way_out.next_hop, family, sock.mark, False, None)))
-            self.hand_over()
+            sent = way_out.route.oif, packet, way_out.next_hop, family, sock.mark, False, None
+            self.effects.append(_new(Transmit, sent))
+            if not self._depth:
+                self.enter(trace=False)
+                self.hand_over()
             return
         self.enter(self.trace_local)
         try:
