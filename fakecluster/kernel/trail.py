@@ -36,15 +36,20 @@ class Trail:
     with it (see flow_cache.opening). `picks` are the questions that were left to chance, each with its answer; `mapped`
     is what NAT was told, ("src" or "dst", range), None for a range where it had to change nothing.
 
-    Without, `kin` says whether the walk would be the same for packets that have another port at their source, and at
+    With `answers` it is a SYN-ACK, whose walk may serve kin but no flow.
+
+    Without `opening`, `kin` says whether the walk would be the same for packets that have another port at their source, and at
     their destination: where the client is, by the packet's direction.
     """
 
     __slots__ = (
-        "counters", "ct", "ct_mark", "generation", "iface", "kin", "mapped", "opening", "packet", "picks", "status",
+        "answers", "counters", "ct", "ct_mark", "generation", "iface", "kin", "mapped", "opening", "packet", "picks", "status",
     )  # fmt: skip
 
-    def __init__(self, packet: bytes, iface: str, generation: int, *, opening: bool = False) -> None:
+    def __init__(
+        self, packet: bytes, iface: str, generation: int, *, opening: bool = False, answers: bool = False
+    ) -> None:  # fmt: skip
+        self.answers = answers
         self.packet, self.iface, self.generation, self.opening = packet, iface, generation, opening
         self.counters: list[list[int]] = []
         self.ct: Conn | None = None

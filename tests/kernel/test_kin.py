@@ -8,6 +8,7 @@ from kernel.talks import Talk
 
 from fakecluster.kernel.conntrack.text import listing
 from fakecluster.kernel.effects import Effect
+from fakecluster.kernel.flow_cache import kin
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import TCP
 from fakecluster.trace import Rewrite, is_decision
@@ -144,6 +145,22 @@ def test_an_answer_tells_what_decided(family: int) -> None:
         walked.append(told.hop.rules_walked)  # type: ignore[union-attr]
     assert walked[0] > 0
     assert walked[1] == 0
+
+
+def test_little_is_learned_while_few_connections_have_kin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kin, "THRIFT", 2)
+    machines = both()
+    known, thrift = machines[0].flow_cache, machines[0].flow_cache.thrift
+    sizes = []
+    for host in (20, 21, 22, 23, 24, 24, 24, 24, 25, 26):
+        go(machines, Talk("podA", f"10.244.0.{host}", ENDS[4][1], sport=1000 + len(sizes)))
+        sizes.append((len(known.answers), thrift.served, len(known.kin)))
+    assert sizes[:5] == [(1, 0, 2), (2, 0, 4), (3, 0, 4), (3, 0, 4), (3, 0, 4)]
+    known.changed()
+    assert not thrift.met
+    assert sizes[5:] == [(4, 0, 4), (4, 1, 6), (4, 2, 6), (5, 2, 8), (6, 2, 10)]
+    machines[0].run("true")
+    assert not thrift.met
 
 
 #: Rules of mangle FORWARD, by the packets of a second connection of which the cache knows what comes: flags and side.

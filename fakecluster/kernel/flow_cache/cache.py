@@ -9,7 +9,7 @@ from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPL
 from fakecluster.kernel.conntrack.tcp_segment import ESTAB, SYN_RECV
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
-from fakecluster.kernel.flow_cache.kin import SYN_ACK, Answers, Kin, answered, joined, learn_kin
+from fakecluster.kernel.flow_cache.kin import SYN_ACK, Answers, Kin, Thrift, answered, joined, learn_kin
 from fakecluster.kernel.flow_cache.lanes import LANES, NOT_PSH, REWRITES, Flows, flow_key
 from fakecluster.kernel.flow_cache.opening import Recipes, learn_opening, opened
 from fakecluster.kernel.flow_cache.segment import Segment, read
@@ -48,6 +48,7 @@ class FlowCache:
         self.recipes: Recipes = {}
         self.answers: Answers = {}
         self.kin: Kin = {}
+        self.thrift = Thrift()
         #: routes of packets that came in and were let through by their addresses, local or forwarded
         self.input_routes: dict[InputKey, Route] = {}
         #: how what sockets send leaves, by family, destination, source and mark
@@ -113,6 +114,7 @@ class FlowCache:
         self.recipes.clear()
         self.answers.clear()
         self.kin.clear()
+        self.thrift.met.clear()
         self._recipe_count = 0
 
     def remember_route(self, key: InputKey, route: Route) -> None:
@@ -164,9 +166,12 @@ class FlowCache:
         if proto == TCP:
             if size < l4 + 20:
                 return None
-            if packet[l4 + 13] == SYN:
+            flags = packet[l4 + 13]
+            if flags == SYN:
                 return Trail(packet, iface, self.generation, opening=True)
-            if packet[l4 + 13] & NOT_PSH != ACK and packet[l4 + 13] != SYN_ACK:
+            if flags == SYN_ACK and packet is not self.thrift.passed_over:
+                return Trail(packet, iface, self.generation, answers=True)
+            if flags & NOT_PSH != ACK:
                 return None
         return Trail(packet, iface, self.generation) if size >= l4 + 8 else None
 
@@ -186,13 +191,12 @@ class FlowCache:
             if isinstance(end, Transmit):
                 learn_opening(self, trail, skb, end)
             return
-        answers = skb.tcp_flags == SYN_ACK
-        if not _is_settled(trail, skb, answers):
+        if not _is_settled(trail, skb):
             return
         flow = flow_of(self.netns, trail, skb, end)
         if REWRITES[skb.family, skb.proto](flow, trail.packet) != end.packet:
             return
-        if not answers:
+        if not trail.answers:
             self._remember(trail, flow)
         learn_kin(self, trail, skb, flow)
 
@@ -211,15 +215,15 @@ class FlowCache:
             flow.ct.shortcuts |= {key}
 
 
-def _is_settled(trail: Trail, skb: Skb, answers: bool) -> bool:
-    """Whether the next packet finds the connection as this one did; after one that `answers` a SYN, the next one of kin."""
+def _is_settled(trail: Trail, skb: Skb) -> bool:
+    """Whether the next packet finds the connection as this one did; after a SYN-ACK, the next one of kin."""
     ct = trail.ct
     if ct is not skb.ct:
         return False
     if ct is None:
-        return not answers
+        return not trail.answers
     if ct.status != trail.status or ct.mark != trail.ct_mark or ct.status & FIXED_TIMEOUT:
         return False
-    if answers:
+    if trail.answers:
         return ct.status & OPEN == SEEN_REPLY and bool(ct.proto_info.state == SYN_RECV)
     return skb.proto != TCP or (ct.status & OPEN == OPEN and ct.proto_info.state == ESTAB)

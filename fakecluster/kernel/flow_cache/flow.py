@@ -88,9 +88,9 @@ def flow_of(netns: Netns, trail: Trail, skb: Skb, end: Transmit | Deliver) -> Fl
         next_hop=end.next_hop if isinstance(end, Transmit) else 0,
         mark=end.mark,
         mtu=netns.mtu_of(skb.route) if isinstance(end, Transmit) else MAX_DATAGRAM,
-        neighbour=_neighbour(netns, end) if isinstance(end, Transmit) else None,
+        neighbour=neighbour_of(netns, end) if isinstance(end, Transmit) else None,
         ends=after[start:stop],
-        ip_change=sum_change(before[8:10] + before[12:20], after[8:10] + after[12:20]),
+        ip_change=ip_change(before, after),
         l4_change=sum_change(before[start:stop], after[start:stop]),
         ttl_step=before[ttl_at] - after[ttl_at],
         ttl_least=2 if before[ttl_at] != after[ttl_at] else 0,
@@ -98,7 +98,12 @@ def flow_of(netns: Netns, trail: Trail, skb: Skb, end: Transmit | Deliver) -> Fl
     )
 
 
-def _neighbour(netns: Netns, sent: Transmit) -> tuple[int, int] | None:
+def ip_change(before: bytes, after: bytes) -> int:
+    """What the sum of an IPv4 header gains by another TTL and other addresses (see `sum_change`)."""
+    return sum_change(before[8:10] + before[12:20], after[8:10] + after[12:20])
+
+
+def neighbour_of(netns: Netns, sent: Transmit) -> tuple[int, int] | None:
     """What must be in the neighbour table for the packet to leave."""
     if netns.interfaces[sent.iface].noarp or is_group(sent.family, sent.next_hop):
         return None

@@ -37,8 +37,36 @@ KinKey = tuple[str, int, int, int, int, str, int, int, int, int, int, int, int]
 Kin = dict[KinKey, Flow]
 Answers = dict[KinKey, tuple[Flow, Decisions | None]]
 SYN_ACK = SYN | ACK
+#: Entries for answers that are made before it is asked whether they serve. To make one costs half of what it saves.
+THRIFT = 256
 _fields = attrgetter(*[field.name for field in attrs.fields(Flow)])
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
+
+
+class Thrift:
+    """Whether it is worth the while to learn for kin: not when few connections have any.
+
+    Then nothing is learned but from the second SYN-ACK of a kind, which shows when that changes. `learned` and `served`
+    count the entries of SYN-ACKs and the packets that went by them; `met` are keys of the first ones.
+    """
+
+    __slots__ = ("learned", "met", "passed_over", "served")
+
+    def __init__(self) -> None:
+        self.learned = self.served = 0
+        self.met: set[KinKey] = set()
+        self.passed_over = b""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is little hope."""
+        return self.learned > THRIFT + 2 * self.served
+
+    def look(self, key: KinKey, packet: bytes) -> None:
+        """A SYN-ACK goes the long way for want of an entry."""
+        if key not in self.met and self.is_on:
+            self.met.add(key)
+            self.passed_over = packet
 
 
 def kin_key(iface: str, first: int, way: int, status: int, ct: Conn) -> KinKey:
@@ -67,8 +95,10 @@ def answered(
     if found is None or found[1] != REPLY or found[0].status & SEEN_REPLY:
         return None
     ct, size = found[0], len(packet)
-    known = cache.answers.get(kin_key(iface, segment.first, REPLY, ct.status | SEEN_REPLY, ct))
+    key = kin_key(iface, segment.first, REPLY, ct.status | SEEN_REPLY, ct)
+    known = cache.answers.get(key)
     if known is None or (wanted and known[1] is None):
+        cache.thrift.look(key, packet)
         return None
     flow, decisions = known
     if segment.ttl < flow.ttl_least or size > flow.mtu:
@@ -82,6 +112,7 @@ def answered(
     if flow.accounted:
         ct.packets[REPLY] += 1
         ct.octets[REPLY] += size
+    cache.thrift.served += 1
     leaving = sent(flow, packet, segment.family, ends_behind(ct.orig))
     if wanted and decisions is not None:
         verdict = Verdict("transmitted", flow.oif)
@@ -98,9 +129,11 @@ def joined(
     Why is not known: None, too, if that is `wanted`.
     """
     netns, flows = cache.netns, cache.flows
+    if wanted or cache.is_full or cache.thrift.is_on:
+        return None
     key = flow_key(packet, iface)
     found = _connection(netns, segment)
-    if found is None or wanted or key in flows or cache.is_full:
+    if found is None or key in flows:
         return None
     ct, way = found
     last = tcp_handshake.awaits_last(ct, way)
@@ -125,10 +158,13 @@ def learn_kin(cache: FlowCache, trail: Trail, skb: Skb, flow: Flow) -> None:
     """Keep the entry of a packet for its connection's kin, if the port of the client was not looked at."""
     if skb.proto != TCP or flow.ct is None or flow.arrival is not None or not trail.kin[flow.way]:
         return
+    if cache.thrift.is_on and not trail.answers:
+        return
     cache.make_room()
     first = trail.packet[0] << 8 | trail.packet[1]
     key = kin_key(trail.iface, first if skb.family == 4 else first & 0xFFF0, flow.way, trail.status, flow.ct)
-    if skb.tcp_flags == SYN_ACK:
+    if trail.answers:
+        cache.thrift.learned += 1
         cache.answers[key] = flow, decisions_of(skb)
     else:
         cache.kin[key] = flow

@@ -28,7 +28,7 @@ from fakecluster.kernel.conntrack.entry import (
 )
 from fakecluster.kernel.effects import Drop, Effect, Transmit
 from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
-from fakecluster.kernel.flow_cache.flow import Flow, flow_of
+from fakecluster.kernel.flow_cache.flow import ip_change, neighbour_of
 from fakecluster.kernel.flow_cache.segment import (
     Segment,
     after_syn,
@@ -58,16 +58,22 @@ OpeningKey = tuple[str, int, int, int, int]
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Recipe:
-    """What comes of a first packet: it goes as those of `flow` (whose connection is another one).
+    """What comes of a first packet: `counters` count it, it leaves by `oif` (see Flow for the rest).
 
     `dst` is where it is translated to, (address, port), None for nowhere; `src` the range for its source. Both only mean
     something with SRC_NAT_DONE or DST_NAT_DONE among `done`. `ct_mark` is the mark that rules leave the connection with.
     `decisions`: why, if that was wanted.
     """
 
-    flow: Flow
+    counters: list[list[int]]
+    oif: str
+    next_hop: int
+    mark: int
+    neighbour: tuple[int, int] | None
+    ip_change: int
+    ttl_step: int
     done: int
     dst: tuple[int, int] | None
     src: NatRange | None
@@ -114,7 +120,7 @@ def opened(
         found = found.answers.get(answer)
     if not isinstance(found, Recipe) or (wanted and found.decisions is None):
         found = None
-    if found is not None and _has_neighbour(netns, found.flow) and _mapped(netns, found, ct):
+    if found is not None and _has_neighbour(netns, found) and _mapped(netns, found, ct):
         return [_ended(netns, found, packet, ct, iface if wanted else "")]
     netns.given.extend(given)  # the long way asks the same: what would stop the packet before was looked at above
     return None
@@ -134,8 +140,8 @@ def _tracked(netns: Netns, segment: Segment, packet: bytes) -> Conn | None:
     return ct
 
 
-def _has_neighbour(netns: Netns, flow: Flow) -> bool:
-    return flow.neighbour is None or flow.neighbour in netns.neighbours
+def _has_neighbour(netns: Netns, recipe: Recipe) -> bool:
+    return recipe.neighbour is None or recipe.neighbour in netns.neighbours
 
 
 def _mapped(netns: Netns, recipe: Recipe, ct: Conn) -> bool:
@@ -161,15 +167,14 @@ def _mapped(netns: Netns, recipe: Recipe, ct: Conn) -> bool:
 
 def _ended(netns: Netns, recipe: Recipe, packet: bytes, ct: Conn, told_of: str) -> Effect:
     """Confirm the connection and let the packet go; say why, when it is `told_of` as what came by that interface."""
-    flow = recipe.flow
-    if flow.accounted:
+    if netns.sysctls.number("net.netfilter.nf_conntrack_acct"):
         ct.packets[ORIGINAL] += 1
         ct.octets[ORIGINAL] += len(packet)
-    leaving = sent(flow, packet, ct.orig.family, ends_behind(ct.reply))
+    leaving = sent(recipe, packet, ct.orig.family, ends_behind(ct.reply))
     is_new, hop = netns.conntrack.insert(ct), None
     if recipe.decisions is not None and told_of:
-        verdict = Verdict("transmitted", flow.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
-        hop = told(netns, recipe.decisions, packet, leaving.packet, (told_of, flow.oif), verdict)
+        verdict = Verdict("transmitted", recipe.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
+        hop = told(netns, recipe.decisions, packet, leaving.packet, (told_of, recipe.oif), verdict)
         leaving = leaving._replace(hop=hop)
     return leaving if is_new else Drop(POSTROUTING.name, CONFIRM, leaving.packet, hop)
 
@@ -200,10 +205,12 @@ def _recipe_of(netns: Netns, trail: Trail, skb: Skb, sent: Transmit) -> Recipe |
         return None
     if netns.mtu_of(skb.route) < MTU_LEAST:
         return None
-    flow = flow_of(netns, trail, skb, sent)
-    if readdressed(flow, trail.packet, skb.family, ends_behind(ct.reply)) != sent.packet:
-        return None
-    return Recipe(flow, done, dst, dict(trail.mapped).get("src"), ct.masq_oif, ct.mark, decisions_of(skb))
+    recipe = Recipe(
+        trail.counters, sent.iface, sent.next_hop, sent.mark, neighbour_of(netns, sent),
+        ip_change(trail.packet, sent.packet), 1, done, dst, dict(trail.mapped).get("src"), ct.masq_oif, ct.mark,
+        decisions_of(skb),
+    )  # fmt: skip
+    return recipe if readdressed(recipe, trail.packet, skb.family, ends_behind(ct.reply)) == sent.packet else None
 
 
 def _remember(recipes: Recipes, key: OpeningKey, trail: Trail, recipe: Recipe) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.conntrack.entry import Tuple
 from fakecluster.kernel.effects import Transmit
-from fakecluster.kernel.flow_cache.flow import Flow, sum_change
+from fakecluster.kernel.flow_cache.flow import sum_change
 from fakecluster.kernel.flow_cache.lanes import CHANGED_TCP4, CHANGED_TCP6, WRITE_TCP4, WRITE_TCP6
 from fakecluster.kernel.packet import FRAGMENT, TCP
 from fakecluster.kernel.tcp_segments import MASK
@@ -84,8 +84,19 @@ def after_syn(segment: Segment, packet: bytes) -> tuple[int, int, bytes]:
     return end, segment.window, packet[begin + 20 : begin + header] if header > 20 else b""
 
 
-def sent(flow: Flow, packet: bytes, family: int, ends: bytes) -> Transmit:
-    """Count a packet and let it go as those of `flow` do, between these ends."""
+class Leaving(Protocol):
+    """How packets leave (see Flow): a known flow's, or by recipe."""
+
+    counters: list[list[int]]
+    oif: str
+    next_hop: int
+    mark: int
+    ip_change: int
+    ttl_step: int
+
+
+def sent(flow: Leaving, packet: bytes, family: int, ends: bytes) -> Transmit:
+    """Count a packet and let it go that way, between these ends."""
     size = len(packet)
     for pair in flow.counters:
         pair[0] += 1
@@ -94,8 +105,8 @@ def sent(flow: Flow, packet: bytes, family: int, ends: bytes) -> Transmit:
     return _new(Transmit, (flow.oif, packet, flow.next_hop, family, flow.mark, False, None))
 
 
-def readdressed(flow: Flow, packet: bytes, family: int, ends: bytes) -> bytes:
-    """What becomes of a packet; the addresses are those that the flow's packets have."""
+def readdressed(flow: Leaving, packet: bytes, family: int, ends: bytes) -> bytes:
+    """What becomes of a packet; the addresses are those that packets have which leave so."""
     if family == 4:
         ttl, check, tcp_check = CHANGED_TCP4(packet)
         change = sum_change(packet[12:24], ends)
