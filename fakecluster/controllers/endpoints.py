@@ -34,8 +34,8 @@ class EndpointsController:
     """Keeps Endpoints; bound to the clock as `endpoints-controller`."""
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
-        self._client = Client(api, user=f"system:serviceaccount:kube-system:{AGENT}", agent="kube-controller-manager")
-        self._events = EventRecorder(self._client, clock, AGENT)
+        self.client = Client(api, user=f"system:serviceaccount:kube-system:{AGENT}", agent="kube-controller-manager")
+        self._events = EventRecorder(self.client, clock, AGENT)
         self._queue = WorkQueue(clock, TARGET, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._selection = Selection(api.store)
         self._triggers = TriggerTimes()
@@ -45,8 +45,8 @@ class EndpointsController:
 
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> EndpointsController:
         copy = EndpointsController.__new__(EndpointsController)
-        copy._client = Client(api, user=self._client.user, agent=self._client.agent)
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=self.client.user, agent=self.client.agent)
+        copy._events = self._events.fork(copy.client, clock)
         copy._queue = self._queue.fork(clock)
         copy._selection = self._selection.fork(api.store)
         copy._triggers = self._triggers.fork()
@@ -73,11 +73,11 @@ class EndpointsController:
                 self._queue.add((endpoints["metadata"]["namespace"], endpoints["metadata"]["name"]))
 
     def _sync_service(self, key: Key) -> None:
-        store = self._client.server.store
+        store = self.client.server.store
         service, current = store.get("services", *key), store.get("endpoints", *key)
         if service is None:
             if current is not None:
-                self._client.delete("endpoints", key[1], key[0])
+                self.client.delete("endpoints", key[1], key[0])
             self._triggers.forget(key)
             return
         if not has_endpoints(service):
@@ -95,9 +95,9 @@ class EndpointsController:
         is_new = "uid" not in current["metadata"]
         try:
             if is_new:
-                self._client.create("endpoints", wanted)
+                self.client.create("endpoints", wanted)
             else:
-                self._client.update("endpoints", wanted)
+                self.client.update("endpoints", wanted)
         except ApiError as error:
             if not is_namespace_terminating(error):
                 self._report(service, wanted, error, is_new=is_new)

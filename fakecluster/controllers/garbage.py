@@ -60,7 +60,7 @@ class GarbageCollector:
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
         self._api, self._clock = api, clock
-        self._client = Client(api, user=USER, agent="kube-controller-manager")
+        self.client = Client(api, user=USER, agent="kube-controller-manager")
         self._dependents: dict[str, dict[str, Item]] = {}  # owner's uid -> dependents by uid
         self._owned: set[str] = set()  # of which no fork has the same dictionary
         self._queue: dict[Item, None] = {}
@@ -71,7 +71,7 @@ class GarbageCollector:
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> GarbageCollector:
         copy = GarbageCollector.__new__(GarbageCollector)
         copy._api, copy._clock = api, clock
-        copy._client = Client(api, user=USER, agent="kube-controller-manager")
+        copy.client = Client(api, user=USER, agent="kube-controller-manager")
         copy._dependents, copy._owned = self._dependents.copy(), set()
         self._owned.clear()  # both sides share every dictionary now
         copy._queue, copy._watched = self._queue.copy(), self._watched.copy()
@@ -215,7 +215,7 @@ class GarbageCollector:
             propagation = "Orphan"
         else:
             propagation = "Foreground" if FOREGROUND in finalizers else "Background"
-        self._client.delete(item.resource, item.name, item.namespace, propagation=propagation, uid=item.uid)
+        self.client.delete(item.resource, item.name, item.namespace, propagation=propagation, uid=item.uid)
 
     def _finish_foreground(self, item: Item, obj: Json) -> None:
         """Let an owner go once no dependent that blocks it is left."""
@@ -244,4 +244,4 @@ class GarbageCollector:
 
     def _patch(self, item: Item, meta: Json) -> None:
         patch = {"metadata": {"uid": item.uid, **meta}}
-        self._client.patch(item.resource, item.name, patch, item.namespace)
+        self.client.patch(item.resource, item.name, patch, item.namespace)

@@ -65,8 +65,8 @@ class LoadBalancerController:
     """Gives Services their ingress addresses; bound to the clock as `service-lb-controller`."""
 
     def __init__(self, api: ApiServer, clock: Clock, addresses: Pool, *, ip_mode: str = "VIP") -> None:
-        self._client = Client(api, user="system:cloud-controller-manager", agent="cloud-controller-manager")
-        self._events = EventRecorder(self._client, clock, "service-controller")
+        self.client = Client(api, user="system:cloud-controller-manager", agent="cloud-controller-manager")
+        self._events = EventRecorder(self.client, clock, "service-controller")
         self._queue = WorkQueue(clock, TARGET, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._pool, self._ip_mode = addresses, ip_mode
         self._given: dict[Key, tuple[str, ...]] = {}
@@ -75,8 +75,8 @@ class LoadBalancerController:
 
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> LoadBalancerController:
         copy = LoadBalancerController.__new__(LoadBalancerController)
-        copy._client = Client(api, user=self._client.user, agent=self._client.agent)
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=self.client.user, agent=self.client.agent)
+        copy._events = self._events.fork(copy.client, clock)
         copy._queue = self._queue.fork(clock)
         copy._pool, copy._ip_mode = self._pool, self._ip_mode
         copy._given = self._given.copy()
@@ -97,7 +97,7 @@ class LoadBalancerController:
             self._sync(due)
 
     def _sync(self, key: Key) -> None:
-        service = self._client.server.store.get("services", *key)
+        service = self.client.server.store.get("services", *key)
         if service is None:
             return
         try:
@@ -118,7 +118,7 @@ class LoadBalancerController:
         ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
         if FINALIZER not in (service["metadata"].get("finalizers") or ()):
             finalizers = [*(service["metadata"].get("finalizers") or ()), FINALIZER]
-            self._client.patch("services", key[1], {"metadata": {"finalizers": finalizers}}, key[0])
+            self.client.patch("services", key[1], {"metadata": {"finalizers": finalizers}}, key[0])
         given = tuple(one["ip"] for one in ingress if "ip" in one)
         if not given:
             self._events.normal(service, "EnsuringLoadBalancer", "Ensuring load balancer")
@@ -144,12 +144,12 @@ class LoadBalancerController:
             self._write_status(key, [])
         self._given.pop(key, None)
         finalizers = [one for one in service["metadata"].get("finalizers") or () if one != FINALIZER]
-        self._client.patch("services", key[1], {"metadata": {"finalizers": finalizers or None}}, key[0])
+        self.client.patch("services", key[1], {"metadata": {"finalizers": finalizers or None}}, key[0])
         self._events.normal(service, "DeletedLoadBalancer", "Deleted load balancer")
 
     def _write_status(self, key: Key, ingress: list[Json]) -> None:
         status = {"status": {"loadBalancer": {"ingress": ingress or None}}}
-        self._client.patch("services", key[1], status, key[0], subresource="status")
+        self.client.patch("services", key[1], status, key[0], subresource="status")
 
 
 def _is_wanted(service: Json) -> bool:

@@ -87,6 +87,10 @@ class Loop:
         self._inbox: Inbox = api.watch(duty.target, duty.resources)
         clock.bind(duty.target, self.handle)
 
+    @property
+    def client(self) -> Client:
+        return self._desk.client
+
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> Loop:
         copy = Loop.__new__(Loop)
         copy._duty, desk = self._duty, self._desk

@@ -25,11 +25,15 @@ from fakecluster.controllers.service_accounts import ProvisionController, root_c
 from fakecluster.sim import Choices, Clock
 
 if TYPE_CHECKING:
+    from fakecluster.api.client import Client
     from fakecluster.api.server import ApiServer
 
 
 class Controller(Protocol):
-    """A loop bound to one clock target: `handle` drains its inbox and works on what is dirty."""
+    """A loop bound to one clock target: `handle` drains its inbox and works on what is dirty, asking as `client`."""
+
+    @property
+    def client(self) -> Client: ...
 
     def handle(self, payload: object) -> None: ...
 

@@ -32,8 +32,8 @@ class MirroringController:
     """Keeps mirror slices; bound to the clock as `endpointslicemirroring-controller`."""
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
-        self._client = Client(api, user=f"system:serviceaccount:kube-system:{TARGET}", agent="kube-controller-manager")
-        self._events = EventRecorder(self._client, clock, "endpoint-slice-mirroring-controller")
+        self.client = Client(api, user=f"system:serviceaccount:kube-system:{TARGET}", agent="kube-controller-manager")
+        self._events = EventRecorder(self.client, clock, "endpoint-slice-mirroring-controller")
         self._queue = WorkQueue(clock, TARGET, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._slices = SliceIndex(api.store, CONTROLLER_NAME)
         self._inbox = api.watch(TARGET, {"services", "endpoints", RESOURCE})
@@ -41,8 +41,8 @@ class MirroringController:
 
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> MirroringController:
         copy = MirroringController.__new__(MirroringController)
-        copy._client = Client(api, user=self._client.user, agent=self._client.agent)
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=self.client.user, agent=self.client.agent)
+        copy._events = self._events.fork(copy.client, clock)
         copy._queue = self._queue.fork(clock)
         copy._slices = self._slices.fork(api.store)
         copy._inbox = api.inbox(TARGET)
@@ -60,7 +60,7 @@ class MirroringController:
             sync_key(self._queue, due, self._sync_endpoints)
 
     def _sync_endpoints(self, key: Key) -> None:
-        store = self._client.server.store
+        store = self.client.server.store
         endpoints, service = store.get("endpoints", *key), store.get("services", *key)
         existing = self._slices.of(key)
         if endpoints is None or service is None or not is_mirrored(endpoints) or service["spec"].get("selector"):
@@ -77,13 +77,13 @@ class MirroringController:
 
     def _carry_out(self, plan: Plan) -> None:
         for one in plan.create:  # not remembered: the news of a creation overtakes the answer, so it is looked at again
-            self._client.create(RESOURCE, one)
+            self.client.create(RESOURCE, one)
         for one in plan.update:
-            self._slices.wrote(self._client.update(RESOURCE, one))
+            self._slices.wrote(self.client.update(RESOURCE, one))
         for one in plan.delete:
             self._slices.deleted(one)
             try:
-                self._client.delete(RESOURCE, one["metadata"]["name"], one["metadata"]["namespace"])
+                self.client.delete(RESOURCE, one["metadata"]["name"], one["metadata"]["namespace"])
             except ApiError as error:
                 if error.code != 404:
                     raise

@@ -46,7 +46,7 @@ class NamespaceController:
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
         self._api, self._clock = api, clock
-        self._client = Client(api, user=USER, agent="kube-controller-manager")
+        self.client = Client(api, user=USER, agent="kube-controller-manager")
         self._inbox = api.watch(TARGET, {"namespaces", *_namespaced(api)})
         self._going: dict[str, bool] = {}  # by name: whether the grace period is over
         clock.bind(TARGET, self.handle)
@@ -54,7 +54,7 @@ class NamespaceController:
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> NamespaceController:
         copy = NamespaceController.__new__(NamespaceController)
         copy._api, copy._clock = api, clock
-        copy._client = Client(api, user=USER, agent="kube-controller-manager")
+        copy.client = Client(api, user=USER, agent="kube-controller-manager")
         copy._inbox = api.inbox(TARGET)
         copy._going = self._going.copy()
         clock.bind(TARGET, copy.handle)
@@ -98,14 +98,14 @@ class NamespaceController:
             return
         finalizers = [one for one in namespace["spec"]["finalizers"] if one != FINALIZER]
         changed = {**namespace, "spec": {**namespace["spec"], "finalizers": finalizers}}
-        self._client.update("namespaces", changed, subresource="finalize")
+        self.client.update("namespaces", changed, subresource="finalize")
 
     def _empty(self, namespace: str, resource: str) -> list[Json]:
         """Delete what there is of one resource; what stays for now."""
         for obj in self._api.store.list(resource, namespace):
             if "deletionTimestamp" not in obj["metadata"]:
                 try:
-                    self._client.delete(resource, obj["metadata"]["name"], namespace, propagation="Background")
+                    self.client.delete(resource, obj["metadata"]["name"], namespace, propagation="Background")
                 except ApiError as error:
                     if error.code != 404:
                         raise
@@ -126,7 +126,7 @@ class NamespaceController:
             conditions = merged(conditions, new, timestamp(self._clock))
         if conditions != old:
             status = {**namespace["status"], "conditions": conditions}
-            self._client.update_status("namespaces", {**namespace, "status": status})
+            self.client.update_status("namespaces", {**namespace, "status": status})
 
     def _counted(self, left: list[Json]) -> str:
         counts: Counter[str] = Counter()

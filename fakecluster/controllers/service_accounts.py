@@ -70,7 +70,7 @@ class ProvisionController:
     def __init__(self, provision: Provision, api: ApiServer, clock: Clock) -> None:
         self._provision = provision
         user = f"system:serviceaccount:kube-system:{provision.target}"
-        self._client = Client(api, user=user, agent="kube-controller-manager")
+        self.client = Client(api, user=user, agent="kube-controller-manager")
         self._queue = WorkQueue(clock, provision.target, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._inbox = api.watch(provision.target, {"namespaces", provision.resource})
         clock.bind(provision.target, self.handle)
@@ -78,7 +78,7 @@ class ProvisionController:
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> ProvisionController:
         copy = ProvisionController.__new__(ProvisionController)
         copy._provision = self._provision
-        copy._client = Client(api, user=self._client.user, agent=self._client.agent)
+        copy.client = Client(api, user=self.client.user, agent=self.client.agent)
         copy._queue = self._queue.fork(clock)
         copy._inbox = api.inbox(self._provision.target)
         clock.bind(self._provision.target, copy.handle)
@@ -99,7 +99,7 @@ class ProvisionController:
         return event.type != "ADDED" and event.object["metadata"]["name"] == self._provision.name
 
     def _sync(self, namespace: str) -> None:
-        store = self._client.server.store
+        store = self.client.server.store
         found = store.get("namespaces", "", namespace)
         if found is None or (found.get("status") or {}).get("phase") == "Terminating":
             return
@@ -109,9 +109,9 @@ class ProvisionController:
         if wanted is None:
             return
         write: Callable[[], Json] = (
-            (lambda: self._client.create(provision.resource, wanted, namespace))
+            (lambda: self.client.create(provision.resource, wanted, namespace))
             if current is None
-            else (lambda: self._client.update(provision.resource, wanted))
+            else (lambda: self.client.update(provision.resource, wanted))
         )
         try:
             write()

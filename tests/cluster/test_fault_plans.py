@@ -197,7 +197,7 @@ def test_every_component_gets_its_work_done_once_the_api_server_works_again(code
 
 CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "endpointslice-controller", "endpoint-controller",
-    "endpoints-controller", "generic-garbage-collector", "node-controller",
+    "generic-garbage-collector", "node-controller",
 )  # fmt: skip
 
 

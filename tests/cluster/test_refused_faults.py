@@ -154,6 +154,20 @@ def test_what_is_no_plan_is_refused_by_name(cluster: Cluster) -> None:
         cluster.api.list("deployments.apps")
 
 
+def test_users_who_may_ask_the_server_are_known(cluster: Cluster) -> None:
+    words = r"no user 'system:node:z'; there are admin, system:anonymous, system:node:a, system:node:b, system:kube-scheduler, "
+    with pytest.raises(LookupError, match=words):
+        cluster.faults.fail_api(503, user="system:node:z")
+    subjects = [{"kind": "User", "name": "jane"}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "viewers"},
+               "subjects": subjects, "roleRef": role}  # fmt: skip
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}}
+    cluster.apply([binding, account])
+    for user in ("jane", "system:serviceaccount:default:robot", "system:serviceaccount:kube-system:deployment-controller"):
+        cluster.faults.fail_api(503, user=user)
+
+
 def test_recovery_from_what_does_not_end_is_no_question(cluster: Cluster) -> None:
     plan = FaultPlan((Fault("crash-pod", "web"), Fault("hold", "scheduler", for_s=inf)))
     with pytest.raises(ValueError, match="nothing recovers from what does not end: hold scheduler at 0 s for good"):

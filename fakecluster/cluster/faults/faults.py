@@ -201,14 +201,17 @@ class Faults:
         user: str = "",
         probability: Fraction | float = 1,
     ) -> None:
-        """Let requests fail with 409, 410, 429, 500, 503 or 504 until `mend_api`: components see it, and clients.
+        """Let requests fail with 409, 410, 429, 500, 503 or 504 until `mend_api`: clients see it, and components that write.
 
-        `user` is who asks (`system:node:a`, `admin`). Raises ValueError for other codes and unknown verbs.
+        What components read comes from their informers' caches. `user` is who asks (`system:node:a`, `admin`). Raises
+        ValueError for other codes and unknown verbs, LookupError for a resource or a user that there is not.
         """
         chance = names.probability("probability", probability)
         server = self.cluster.parts.server
         if resource:
             names.resource(server.registry, resource)
+        if user:
+            names.user(self.cluster, user)
         server.failing = (*server.failing, Failing(code, verbs, resource, user, chance))
 
     @kept

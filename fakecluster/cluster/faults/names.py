@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from fakecluster.api.rest.users import ANONYMOUS
 from fakecluster.cni.nodes import NODE_NETWORK, OUTSIDE, namespace_of_node
 from fakecluster.fabric.links import Port
 from fakecluster.handles import Pod
@@ -74,6 +75,36 @@ def resource(registry: Registry, name: str) -> None:
     there = {word for one in registry.by_path.values() for word in (one.key, one.plural)}
     if name not in there:
         raise LookupError(f"no resource {name!r}; there are {', '.join(sorted(there))}")
+
+
+def user(cluster: Cluster, name: str) -> None:
+    """Whether anybody asks the API server by this name, so far as is known. Raises LookupError.
+
+    Those are the components, nodes, service accounts, users with a token, and whom bindings name (who may be impersonated).
+    """
+    there = users(cluster)
+    if name not in there:
+        raise LookupError(f"no user {name!r}; there are {', '.join(there)}")
+
+
+def users(cluster: Cluster) -> list[str]:
+    """Everybody who is known to ask the API server, once."""
+    parts, seen = cluster.parts, cluster.seen
+    accounts = [
+        f"system:serviceaccount:{one['metadata']['namespace']}:{one['metadata']['name']}"
+        for one in seen.list("serviceaccounts")
+    ]
+    subjects = [
+        subject["name"]
+        for kind in ("rolebindings", "clusterrolebindings")
+        for binding in seen.list(f"{kind}.rbac.authorization.k8s.io")
+        for subject in binding.get("subjects") or ()
+        if subject["kind"] == "User"
+    ]
+    components = [parts.scheduler.client.user, *(one.client.user for one in parts.manager.controllers.values())]
+    nodes = [f"system:node:{node}" for node in cluster.runtime.nodes]
+    tokens = [one.name for one in (*parts.server.users.values(), *parts.server.tokens.values())]
+    return list(dict.fromkeys((*tokens, ANONYMOUS.name, *nodes, *components, *accounts, *subjects)))
 
 
 def probability(name: str, value: Fraction | float) -> Fraction:

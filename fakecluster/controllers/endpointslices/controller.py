@@ -34,8 +34,8 @@ class EndpointSliceController:
     """Keeps the EndpointSlices of Services with selectors; bound to the clock as `endpointslice-controller`."""
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
-        self._client = Client(api, user=f"system:serviceaccount:kube-system:{TARGET}", agent="kube-controller-manager")
-        self._events = EventRecorder(self._client, clock, "endpoint-slice-controller")
+        self.client = Client(api, user=f"system:serviceaccount:kube-system:{TARGET}", agent="kube-controller-manager")
+        self._events = EventRecorder(self.client, clock, "endpoint-slice-controller")
         self._queue = WorkQueue(clock, TARGET, first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._selection = Selection(api.store)
         self._slices = SliceIndex(api.store, CONTROLLER_NAME)
@@ -47,8 +47,8 @@ class EndpointSliceController:
 
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> EndpointSliceController:
         copy = EndpointSliceController.__new__(EndpointSliceController)
-        copy._client = Client(api, user=self._client.user, agent=self._client.agent)
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=self.client.user, agent=self.client.agent)
+        copy._events = self._events.fork(copy.client, clock)
         copy._queue = self._queue.fork(clock)
         copy._selection = self._selection.fork(api.store)
         copy._slices = self._slices.fork(api.store)
@@ -79,14 +79,14 @@ class EndpointSliceController:
 
     def _check_topology(self) -> None:
         """Zones' shares may have moved: Services whose hints overload a zone by now are looked at again."""
-        self._shares = zone_shares(self._client.server.store.list("nodes"))
+        self._shares = zone_shares(self.client.server.store.list("nodes"))
         for key, by_type in self._hinted.items():
             if any(is_overloaded(by_zone, self._shares) for by_zone in by_type.values()):
                 self._queue.add(key)
 
     def _sync_service(self, key: Key) -> bool:
         """Bring one Service's slices up to date; False when a Pod had to be left out and it must be tried again."""
-        service = self._client.server.store.get("services", *key)
+        service = self.client.server.store.get("services", *key)
         if service is None:
             self._triggers.forget(key)
             self._hinted.pop(key, None)
@@ -103,21 +103,21 @@ class EndpointSliceController:
 
     def _nodes_of(self, pods: list[Json]) -> dict[str, Json]:
         names = {pod["spec"].get("nodeName") or "" for pod in pods}
-        store = self._client.server.store
+        store = self.client.server.store
         return {name: node for name in names if name and (node := store.get("nodes", "", name)) is not None}
 
     def _carry_out(self, plan: Plan, time: str) -> None:
         for one in plan.create:
-            self._slices.wrote(self._client.create(RESOURCE, _finished(one, time)))
+            self._slices.wrote(self.client.create(RESOURCE, _finished(one, time)))
         for one in plan.update:
-            self._slices.wrote(self._client.update(RESOURCE, _finished(one, time)))
+            self._slices.wrote(self.client.update(RESOURCE, _finished(one, time)))
         for one in plan.delete:
             self._delete(one)
 
     def _delete(self, one: Json) -> None:
         self._slices.deleted(one)
         try:
-            self._client.delete(RESOURCE, one["metadata"]["name"], one["metadata"]["namespace"])
+            self.client.delete(RESOURCE, one["metadata"]["name"], one["metadata"]["namespace"])
         except ApiError as error:
             if error.code != 404:
                 raise

@@ -33,8 +33,8 @@ class TaintEviction:
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
         self._clock = clock
-        self._client = Client(api, user=USER, agent="kube-controller-manager")
-        self._events = EventRecorder(self._client, clock, "taint-eviction-controller")
+        self.client = Client(api, user=USER, agent="kube-controller-manager")
+        self._events = EventRecorder(self.client, clock, "taint-eviction-controller")
         self._inbox = api.watch(TARGET, {"nodes", "pods"})
         self._since: dict[Key, int] = {}
         clock.bind(TARGET, self.handle)
@@ -42,8 +42,8 @@ class TaintEviction:
     def fork(self, api: ApiServer, clock: Clock, choices: Choices) -> TaintEviction:
         copy = TaintEviction.__new__(TaintEviction)
         copy._clock = clock
-        copy._client = Client(api, user=USER, agent="kube-controller-manager")
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=USER, agent="kube-controller-manager")
+        copy._events = self._events.fork(copy.client, clock)
         copy._inbox = api.inbox(TARGET)
         copy._since = self._since.copy()
         clock.bind(TARGET, copy.handle)
@@ -61,14 +61,14 @@ class TaintEviction:
         if event.resource == "nodes":
             if event.type != "DELETED" and _evicting(event.object) != _evicting(event.previous):
                 name = event.object["metadata"]["name"]
-                yield from map(key_of, on_node(self._client, name))
+                yield from map(key_of, on_node(self.client, name))
         elif event.type == "DELETED":
             self._since.pop(key_of(event.object), None)
         elif event.previous is None or event.previous["spec"] != event.object["spec"]:
             yield key_of(event.object)
 
     def _sync(self, key: Key) -> None:
-        store = self._client.server.store
+        store = self.client.server.store
         pod = store.get("pods", *key)
         node = pod and store.get("nodes", "", pod["spec"].get("nodeName", ""))
         taints = _evicting(node)
@@ -103,8 +103,8 @@ class TaintEviction:
         try:
             changed = with_condition(pod, disrupted, self._clock)
             if changed is not pod:
-                self._client.update_status("pods", changed)
-            self._client.delete("pods", name, namespace, uid=pod["metadata"]["uid"])
+                self.client.update_status("pods", changed)
+            self.client.delete("pods", name, namespace, uid=pod["metadata"]["uid"])
         except ApiFault:
             self._clock.schedule(TARGET, key, delay_s=AGAIN_S)
         except ApiError as error:

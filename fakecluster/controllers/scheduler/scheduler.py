@@ -39,8 +39,8 @@ class Scheduler:
     """Binds Pods of `default-scheduler` to nodes through `pods/binding`; tries again when nodes or Pods change."""
 
     def __init__(self, api: ApiServer, clock: Clock) -> None:
-        self._client = Client(api, user=USER, agent="kube-scheduler")
-        self._events = EventRecorder(self._client, clock, NAME)
+        self.client = Client(api, user=USER, agent="kube-scheduler")
+        self._events = EventRecorder(self.client, clock, NAME)
         self._clock = clock
         self._inbox = api.watch(TARGET, {"pods", "nodes"})
         self._snapshot = Snapshot()
@@ -54,8 +54,8 @@ class Scheduler:
     def fork(self, api: ApiServer, clock: Clock) -> Scheduler:
         """The scheduler of a copied cluster, bound to the copied clock."""
         copy = Scheduler.__new__(Scheduler)
-        copy._client = Client(api, user=USER, agent="kube-scheduler")
-        copy._events = self._events.fork(copy._client, clock)
+        copy.client = Client(api, user=USER, agent="kube-scheduler")
+        copy._events = self._events.fork(copy.client, clock)
         copy._clock = clock
         copy._inbox = api.inbox(TARGET)
         copy._snapshot = self._snapshot.fork()
@@ -86,7 +86,7 @@ class Scheduler:
         self._waiting[uid] = pod
 
     def _wait_again(self, uid: str, pod: Json) -> None:
-        stored = self._client.server.store.get("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        stored = self.client.server.store.get("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
         if stored is not None and stored["metadata"]["uid"] == uid and not stored["spec"].get("nodeName"):
             self._refused.pop(uid, None)
             self._wait(stored)
@@ -149,7 +149,7 @@ class Scheduler:
             return
         meta = pod["metadata"]
         try:
-            self._client.bind(meta["name"], meta["namespace"], best.name)
+            self.client.bind(meta["name"], meta["namespace"], best.name)
         except ApiFault:
             self._clock.schedule(TARGET, ("again", info.uid, pod), delay_s=AGAIN_S)
             return
@@ -206,7 +206,7 @@ class Scheduler:
         return []
 
     def _namespace_labels(self, namespace: str) -> dict[str, str]:
-        labels: dict[str, str] = self._client.get("namespaces", namespace)["metadata"].get("labels") or {}
+        labels: dict[str, str] = self.client.get("namespaces", namespace)["metadata"].get("labels") or {}
         return labels
 
     def _rank(self, pod: PodInfo, info: NodeInfo) -> tuple[int, int, int, str]:
@@ -230,7 +230,7 @@ class Scheduler:
         self._refused[info.uid] = pod
         if changed is not pod:
             try:
-                self._client.update_status("pods", changed)
+                self.client.update_status("pods", changed)
             except ApiFault:
                 self._clock.schedule(TARGET, ("again", info.uid, pod), delay_s=AGAIN_S)
                 return
@@ -265,9 +265,9 @@ class Scheduler:
         meta = victim.pod["metadata"]
         self._events.normal(victim.pod, "Preempted", f"Preempted by pod {pod.uid} on node {node}")
         try:
-            stored = self._client.get("pods", meta["name"], meta["namespace"])
-            self._client.update_status("pods", with_condition(stored, disrupted, self._clock))
-            self._client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"])
+            stored = self.client.get("pods", meta["name"], meta["namespace"])
+            self.client.update_status("pods", with_condition(stored, disrupted, self._clock))
+            self.client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"])
         except ApiError as error:
             if error.code not in (404, 409) and not isinstance(error, ApiFault):
                 raise
