@@ -164,13 +164,11 @@ class Express:
         `first` are their first 16 bits.
         """
         connection = way.connection
-        return (
-            first == way.first
-            and train.ttl >= way.ttl_least
-            and connection.state == "ESTABLISHED"
-            and not connection.unacknowledged
-            and all(would_follow_train(step, train, begin_ns, end_ns) for step in way.steps)
-        )
+        if first != way.first or train.ttl < way.ttl_least:
+            return False
+        if connection.state != "ESTABLISHED" or connection.unacknowledged:
+            return False
+        return would_follow_train(way.steps, train, begin_ns, end_ns)
 
     def take_train(self, way: Way, train: Train, end_ns: int) -> None:
         """Let a train go its way, as `would_take_train` allows it, whose last packet comes at `end_ns`."""

@@ -127,19 +127,20 @@ def _would_follow(step: Step, seq: int, ack: int, end: int, now_ns: int) -> bool
     return step.info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"
 
 
-def would_follow_train(step: Step, train: Train, begin_ns: int, end_ns: int) -> bool:
-    """Whether conntrack of a host takes in all segments of a train, and none of them too late for it."""
-    ct, timeouts, lasts_ns = step.ct, step.timeouts, end_ns - begin_ns
-    return (
-        ct.status == step.status
-        and ct.mark == step.mark
-        and ct.expires_ns > begin_ns
-        and lasts_ns < timeouts.established
-        and lasts_ns < timeouts.retransmitted
-        and lasts_ns < timeouts.unacknowledged
-        and (step.neighbour is None or step.neighbour in step.netns.neighbours)
-        and tcp_trains.would_follow_train(step.info, step.direction, train)
-    )
+def would_follow_train(steps: tuple[Step, ...], train: Train, begin_ns: int, end_ns: int) -> bool:
+    """Whether conntrack of every host takes in all segments of a train, and none of them too late for it."""
+    lasts_ns = end_ns - begin_ns
+    for step in steps:
+        ct, timeouts = step.ct, step.timeouts
+        if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= begin_ns:
+            return False
+        if lasts_ns >= timeouts.established or lasts_ns >= timeouts.retransmitted or lasts_ns >= timeouts.unacknowledged:
+            return False
+        if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
+            return False
+        if not tcp_trains.would_follow_train(step.info, step.direction, train):
+            return False
+    return True
 
 
 def follow_train(steps: tuple[Step, ...], train: Train, end_ns: int) -> None:

@@ -135,7 +135,7 @@ class Window:
         read_ns, express, network = self.timeline.read_ns, self.express, self.replayer.network
         if read_ns is None or express.generation != network.generation or network.taps:
             return begin
-        if not 0 <= self.times_ns[begin] - read_ns <= LONGEST_GAP_NS:
+        if not 0 <= self.times_ns[begin] - read_ns <= LONGEST_GAP_NS or self._arrival_ns(begin) < self.clock.now_ns:
             return begin
         if not self.clock.is_due_by(self._arrival_ns(end - 1)):
             return end
@@ -146,7 +146,7 @@ class Window:
         """The virtual time of a packet to come."""
         timeline = self.timeline
         assert timeline.read_ns is not None
-        return max(self.clock.now_ns, timeline.now_ns + self.times_ns[place] - timeline.read_ns)
+        return timeline.now_ns + self.times_ns[place] - timeline.read_ns
 
     def _board(self, begin: int, end: int, tries: int) -> None:
         """Make trains of a run in which nothing else happens, and let them go."""
@@ -155,36 +155,35 @@ class Window:
             self._in_turn(begin, end)
             return
         passengers, stray, unknown = [], [], []
-        for flow, first, last, train in self.columns.trains(rows):
-            if flow not in self._tried and self.columns.flows[flow].ends not in self.express.ways:
+        flows, tried, ways, times_ns = self.columns.flows, self._tried, self.express.ways, self.times_ns
+        later_ns = self._arrival_ns(begin) - times_ns[begin]
+        for number, first, last, train in self.columns.trains(rows):
+            bits, ends = flows[number]
+            way = ways.get(ends)
+            if way is not None:
+                end_ns = times_ns[begin + last] + later_ns
+                boarding = self._boarding(way, bits, train, times_ns[begin + first] + later_ns, end_ns)
+                if boarding is not None:
+                    passengers.append(Passenger(number, way, boarding, end_ns))
+                    continue
+            elif number not in tried:
+                tried.add(number)
                 unknown.append(begin + first)
-                self._tried.add(flow)
                 continue
-            begin_ns, end_ns = self._arrival_ns(begin + first), self._arrival_ns(begin + last)
-            passenger = self._passenger(flow, train, begin_ns, end_ns)
-            if passenger is None:
-                stray.append(flow)
-            else:
-                passengers.append(passenger)
+            stray.append(number)
         if unknown or stray:
             self._around(begin, end, self.columns.places_of(stray, rows) + unknown, tries - 1)
         else:
             self._depart(begin, end, passengers)
 
-    def _passenger(self, number: int, train: Train, begin_ns: int, end_ns: int) -> Passenger | None:
-        """A flow's train, if nothing but what trains do would come of its packets."""
-        first, ends = self.columns.flows[number]
-        way = self.express.ways.get(ends)
-        if way is None:
-            return None
+    def _boarding(self, way: Way, first: int, train: Train, begin_ns: int, end_ns: int) -> Train | None:
+        """A flow's train as it goes, if nothing but what trains do would come of its packets."""
         flow = way.context.flow
-        if flow.closing or flow.fitting or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
+        if flow.closing or flow.diverged or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
             return None
         if flow.ack_shift:
             train = train.shifted(flow.ack_shift)
-        if not self.express.would_take_train(way, first, train, begin_ns, end_ns):
-            return None
-        return Passenger(number, way, train, end_ns)
+        return train if self.express.would_take_train(way, first, train, begin_ns, end_ns) else None
 
     def _around(self, begin: int, end: int, places: list[int], tries: int) -> None:
         """Replay a run, of which packets at some places must go in their turn."""

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel.conntrack.tcp import lifetime
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB, MAXACK_SET, NEAR, UNACKNOWLEDGED, Flags, TcpInfo
+from fakecluster.kernel.conntrack.tcp_segment import (
+    ESTAB,
+    MAXACK_SET,
+    MAXACKWINCONST,
+    NEAR,
+    UNACKNOWLEDGED,
+    Flags,
+    TcpInfo,
+)
 from fakecluster.kernel.conntrack.tcp_window import judge
 from fakecluster.kernel.tcp_segments import HALF, MASK
 
@@ -50,14 +58,33 @@ class Train(NamedTuple):
 
 
 def would_follow_train(info: TcpInfo, direction: int, train: Train) -> bool:
-    """Whether every segment of a train would be accepted, and change no more than `follow_train` says."""
-    sender, receiver = info.seen[direction], info.seen[1 - direction]
-    seq_low, seq_high, ack_low, ack_high = train[3:7]
+    """Whether every segment of a train would be accepted, and change no more than `follow_train` says.
+
+    Nearly always its numbers lie close by the connection's, so that plain differences show it (see `tcp.follow`).
+    """
+    seen = info.seen
+    sender, receiver = seen[direction], seen[1 - direction]
+    _, _, _, seq_low, seq_high, ack_low, ack_high, *_ = train
+    if (
+        info.state != ESTAB
+        or not sender.td_maxwin
+        or not sender.flags & MAXACK_SET
+        or sender.td_scale  # the edge is that of windows as they are
+    ):
+        return False
+    if (
+        seq_low <= seq_high
+        and ack_low <= ack_high
+        and receiver.td_end - ack_high >= 0
+        and receiver.td_end - ack_low <= MAXACKWINCONST
+        and sender.td_end - seq_high >= 0
+        and sender.td_end - seq_low <= receiver.td_maxwin
+        and 0 <= sender.td_maxend - seq_high < NEAR
+        and receiver.td_maxwin < NEAR
+    ):
+        return True
     return (
-        info.state == ESTAB
-        and bool(sender.td_maxwin and sender.flags & MAXACK_SET)
-        and not sender.td_scale  # the edge is that of windows as they are
-        and (seq_high - seq_low & MASK) < NEAR
+        (seq_high - seq_low & MASK) < NEAR
         and (ack_high - ack_low & MASK) < NEAR
         and not (sender.td_end - seq_high) & HALF  # nothing new was sent before
         and judge(sender, receiver, seq_low, seq_low, ack_low) == "accept"
