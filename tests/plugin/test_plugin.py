@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 pytest_plugins = ["pytester"]
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "web", "labels": {"app": "web"}},
-    "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}]},
-}
 
 
 def test_the_installed_but_unused_plugin_imports_nothing_of_the_package(pytester: pytest.Pytester) -> None:
@@ -150,10 +145,10 @@ def test_the_factory_makes_several_clusters_also_inside_given(pytester: pytest.P
     pytester.runpytest_inprocess("-q", "-p", "no:randomly", "--fakecluster-seed=11").assert_outcomes(passed=2)
 
 
-def test_shared_bases_are_prepared_once_and_forked(pytester: pytest.Pytester) -> None:
+def test_shared_bases_are_prepared_once_and_forked(pytester: pytest.Pytester, web: dict[str, Any]) -> None:
     pytester.makepyfile(
         f"""
-        POD = {POD!r}
+        POD = {web!r}
 
         def test_first(fakecluster_shared):
             cluster = fakecluster_shared(POD, nodes=1)
@@ -222,7 +217,7 @@ def test_it_works_beside_pytest_asyncio(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess(*flags).assert_outcomes(passed=2)
 
 
-def test_it_works_under_xdist_and_in_unittest_classes(pytester: pytest.Pytester) -> None:
+def test_it_works_under_xdist_and_in_unittest_classes(pytester: pytest.Pytester, web: dict[str, Any]) -> None:
     pytester.makepyfile(
         f"""
         import unittest, pytest
@@ -237,7 +232,7 @@ def test_it_works_under_xdist_and_in_unittest_classes(pytester: pytest.Pytester)
 
         @pytest.mark.parametrize("number", range(4))
         def test_many(cluster, number):
-            cluster.apply({POD!r})
+            cluster.apply({web!r})
             assert cluster.pod("web").ready
 
         def test_fails(cluster):

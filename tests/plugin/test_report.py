@@ -8,22 +8,16 @@ from typing import Any
 import pytest
 
 pytest_plugins = ["pytester"]
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "web", "labels": {"app": "web"}},
-    "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}]},
-}
 
 
-def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytester) -> None:
+def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytester, web: dict[str, Any]) -> None:
     pytester.makepyfile(
         f"""
         import pytest
 
         @pytest.mark.fakecluster(seed=7)
         def test_fails(cluster):
-            cluster.apply({POD!r})
+            cluster.apply({web!r})
             cluster.node("a").connect(cluster.pod("web"), 80)
             assert False
         """
@@ -35,14 +29,16 @@ def test_a_failure_shows_seed_choices_and_the_last_traces(pytester: pytest.Pytes
     )
 
 
-def test_a_failure_while_a_fixture_is_made_is_reported_like_one_of_the_test(pytester: pytest.Pytester) -> None:
+def test_a_failure_while_a_fixture_is_made_is_reported_like_one_of_the_test(
+    pytester: pytest.Pytester, web: dict[str, Any]
+) -> None:
     pytester.makepyfile(
         f"""
         import pytest
 
         @pytest.fixture
         def shop(cluster):
-            cluster.apply({POD!r})
+            cluster.apply({web!r})
             cluster.node("a").connect(cluster.pod("web"), 81)
 
         def test_setup(shop): ...
@@ -86,11 +82,13 @@ def test_what_the_package_refuses_is_told_at_the_tests_own_line_and_once(pyteste
     full.stdout.fnmatch_lines(["*def open_connection(*"])
 
 
-def test_a_fork_of_a_shared_cluster_is_reported_without_what_it_was_forked_from(pytester: pytest.Pytester) -> None:
+def test_a_fork_of_a_shared_cluster_is_reported_without_what_it_was_forked_from(
+    pytester: pytest.Pytester, web: dict[str, Any]
+) -> None:
     pytester.makepyfile(
         f"""
         def test_fails(fakecluster_shared):
-            assert not fakecluster_shared({POD!r}, nodes=2)
+            assert not fakecluster_shared({web!r}, nodes=2)
         """
     )
     result = pytester.runpytest_inprocess("-q", "-p", "no:randomly")
@@ -129,11 +127,11 @@ def test_artifacts_that_cannot_be_written_do_not_hide_the_failure(pytester: pyte
     result.stdout.fnmatch_lines(["E*the reason*", "*fakecluster artifacts*", "could not be written: *Not a directory*"])
 
 
-def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester) -> None:
+def test_artifacts_and_html_are_left_for_failing_tests(pytester: pytest.Pytester, web: dict[str, Any]) -> None:
     pytester.makepyfile(
         f"""
         def test_fails(cluster):
-            cluster.apply({POD!r})
+            cluster.apply({web!r})
             cluster.node("a").connect(cluster.pod("web"), 80)
             assert False
         """
