@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.fabric.captures import Captured
-from fakecluster.replay.flows import IDLE_NS
+from fakecluster.replay.flows import IDLE_NS, Flow
 from fakecluster.replay.timeline import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
@@ -178,8 +178,8 @@ class Window:
 
     def _boarding(self, way: Way, first: int, train: Train, begin_ns: int, end_ns: int) -> Train | None:
         """A flow's train as it goes, if nothing but what trains do would come of its packets."""
-        flow = way.context.flow
-        if flow.closing or flow.diverged or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
+        flow: Flow = way.context.flow
+        if flow.closing or flow.fitting or begin_ns - flow.last_ns > IDLE_NS or end_ns - begin_ns > IDLE_NS:
             return None
         if flow.ack_shift:
             train = train.shifted(flow.ack_shift)

@@ -22,7 +22,7 @@ from fakecluster.fabric.links import Port
 from fakecluster.fabric.network import Network
 from fakecluster.kernel.flow_cache import FlowCache
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import Replay, replaying
+from fakecluster.replay import Replay, replaying, trains
 from fakecluster.replay.lanes import Lanes
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
@@ -70,6 +70,15 @@ _inject_and_run = Network.inject_and_run
 def traced_instead(network: Network, port: Port, packet: bytes, *, decisions: bool = False) -> None:
     with network.recorded() if decisions else nullcontext():
         _inject_and_run(network, port, packet)
+
+
+@contextmanager
+def by_train() -> Iterator[None]:
+    """Acknowledgments go at once wherever two follow each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("LEAST_WINDOW", 1), ("LEAST_RUN", 2), ("LEAST_PER_FLOW", 0)):
+            patch.setattr(trains, name, value)
+        yield
 
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(1400, 1470))
@@ -177,13 +186,15 @@ def captured(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) 
 @settings(max_examples=8, deadline=None)
 @given(capture=captures())
 @example(capture=[*HANDSHAKE, (0, 1000, {"flags": ACK, "ack": 2}), (0, 1000, {"flags": ACK, "ack": 1, "length": 24})])
-@example(capture=[*HANDSHAKE, (0, 1000, {"flags": SYN | ACK, "back": IS_INJECTED}), (0, 1000, {"flags": ACK, "ack": 1})])
+@example(capture=[*HANDSHAKE, (0, 1000, {"flags": SYN | ACK, "back": IS_INJECTED}), *[(0, 1000, {"flags": ACK, "ack": 1})] * 3])
 def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, dict[str, int]]]) -> None:
     packets = captured(template, capture)
     for writes in (True, False):
         with step_by_step():
             expected: Any = replayed(template.fork(), packets, writes=writes)
         assert replayed(template.fork(), packets, writes=writes) == expected
+        with by_train():
+            assert replayed(template.fork(), packets, writes=writes) == expected
 
 
 @settings(max_examples=4, deadline=None)
@@ -196,6 +207,8 @@ def test_nor_are_they_when_packets_are_readdressed_and_mended(
     with step_by_step():
         expected: Any = replayed(template.fork(), packets, mapping=mapping, mend=mend)
     assert replayed(template.fork(), packets, mapping=mapping, mend=mend) == expected
+    with by_train():
+        assert replayed(template.fork(), packets, mapping=mapping, mend=mend) == expected
 
 
 def test_ways_are_used_and_end_with_what_they_rest_on(template: Cluster) -> None:
