@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
-from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import Deliver, Effect, SendError
 from fakecluster.kernel.hooks import INPUT, PREROUTING
-from fakecluster.kernel.packet import ACK, FRAGMENT, RST, SYN, TCP, Skb
+from fakecluster.kernel.packet import ACK, RST, SYN, TCP, Skb
+from fakecluster.kernel.plain_segment import checksum_is_right, read
 from fakecluster.kernel.tcp_segments import options_of
 from fakecluster.kernel.tcp_socket import TcpConnection
 
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from fakecluster.kernel.netns import Netns
     from fakecluster.kernel.sockets import Socket, Sockets
 
-# first 16 bits, length, fragment bits, protocol, addresses, ports, sequence, acknowledgment, offset and flags
-_READ4 = Struct("!2sHxxHxBxxLLHHLLH").unpack_from
-# first 16 bits, length, next header, ports, sequence, acknowledgment, offset and flags
-_READ6 = Struct("!2sxxHBx32xHHLLH").unpack_from
-_number = int.from_bytes
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
@@ -71,13 +65,15 @@ def straight(netns: Netns, packet: bytes, iface: str, dst_mac: bytes) -> list[Ef
     None, and nothing changed, when it must go the long way: where hooks are met, the route is not known from an earlier
     packet, or anything about the segment is not plain.
     """
-    read = _read(packet)
-    if read is None:
+    segment = read(packet)
+    if segment is None:
         return None
-    family, l4, first, src, dst, sport, dport, seq, ack, bits = read
-    route = netns.flow_cache.input_routes.get((iface, src, dst, 0, first))
-    hooks, flags, data_at = netns.hooks.entries[family], bits & 0xFF, l4 + (bits >> 10 & 0x3C)
+    family, _, _, src, dst, sport, dport, seq, ack, bits, _ = segment
+    route = netns.flow_cache.input_routes.get((iface, src, dst, 0, packet[:2]))
+    hooks, flags, options_at = netns.hooks.entries[family], bits & 0xFF, 40 if family == 4 else 60
     if route is None or route.kind != "local" or hooks[PREROUTING] or hooks[INPUT]:
+        return None
+    if not checksum_is_right(packet, family):
         return None
     if dst_mac and dst_mac != netns.interfaces[iface].mac:
         return None
@@ -89,6 +85,7 @@ def straight(netns: Netns, packet: bytes, iface: str, dst_mac: bytes) -> list[Ef
             return None
     elif flags & (SYN | RST) or connection.state == "SYN_SENT":
         return None
+    data_at = options_at - 20 + (bits >> 10 & 0x3C)
     netns.enter(trace=False)
     netns.effects.append(_new(Deliver, (packet, iface, 0, False, sock, None)))
     try:
@@ -96,34 +93,7 @@ def straight(netns: Netns, packet: bytes, iface: str, dst_mac: bytes) -> list[Ef
             connection.take_in(flags, seq, ack, packet[data_at:])
         else:
             assert sock is not None
-            _accepted(sock, family, dst, dport, src, sport).answer_syn(seq, packet[l4 + 20 : data_at])
+            _accepted(sock, family, dst, dport, src, sport).answer_syn(seq, packet[options_at:data_at])
     except SendError:
         pass  # a program's own segment was refused
     return netns.leave()
-
-
-def _read(packet: bytes) -> tuple[int, int, bytes, int, int, int, int, int, int, int] | None:
-    """The headers of a segment that came whole, without IP options or extensions, and with right checksums; else None.
-
-    Family, offset of the TCP header, first 16 bits, addresses, ports, sequence, acknowledgment, offset and flags.
-    """
-    size = len(packet)
-    if packet[0] == 0x45 and size >= 40:
-        first, total, fragment, proto, src, dst, sport, dport, seq, ack, bits = _READ4(packet)
-        if total != size or fragment & FRAGMENT or proto != TCP or _number(packet[:20]) % 0xFFFF:
-            return None
-        family, l4, pseudo = 4, 20, 12
-    elif packet[0] >> 4 == 6 and size >= 60:
-        first, total, proto, sport, dport, seq, ack, bits = _READ6(packet)
-        if total + 40 != size or proto != TCP:
-            return None
-        src, dst = _number(packet[8:24]), _number(packet[24:40])
-        family, l4, pseudo = 6, 40, 8
-    else:
-        return None
-    load, checked = size - l4, _number(packet[pseudo:])
-    if size > 200:
-        checked = folded(checked, size)
-    if ((checked << 8 if size & 1 else checked) + load + TCP) % 0xFFFF or not 20 <= bits >> 10 & 0x3C <= load:
-        return None
-    return family, l4, first, src, dst, sport, dport, seq, ack, bits

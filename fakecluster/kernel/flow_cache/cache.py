@@ -12,8 +12,8 @@ from fakecluster.kernel.flow_cache.flow import Flow, flow_of
 from fakecluster.kernel.flow_cache.kin import SYN_ACK, Answers, Kin, Thrift, answered, joined, learn_kin
 from fakecluster.kernel.flow_cache.lanes import LANES, NOT_PSH, REWRITES, Flows, flow_key
 from fakecluster.kernel.flow_cache.opening import Recipes, learn_opening, opened
-from fakecluster.kernel.flow_cache.segment import Segment, read
 from fakecluster.kernel.packet import ACK, FRAGMENT, PSH, SYN, TCP, UDP
+from fakecluster.kernel.plain_segment import Segment, read
 from fakecluster.kernel.tcp_input import straight
 from fakecluster.kernel.trail import Trail
 

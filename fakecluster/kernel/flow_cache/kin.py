@@ -20,8 +20,9 @@ from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
 from fakecluster.kernel.flow_cache.flow import Flow, sum_change
 from fakecluster.kernel.flow_cache.lanes import LANES, flow_key
-from fakecluster.kernel.flow_cache.segment import Segment, after_syn, checksum_is_right, ends_behind, sent
+from fakecluster.kernel.flow_cache.leaving import ends_behind, sent
 from fakecluster.kernel.packet import ACK, SYN, TCP
+from fakecluster.kernel.plain_segment import Segment, after_syn, checksum_is_right
 from fakecluster.trace import Verdict
 
 if TYPE_CHECKING:

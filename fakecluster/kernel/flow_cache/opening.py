@@ -29,17 +29,10 @@ from fakecluster.kernel.conntrack.entry import (
 from fakecluster.kernel.effects import Drop, Effect, Transmit
 from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
 from fakecluster.kernel.flow_cache.flow import ip_change, neighbour_of
-from fakecluster.kernel.flow_cache.segment import (
-    Segment,
-    after_syn,
-    checksum_is_right,
-    ends_behind,
-    read,
-    readdressed,
-    sent,
-)
+from fakecluster.kernel.flow_cache.leaving import ends_behind, readdressed, sent
 from fakecluster.kernel.hooks import POSTROUTING
 from fakecluster.kernel.packet import TCP
+from fakecluster.kernel.plain_segment import Segment, after_syn, checksum_is_right, read
 from fakecluster.trace import Verdict
 
 if TYPE_CHECKING:
