@@ -41,18 +41,15 @@ if TYPE_CHECKING:
 MAX_STEPS = 16
 #: Ways that are remembered; with more it starts anew rather than grow.
 MAX_WAYS = 65_536
-#: What protocol and length of a TCP header without options add to its checksum.
-TCP_AND_HEADER = TCP + 20
 #: The first 16 bits (version, traffic class) of what sockets send, by family.
 FIRST = {4: 0x4500, 6: 0x6000}
 PORTS = Struct("!HH").pack
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
-# first 16 bits, length, id, fragment bits, TTL and protocol, checksum, sequence, acknowledgment, offset and flags, window,
-# checksum and urgent pointer
-_READ4 = Struct("!HHHHHH12xLLHHL").unpack_from
-# first 16 bits, length, next header, hop limit, sequence, acknowledgment, offset and flags, window, checksum and urgent pointer
-_READ6 = Struct("!HxxHBB36xLLHHL").unpack_from
+# first 16 bits, length, fragment bits, TTL, protocol, sequence, acknowledgment, offset and flags, window
+_READ4 = Struct("!HHxxHBB14xLLHH").unpack_from
+# first 16 bits, length, next header, hop limit, sequence, acknowledgment, offset and flags, window
+_READ6 = Struct("!HxxHBB36xLLHH").unpack_from
 # addresses and ports as they stand in a packet
 _ENDS4, _PORTS_AT = Struct("!LLHH").unpack, Struct("!HH").unpack_from
 _number = int.from_bytes
@@ -113,37 +110,35 @@ class Express:
         if size < 40:
             return False
         if packet[0] == 0x45:
-            first, total, ident, fragment, life, check, seq, ack, bits, window, rest = _READ4(packet)
-            if total != size or fragment & FRAGMENT or life & 0xFF != TCP:
+            first, total, fragment, ttl, proto, seq, ack, bits, window = _READ4(packet)
+            if total != size or fragment & FRAGMENT:
                 return False
-            if (first + total + ident + fragment + life + check + way.addresses) % 0xFFFF and way.checked:
-                return False
-            ttl, begin = life >> 8, 40
+            l4, pseudo = 20, 12
         else:
             if size < 60:
                 return False
-            first, total, proto, ttl, seq, ack, bits, window, rest = _READ6(packet)
+            first, total, proto, ttl, seq, ack, bits, window = _READ6(packet)
             first &= 0xFFF0
-            if total + 40 != size or proto != TCP:
+            if total + 40 != size:
                 return False
-            begin = 60
-        room, header, connection = size - begin, bits >> 10 & 0x3C, way.connection
-        if first != way.first or bits & NOT_PSH != ACK or ttl < way.ttl_least or size > way.mtu:
+            l4, pseudo = 40, 8
+        load, header, connection = size - l4, bits >> 10 & 0x3C, way.connection
+        payload = load - header
+        if proto != TCP or first != way.first or bits & NOT_PSH != ACK or ttl < way.ttl_least or size > way.mtu:
+            return False
+        if header != 20 and (header != 32 or payload < 0 or packet[l4 + 20 : l4 + 24] != TIMESTAMP_ONLY):
             return False
         if connection.state != "ESTABLISHED":
             return False
-        total = way.ends + seq + ack + bits + window + rest + room + TCP_AND_HEADER
-        if room:
-            if header != 20 and (header != 32 or packet[begin : begin + 4] != TIMESTAMP_ONLY or room < 12):
+        if way.checked:
+            if l4 == 20 and _number(packet[:20]) % 0xFFFF:
                 return False
-            data = _number(packet[begin:]) if room < 200 else folded(_number(packet[begin:]), room)
-            total += data << 8 if room & 1 else data
-        elif header != 20:
-            return False
-        if total % 0xFFFF and way.checked:
-            return False
+            total = _number(packet[pseudo:])
+            if size > 200:
+                total = folded(total, size)
+            if ((total << 8 if size & 1 else total) + load + TCP) % 0xFFFF:
+                return False
         ack = ack + ack_shift & MASK
-        payload = room + 20 - header
         if not followed(way.steps, seq, ack, seq + payload & MASK, window, size, self.clock.now_ns):
             return False
         if not way.packets:
@@ -315,7 +310,7 @@ class Express:
         if connection is None or not netns.addresses.is_local(family, dst):
             return None
         first, key = seen[0] << 8 | seen[1], seen[12:24] if family == 4 else seen[8:44]
-        way = Way(first if family == 4 else first & 0xFFF0, key, steps, at, connection, checked=checked)
+        way = Way(first if family == 4 else first & 0xFFF0, steps, at, connection, checked=checked)
         self.ways[key] = way
         return way
 

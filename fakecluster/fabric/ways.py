@@ -60,19 +60,17 @@ class Way:
     """From a port through `steps` to `connection` in the namespace at `end`, and `back` when it is known.
 
     `packets` and `octets` have gone it and are not yet counted by rules (see `Express.settle`). `context` is the user's.
-    `addresses`, and `ends` with the ports, are what those add to checksums, which count if they are `checked`.
+    Checksums count if they are `checked`.
     """
 
     __slots__ = (
-        "addresses", "back", "checked", "connection", "context", "end", "ends", "first", "mtu", "octets", "packets", "steps",
-        "ttl_least",
+        "back", "checked", "connection", "context", "end", "first", "mtu", "octets", "packets", "steps", "ttl_least",
     )  # fmt: skip
 
     def __init__(
-        self, first: int, ends: bytes, steps: tuple[Step, ...], end: Port, connection: TcpConnection, *, checked: bool
+        self, first: int, steps: tuple[Step, ...], end: Port, connection: TcpConnection, *, checked: bool
     ) -> None:  # fmt: skip
         self.first, self.steps, self.end, self.connection = first, steps, end, connection
-        self.addresses, self.ends = int.from_bytes(ends[:-4]) % 0xFFFF, int.from_bytes(ends) % 0xFFFF
         self.checked = checked
         mtu, ttl_least, passed = steps[0].flow.mtu, 0, 0
         for step in steps:

@@ -22,6 +22,8 @@ LONG_AGO = -(1 << 63)
 #: Bits of a `Signature.code`.
 CODE_BITS = 16
 CODE_MASK = (1 << CODE_BITS) - 1
+#: Entries that cancelled out and are kept in a ledger, at least.
+CANCELLED_KEPT = 16
 
 
 class Signature(NamedTuple):
@@ -61,17 +63,28 @@ class Left(NamedTuple):
 
 
 class Ledger:
-    """The open entries of one direction of a flow: payload and code in one number -> (count, number, order).
+    """The entries of one direction of a flow: payload and code in one number -> [count, number, order].
+
+    An entry is open while it does not cancel out; one that does stays for a while, as its like often comes again.
 
     It is looked up once (`Balance.ledger`) and may be kept: one that was swept comes back when it is used.
     """
 
-    __slots__ = ("entries", "key", "last_ns")
+    __slots__ = ("entries", "key", "last_ns", "limit")
 
     def __init__(self, key: FlowKey) -> None:
         self.key = key
-        self.entries: dict[int, tuple[int, int, int]] = {}
+        self.entries: dict[int, list[int]] = {}
         self.last_ns = LONG_AGO
+        self.limit = CANCELLED_KEPT
+
+    def begin(self, what: int) -> list[int]:
+        """A new entry, for which those that cancelled out make room when there are many."""
+        if len(self.entries) >= self.limit:
+            self.entries = {other: entry for other, entry in self.entries.items() if entry[0]}
+            self.limit = 2 * len(self.entries) + CANCELLED_KEPT
+        entry = self.entries[what] = [0, 0, 0]
+        return entry
 
 
 class Balance:
@@ -99,12 +112,14 @@ class Balance:
             ledger = self._begun(ledger, now_ns)
         ledger.last_ns = now_ns
         what = payload << CODE_BITS | code
-        entry = ledger.entries.pop(what, None)
+        entry = ledger.entries.get(what)
         if entry is None:
+            entry = ledger.begin(what)
+        count = entry[0]
+        entry[0] = count + times
+        if not count:
             self._entries += 1
-            ledger.entries[what] = times, number, self._entries
-        elif count := entry[0] + times:
-            ledger.entries[what] = count, entry[1], entry[2]
+            entry[1], entry[2] = number, self._entries
 
     def _begun(self, ledger: Ledger, now_ns: int) -> Ledger:
         """Where to go on: in the ledger, with nothing open, or in its successor if it was let go of."""
@@ -115,8 +130,9 @@ class Balance:
 
     def _close(self, ledger: Ledger) -> None:
         for what, (count, number, order) in ledger.entries.items():
-            self._left.append(Left(number, order, count, Signature(ledger.key, what & CODE_MASK, what >> CODE_BITS)))
-        self.left += len(ledger.entries)
+            if count:
+                self.left += 1
+                self._left.append(Left(number, order, count, Signature(ledger.key, what & CODE_MASK, what >> CODE_BITS)))
         ledger.entries.clear()
         if len(self._left) > 2 * DIFFERENCES_KEPT:
             self._left.sort()

@@ -64,3 +64,18 @@ def test_a_ledger_that_was_kept_goes_on_when_it_was_swept_with_its_successor_if_
         Difference(1, "extra", "nothing", f"{text} 1 bytes"),
         Difference(2, "extra", "nothing", f"{text} 2 bytes"),
     ]
+
+
+def test_what_cancelled_out_makes_room_and_what_did_not_stays() -> None:
+    balance, number = Balance(), 0
+    ledger = balance.ledger(KEY)
+    for payload in range(1000):
+        for times in (SENT, EXPECTED) if payload % 50 else (SENT, SENT):
+            number += 1
+            balance.add(times, ledger, ACK, payload, number, number)
+    assert len(ledger.entries) < 80
+    balance.add(EXPECTED, ledger, ACK, 50, 3000, number)
+    balance.add(EXPECTED, ledger, ACK, 7, 3001, number)
+    found = balance.differences()
+    assert (len(found), found[1].packet, found[1].got) == (21, 101, "tcp 10.0.0.1:80 > 10.0.0.2:4000 [A] 50 bytes")
+    assert (found[0].got[-7:], found[20].packet, found[20].expected[-7:]) == ("2 times", 3001, "7 bytes")
