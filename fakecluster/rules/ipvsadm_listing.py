@@ -5,7 +5,7 @@ Source: the output of ipvsadm 1.31.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import attrs
@@ -60,17 +60,30 @@ class ConnectionEntry:
     expires_s: int
 
 
-def services(entries: Sequence[ServiceEntry], given: Collection[str], *, heading: bool = True) -> str:
-    """`ipvsadm -L` in the form that the options `given` ask for; `heading` is left out when one service was named."""
-    form = next((name for name in ("stats", "rate", "thresholds", "persistent-conn", "tun-info") if name in given), "")
-    title, service_line, server_line = _FORMS[form]
-    lines = [HEADING] if heading else []
-    lines.append(title)
-    for entry in entries if "nosort" in given else _sorted(entries, _compare_services):
-        lines.append(service_line(entry, given))
-        ordered = entry.servers if "nosort" in given else _sorted(entry.servers, _compare_servers)
-        lines.extend(server_line(each, given) for each in ordered)
-    return "".join(lines)
+def services(entries: Iterable[ServiceEntry], given: Collection[str], *, heading: bool = True) -> str:
+    """`ipvsadm -L` in the form that the options `given` ask for; `heading` is left out when one service was named.
+
+    With --nosort entries are taken one by one, and need not all be there at once.
+    """
+    ordered = entries if "nosort" in given else _sorted(list(entries), _compare_services)
+    return title(given, heading=heading) + "".join(service_lines(entry, given) for entry in ordered)
+
+
+def title(given: Collection[str], *, heading: bool = True) -> str:
+    """What stands above the services."""
+    return (HEADING if heading else "") + _FORMS[form(given)][0]
+
+
+def form(given: Collection[str]) -> str:
+    """The form of a listing; "" is the one that shows no numbers but weights and connections."""
+    return next((name for name in ("stats", "rate", "thresholds", "persistent-conn", "tun-info") if name in given), "")
+
+
+def service_lines(entry: ServiceEntry, given: Collection[str]) -> str:
+    """A service and its servers in a listing."""
+    _, service_line, server_line = _FORMS[form(given)]
+    ordered = entry.servers if "nosort" in given else _sorted(entry.servers, _compare_servers)
+    return service_line(entry, given) + "".join(server_line(each, given) for each in ordered)
 
 
 def rules(entries: Sequence[ServiceEntry], given: Collection[str]) -> str:

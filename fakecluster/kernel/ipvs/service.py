@@ -83,9 +83,14 @@ class Destination:
 
 
 class Service:
-    """A virtual service. `destinations` is in the kernel's order: the newest first."""
+    """A virtual service. `destinations` is in the kernel's order: the newest first.
 
-    __slots__ = ("by_endpoint", "counters", "destinations", "id", "key", "options", "owner", "scheduler", "serial")
+    `listed` are its lines when it was last listed, behind what they show.
+    """
+
+    __slots__ = (
+        "by_endpoint", "counters", "destinations", "id", "key", "listed", "options", "owner", "scheduler", "serial",
+    )  # fmt: skip
 
     def __init__(self, service: ServiceId, options: ServiceOptions, owner: object, serial: int, period: int) -> None:
         self.id, self.options, self.owner, self.serial = service, options, owner, serial
@@ -93,6 +98,7 @@ class Service:
         self.destinations: list[Destination] = []
         self.by_endpoint: dict[Endpoint, Destination] = {}
         self.counters = Counters(period)
+        self.listed: tuple[object, str] | None = None
         self.scheduler: Scheduler
 
     def link(self, destination: Destination) -> None:
@@ -113,7 +119,7 @@ class Service:
         copy.id, copy.options, copy.owner, copy.serial, copy.key = self.id, self.options, owner, self.serial, self.key
         copy.destinations = [destination.fork(copy, owner) for destination in self.destinations]
         copy.by_endpoint = {destination.endpoint: destination for destination in copy.destinations}
-        copy.counters = self.counters.fork()
+        copy.counters, copy.listed = self.counters.fork(), None
         copy.scheduler = self.scheduler.fork(copy)
         return copy
 

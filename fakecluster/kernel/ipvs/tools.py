@@ -144,10 +144,21 @@ def _list(ipvs: Ipvs, command: Command) -> str:
     if "connection" in command.given:
         now = ipvs.clock.now_ns
         return ipvsadm_listing.connections([connection_entry(each, now) for each in ipvs.connections], command.given)
-    chosen = [ipvs.service(command.service)] if command.service is not None else list(ipvs.services.values())
+    if command.service is None and "nosort" in command.given and not ipvsadm_listing.form(command.given):
+        lines = (_remembered_lines(each, command.given) for each in ipvs.services.values())
+        return ipvsadm_listing.title(command.given) + "".join(lines)
+    chosen = [ipvs.service(command.service)] if command.service is not None else ipvs.services.values()
     period = ipvs.period if "rate" in command.given else 0
-    entries = [service_entry(each, period) for each in chosen]
+    entries = (service_entry(each, period) for each in chosen)
     return ipvsadm_listing.services(entries, command.given, heading=command.service is None)
+
+
+def _remembered_lines(service: Service, given: frozenset[str]) -> str:
+    """The plain listing of a service, as it was when nothing of what it shows has changed: kube-proxy asks at every sync."""
+    shown = (given, service.options, [(one, one.method, one.weight, one.active, one.inactive) for one in service.destinations])
+    if service.listed is None or service.listed[0] != shown:
+        service.listed = shown, ipvsadm_listing.service_lines(service_entry(service), given)
+    return service.listed[1]
 
 
 def _version(ipvs: Ipvs, command: Command) -> str:

@@ -80,24 +80,38 @@ class VirtualServer:
 VirtualServers = dict[ServerKey, VirtualServer]
 
 
-def read_servers(kernel: NodeKernel, family: Family) -> VirtualServers:
-    """The virtual servers of one family; those of firewall marks are not kube-proxy's business."""
-    servers: VirtualServers = {}
-    real_servers: dict[str, RealServer] | None = None
-    for line in kernel.run(["ipvsadm", "-Ln", "--nosort"]).splitlines():
-        words = line.split()
-        if line.startswith("  ->"):
-            if real_servers is not None:
-                _, real, _, weight, active, inactive = words
-                real_servers[real] = RealServer(int(weight), int(active) + int(inactive))
-        elif words and words[0] in _OPTION:
-            key = ServerKey(words[0], words[1])
-            real_servers = {}
+#: Where a virtual server's lines begin in a listing.
+_BLOCK = re.compile(r"\n(?=[A-Z])")
+
+
+class ServerReader:
+    """Reads what the kernel has, and reads a virtual server's lines anew only when they are others than last time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[ServerKey, VirtualServer]] = {}
+
+    def read(self, kernel: NodeKernel, family: Family) -> VirtualServers:
+        """The virtual servers of one family; those of firewall marks are not kube-proxy's business."""
+        blocks, self._known = self._known, {}
+        servers: VirtualServers = {}
+        for block in _BLOCK.split(kernel.run(["ipvsadm", "-Ln", "--nosort"]).rstrip("\n")):
+            if block.partition(" ")[0] not in _OPTION:
+                continue
+            key, server = self._known[block] = blocks.get(block) or _server(block)
             if key.family == family:
-                servers[key] = VirtualServer(_scheduling(words[2:]), real_servers)
-        else:
-            real_servers = None
-    return servers
+                servers[key] = server
+        return servers
+
+
+def _server(block: str) -> tuple[ServerKey, VirtualServer]:
+    """One virtual server and its real servers."""
+    first, *others = block.split("\n")
+    protocol, address, *options = first.split()
+    real_servers = {}
+    for line in others:
+        _, real, _, weight, active, inactive = line.split()
+        real_servers[real] = RealServer(int(weight), int(active) + int(inactive))
+    return ServerKey(protocol, address), VirtualServer(_scheduling(options), real_servers)
 
 
 def _scheduling(words: list[str]) -> Scheduling:

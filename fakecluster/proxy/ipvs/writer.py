@@ -34,6 +34,7 @@ from fakecluster.proxy.ipvs.node import (
 from fakecluster.proxy.ipvs.order import set_order
 from fakecluster.proxy.ipvs.servers import (
     ServerKey,
+    ServerReader,
     VirtualServer,
     add_real,
     add_server,
@@ -41,7 +42,6 @@ from fakecluster.proxy.ipvs.servers import (
     delete_real,
     delete_server,
     edit_server,
-    read_servers,
     set_weight,
 )
 from fakecluster.proxy.ipvs.service import Needs, Surroundings, WantedServer, needs_of
@@ -90,6 +90,7 @@ class IpvsWriter:
         self.node, self.metrics = node, metrics
         self.longest_interval_s = node.config.ipvs.sync_period_s
         self.terminations = Terminations()
+        self._reader = ServerReader()
         self._is_first_sync = True
         self._needs: dict[ServicePortName, Needs] = {}
         #: what the remembered needs depend on besides the service ports
@@ -103,7 +104,7 @@ class IpvsWriter:
         """Delete the drained real servers; damage is put right by every sync, so that there is nothing to look for."""
         if self.terminations:
             kernel = self.node.kernel
-            carry_out(kernel, self.terminations.check(read_servers(kernel, self.node.family)))
+            carry_out(kernel, self.terminations.check(self._reader.read(kernel, self.node.family)))
         return True
 
     # -- a sync ----------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ class IpvsWriter:
         sets.make_sets(kernel, family)
         addresses = local_addresses(kernel, family)
         wanted = self._wanted(view, addresses, changes)
-        present = read_servers(kernel, family)
+        present = self._reader.read(kernel, family)
         requests: list[str] = []
         for key, target in wanted.servers.items():
             self._serve(key, target, present.get(key), requests)

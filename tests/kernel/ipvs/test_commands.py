@@ -132,3 +132,32 @@ def test_rates_approach_what_the_last_two_seconds_showed(director):
     assert director.run("ipvsadm -Ln --rate").splitlines()[3].split()[2:] == ["7", "7", "0", "300", "0"]
     director.clock.advance(300)
     assert director.run("ipvsadm -Ln --rate").splitlines()[3].split()[2:] == ["0", "0", "0", "0", "0"]
+
+
+def test_a_listing_shows_every_change_since_the_one_before(director):
+    def listed(of=director):
+        lines = of.run("ipvsadm -Ln --nosort").splitlines()[3:]
+        return [" ".join(line.split()) for line in lines]
+
+    director.serve("10.2.0.1:80")
+    assert listed() == ["TCP 10.96.0.1:80 rr", "-> 10.2.0.1:80 Masq 1 0 0"]
+    director.syn("10.1.0.5:1000")
+    assert listed() == ["TCP 10.96.0.1:80 rr", "-> 10.2.0.1:80 Masq 1 1 0"]
+    director.connect("10.1.0.5:2000")
+    assert listed() == ["TCP 10.96.0.1:80 rr", "-> 10.2.0.1:80 Masq 1 2 0"]
+    director.run("ipvsadm -e -t 10.96.0.1:80 -r 10.2.0.1:80 -m -w 7")
+    assert listed() == ["TCP 10.96.0.1:80 rr", "-> 10.2.0.1:80 Masq 7 2 0"]
+    director.run("ipvsadm -e -t 10.96.0.1:80 -r 10.2.0.1:80 -g -w 7")
+    assert listed() == ["TCP 10.96.0.1:80 rr", "-> 10.2.0.1:80 Route 7 2 0"]
+    director.run("ipvsadm -a -t 10.96.0.1:80 -r 10.2.0.2:80 -m")
+    director.run("ipvsadm -E -t 10.96.0.1:80 -s wlc -p 60")
+    other = type(director)(director.netns.fork(director.clock.fork(), director.netns.choices.fork()))
+    both = ["TCP 10.96.0.1:80 wlc persistent 60", "-> 10.2.0.2:80 Masq 1 0 0", "-> 10.2.0.1:80 Route 7 2 0"]
+    assert listed() == listed(other) == both
+    director.run("ipvsadm -d -t 10.96.0.1:80 -r 10.2.0.2:80")
+    assert listed() == [both[0], both[2]]
+    director.run("ipvsadm -d -t 10.96.0.1:80 -r 10.2.0.1:80")
+    director.run("ipvsadm -a -t 10.96.0.1:80 -r 10.2.0.1:80 -m")
+    assert listed() == [both[0], "-> 10.2.0.1:80 Masq 1 2 0"]
+    assert listed(other) == both
+    assert director.run("ipvsadm -L --nosort").splitlines()[-1].split()[1] == "10.2.0.1:http"

@@ -6,12 +6,12 @@ from fakecluster.proxy.ipvs.servers import (
     RealServer,
     Scheduling,
     ServerKey,
+    ServerReader,
     add_real,
     add_server,
     delete_real,
     delete_server,
     edit_server,
-    read_servers,
     set_weight,
 )
 
@@ -37,7 +37,7 @@ def _node() -> StubNode:
 
 
 def test_servers_are_read_with_real_servers_in_the_kernels_order():
-    servers = read_servers(_node(), "IPv4")
+    servers = ServerReader().read(_node(), "IPv4")
     web = servers[ServerKey("TCP", "10.96.0.10:80")]
     assert web.scheduling == Scheduling("mh", 10800, ("mh-port",))
     assert list(web.real_servers.items()) == [
@@ -47,12 +47,24 @@ def test_servers_are_read_with_real_servers_in_the_kernels_order():
 
 
 def test_a_server_may_have_no_real_server():
-    assert read_servers(_node(), "IPv4")[ServerKey("UDP", "10.96.0.10:53")].real_servers == {}
+    assert ServerReader().read(_node(), "IPv4")[ServerKey("UDP", "10.96.0.10:53")].real_servers == {}
+
+
+def test_what_changed_since_the_last_reading_is_read_anew():
+    node, reader = _node(), ServerReader()
+    first = reader.read(node, "IPv4")
+    node.answers["ipvsadm -Ln --nosort"] = LISTING.replace("0      0          1", "0      0          0")
+    second = reader.read(node, "IPv4")
+    web, dns = ServerKey("TCP", "10.96.0.10:80"), ServerKey("UDP", "10.96.0.10:53")
+    assert second[web].real_servers == {"10.244.1.9:8080": RealServer(1, 5), "10.244.0.4:8080": RealServer(0, 0)}
+    assert second[dns] is first[dns]
+    node.answers["ipvsadm -Ln --nosort"] = LISTING[: LISTING.index("UDP")]
+    assert list(reader.read(node, "IPv4")) == [web]
 
 
 def test_firewall_marks_and_the_other_family_are_left_out():
-    assert [str(key) for key in read_servers(_node(), "IPv4")] == ["TCP 10.96.0.10:80", "UDP 10.96.0.10:53"]
-    assert [str(key) for key in read_servers(_node(), "IPv6")] == ["TCP [fd00:10:96::1]:80"]
+    assert [str(key) for key in ServerReader().read(_node(), "IPv4")] == ["TCP 10.96.0.10:80", "UDP 10.96.0.10:53"]
+    assert [str(key) for key in ServerReader().read(_node(), "IPv6")] == ["TCP [fd00:10:96::1]:80"]
 
 
 def test_requests_are_lines_of_ipvsadm():
