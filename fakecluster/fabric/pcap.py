@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
@@ -55,11 +56,11 @@ def read_pcap(capture: Capture, octets: int = 0) -> Iterator[Records]:
         raise window.error(f"the file ends inside a packet header ({window.left} of {RECORD_SIZE} bytes)")
 
 
-def _places(window: Window, order: str) -> list[int]:
+def _places(window: Window, order: str) -> array[int]:
     """Where the records begin that stand whole in what was read of the file."""
     data, at = window.data, window.at
     last, size_at = len(data) - RECORD_SIZE, Struct(f"{order}I").unpack_from
-    places: list[int] = []
+    places = array("q")
     add = places.append
     while at <= last:
         size = size_at(data, at + 8)[0]

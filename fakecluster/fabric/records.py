@@ -5,6 +5,7 @@ record header (seconds, fraction, captured size, length) | frame | record header
 
 from __future__ import annotations
 
+from array import array
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ class Records:
 
     __slots__ = ("data", "link", "order", "places", "unit_ns")
 
-    def __init__(self, data: bytes, places: list[int], order: str, unit_ns: int, link: LinkLayer) -> None:
+    def __init__(self, data: bytes, places: array[int], order: str, unit_ns: int, link: LinkLayer) -> None:
         self.data, self.places, self.order, self.unit_ns, self.link = data, places, order, unit_ns, link
 
     def __len__(self) -> int:

@@ -9,10 +9,11 @@ without data and with no options but a timestamp, in packets without options who
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from fakecluster.fabric.pieces import Numbers, Piece, Truths, Words
 from fakecluster.kernel.conntrack.tcp_trains import Train
@@ -20,6 +21,8 @@ from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
 from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
 
 _MASK, _HALF = 0xFFFFFFFF, 0x80000000
+#: What place, seq, ack, window, TTL and size are kept as.
+_KINDS = (np.int64, np.uint32, np.uint32, np.uint16, np.uint8, np.uint8)
 _TIMESTAMP = int.from_bytes(TIMESTAMP_ONLY)
 #: Odd numbers that keys are mixed with; equal sums are looked at again.
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5, 0x85EBCA77C2B2AE63)
@@ -37,9 +40,9 @@ class Layout(NamedTuple):
         return 4 * (self.tcp + self.header)
 
 
-LAYOUTS = (Layout(4, 5, 5), Layout(4, 5, 8), Layout(6, 10, 5), Layout(6, 10, 8))
-#: The longest of these packets.
-LONGEST = max(layout.size for layout in LAYOUTS)
+LAYOUTS = {4: (Layout(4, 5, 5), Layout(4, 5, 8)), 6: (Layout(6, 10, 5), Layout(6, 10, 8))}
+#: Packets whose headers are looked at together: so many stay in a processor's cache.
+BLOCK = 1 << 15
 
 
 class Flow(NamedTuple):
@@ -59,40 +62,43 @@ class Columns:
     place: Numbers
     flow: Numbers
     flows: tuple[Flow, ...]
-    seq: Numbers
-    ack: Numbers
-    window: Numbers
-    ttl: Numbers
-    size: Numbers
+    seq: NDArray[np.uint32]
+    ack: NDArray[np.uint32]
+    window: NDArray[np.uint16]
+    ttl: NDArray[np.uint8]
+    size: NDArray[np.uint8]
 
     @classmethod
     def of(cls, piece: Piece) -> Columns:
         """The columns of packets, from their IP headers on."""
         flows: list[Flow] = []
-        found = [_read(layout, piece) for layout in LAYOUTS]
-        parts: list[list[Numbers]] = []
-        for family in (4, 6):
-            some = [one for layout, one in zip(LAYOUTS, found, strict=True) if layout.family == family]
-            place, *fields = (np.concatenate(column) for column in zip(*(one.fields for one in some), strict=True))
+        parts: list[list[NDArray[Any]]] = []
+        for layouts in LAYOUTS.values():
+            some = [_read(layout, piece, at) for at in range(0, len(piece), BLOCK) for layout in layouts]
             key = np.concatenate([one.key for one in some], axis=1)
+            place, *fields = (np.concatenate(column) for column in zip(*(one.fields for one in some), strict=True))
             sound, flow, firsts = _groups(key)
-            known = [_flow_of(piece.packet(row)) for row in place[firsts].tolist()]
             parts.append([column[sound] for column in (place, flow + len(flows), *fields)])
-            flows += known
+            flows += [_flow_of(piece.packet(place)) for place in place[firsts].tolist()]
         place, flow, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order = np.argsort(place)
-        seq, ack, window, ttl, size = (column[order] for column in rest)
-        return cls(place[order], flow[order], tuple(flows), seq, ack, window, ttl, size)
+        if (np.diff(place) < 0).any():  # packets of different lengths or families take turns
+            order = np.argsort(place)
+            place, flow, *rest = (column[order] for column in (place, flow, *rest))
+        return cls(place, flow, tuple(flows), *rest)
 
     def rows(self, begin: int, end: int) -> slice:
         """The rows of packets that stand between two places."""
         return slice(*self.place.searchsorted((begin, end)).tolist())
 
-    def trains(self, rows: slice) -> list[tuple[int, int, int, Train]]:
-        """The trains of some rows: which flow, which row (of these) is first and which last, what."""
+    def trains(self, rows: slice, times_ns: Numbers) -> list[tuple[int, int, int, int, Train]]:
+        """The trains of some rows, whose packets are of these times.
+
+        Of each: which flow, which row (of these) is its first, the times of its first packet and its last, the train.
+        """
         order = np.argsort(self.flow[rows], kind="stable")
-        flow, seq, ack, window, ttl, size = (
-            column[rows][order] for column in (self.flow, self.seq, self.ack, self.window, self.ttl, self.size)
+        flow = self.flow[rows][order]
+        seq, ack, window, ttl, size = (
+            column[rows][order].astype(np.int64) for column in (self.seq, self.ack, self.window, self.ttl, self.size)
         )
         new = np.empty(len(order), bool)
         new[0], new[1:] = True, flow[1:] != flow[:-1]
@@ -112,7 +118,8 @@ class Columns:
             np.maximum.reduceat(window, at), seq[last], ack[last], window[last], alike,
         )  # fmt: skip
         trains = map(Train._make, zip(*(column.tolist() for column in columns), strict=True))
-        return list(zip(flow[at].tolist(), order[at].tolist(), order[last].tolist(), trains, strict=True))
+        first, begin_ns, end_ns = order[at], times_ns[order[at]], times_ns[order[last]]
+        return list(zip(flow[at].tolist(), first.tolist(), begin_ns.tolist(), end_ns.tolist(), trains, strict=True))
 
     def flows_among(self, rows: slice) -> int:
         """How many flows some rows are of."""
@@ -126,13 +133,14 @@ class Columns:
 class _Read(NamedTuple):
     """What was read of packets of one layout: place, seq, ack, window, TTL and size; the words of their flows' keys."""
 
-    fields: tuple[Numbers, ...]
+    fields: tuple[NDArray[Any], ...]
     key: Words
 
 
-def _read(layout: Layout, piece: Piece) -> _Read:
-    """The plain acknowledgments among packets that are as long as a layout says."""
-    places = np.flatnonzero(piece.clear & (piece.sizes == layout.size))
+def _read(layout: Layout, piece: Piece, begin: int) -> _Read:
+    """The plain acknowledgments in a block of packets that are as long as a layout says."""
+    block = slice(begin, begin + BLOCK)
+    places = np.flatnonzero(piece.clear[block] & (piece.sizes[block] == layout.size)) + begin
     words = piece.words(places, layout.size // 4)
     family, tcp, header = layout
     bits = words[tcp + 3] >> 16
@@ -148,10 +156,9 @@ def _read(layout: Layout, piece: Piece) -> _Read:
         plain &= (words[0] >> 28 == 6) & (words[1] >> 16 == 4 * header) & (words[1] >> 8 & 0xFF == TCP)
         first, ttl, ends = words[0] >> 16 & 0xFFF0, words[1] & 0xFF, words[2:10]
     key = np.vstack((ends[::2] << 32 | ends[1::2], first << 32 | words[tcp]))
-    fields = (words[tcp + 1], words[tcp + 2], words[tcp + 3] & 0xFFFF, ttl)
-    rows = [field[plain].astype(np.int64) for field in fields]
-    kept = places[plain]
-    return _Read((kept, *rows, np.full(len(kept), layout.size)), key[:, plain])
+    fields = (places, words[tcp + 1], words[tcp + 2], words[tcp + 3] & 0xFFFF, ttl, np.full(len(places), layout.size))
+    rows = (field[plain].astype(kind) for field, kind in zip(fields, _KINDS, strict=True))
+    return _Read(tuple(rows), key[:, plain])
 
 
 def _groups(key: Words) -> tuple[Truths, Numbers, Numbers]:

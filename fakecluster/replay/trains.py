@@ -88,7 +88,7 @@ class Window:
 
         self.replayer, self.piece = replayer, piece
         self.express, self.timeline, self.clock = replayer.lanes.express, replayer.timeline, replayer.clock
-        self.times_ns: list[int] = piece.times_ns.tolist()
+        self.times_ns = piece.times_ns
         self.columns = Columns.of(piece)
         #: flows that had no way, of which a packet went step by step since
         self._tried: set[int] = set()
@@ -112,7 +112,7 @@ class Window:
 
         plain = np.zeros(len(self.piece) + 1, bool)
         plain[self.columns.place] = True
-        since = np.diff(self.piece.times_ns)
+        since = np.diff(self.times_ns)
         plain[1:-1] &= (since >= 0) & (since <= LONGEST_GAP_NS)
         edges = np.flatnonzero(np.diff(plain, prepend=False)).reshape(-1, 2)
         return [(begin, end) for begin, end in edges.tolist() if end - begin >= LEAST_RUN]
@@ -135,7 +135,7 @@ class Window:
         read_ns, express, network = self.timeline.read_ns, self.express, self.replayer.network
         if read_ns is None or express.generation != network.generation or network.taps:
             return begin
-        if not 0 <= self.times_ns[begin] - read_ns <= LONGEST_GAP_NS or self._arrival_ns(begin) < self.clock.now_ns:
+        if not 0 <= int(self.times_ns[begin]) - read_ns <= LONGEST_GAP_NS or self._arrival_ns(begin) < self.clock.now_ns:
             return begin
         if not self.clock.is_due_by(self._arrival_ns(end - 1)):
             return end
@@ -146,7 +146,7 @@ class Window:
         """The virtual time of a packet to come."""
         timeline = self.timeline
         assert timeline.read_ns is not None
-        return timeline.now_ns + self.times_ns[place] - timeline.read_ns
+        return timeline.now_ns + int(self.times_ns[place]) - timeline.read_ns
 
     def _board(self, begin: int, end: int, tries: int) -> None:
         """Make trains of a run in which nothing else happens, and let them go."""
@@ -155,14 +155,13 @@ class Window:
             self._in_turn(begin, end)
             return
         passengers, stray, unknown = [], [], []
-        flows, tried, ways, times_ns = self.columns.flows, self._tried, self.express.ways, self.times_ns
-        later_ns = self._arrival_ns(begin) - times_ns[begin]
-        for number, first, last, train in self.columns.trains(rows):
+        flows, tried, ways = self.columns.flows, self._tried, self.express.ways
+        times_ns = self.times_ns[begin:end] + (self._arrival_ns(begin) - int(self.times_ns[begin]))
+        for number, first, begin_ns, end_ns, train in self.columns.trains(rows, times_ns):
             bits, ends = flows[number]
             way = ways.get(ends)
             if way is not None:
-                end_ns = times_ns[begin + last] + later_ns
-                boarding = self._boarding(way, bits, train, times_ns[begin + first] + later_ns, end_ns)
+                boarding = self._boarding(way, bits, train, begin_ns, end_ns)
                 if boarding is not None:
                     passengers.append(Passenger(number, way, boarding, end_ns))
                     continue
@@ -207,10 +206,11 @@ class Window:
             lane.flow.last_ns = end_ns
             lane.played.last_ns = max(lane.played.last_ns, end_ns)
         self.replayer.report.packets += end - begin
-        self.timeline.go_to(self.times_ns[end - 1])
+        self.timeline.go_to(int(self.times_ns[end - 1]))
 
     def _show(self, begin: int, end: int, passengers: list[Passenger]) -> None:
         """Let the watcher of ways see every packet of a run."""
         ways, flows = {one.flow: one.way for one in passengers}, self.columns.flow[self.columns.rows(begin, end)]
-        times_ns = map(self._arrival_ns, range(begin, end))
-        self.express.watcher.passed_all(map(ways.__getitem__, flows.tolist()), self.piece.packets(begin, end), times_ns)
+        times_ns = self.times_ns[begin:end] + (self._arrival_ns(begin) - int(self.times_ns[begin]))
+        packets = self.piece.packets(begin, end)
+        self.express.watcher.passed_all(map(ways.__getitem__, flows.tolist()), packets, times_ns.tolist())

@@ -175,19 +175,20 @@ def test_trains_of_interleaved_flows() -> None:
     columns = Columns.of(listed(packets))
     ports = {flow: int.from_bytes(found.ends[-4:-2]) * (1 if len(found.ends) == 12 else 10)
              for flow, found in enumerate(columns.flows)}  # fmt: skip
-    trains = {ports[flow]: (first, last, train) for flow, first, last, train in columns.trains(slice(0, 7))}
+    times_ns = np.arange(100, 107)
+    trains = {ports[flow]: tuple(rest) for flow, *rest in columns.trains(slice(0, 7), times_ns)}
     assert trains == {
-        1: (0, 6, Train(4, 172, 7, MASK, 2, MASK - 1, 9, 13, 7, 1, 8, 5, 2)),
-        2: (3, 3, Train(1, 40, 64, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)),
-        10: (1, 5, Train(2, 120, 64, 5, 5, 7, 7, 10, 3, 5, 7, 3, 2)),
+        1: (0, 100, 106, Train(4, 172, 7, MASK, 2, MASK - 1, 9, 13, 7, 1, 8, 5, 2)),
+        2: (3, 103, 103, Train(1, 40, 64, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)),
+        10: (1, 101, 105, Train(2, 120, 64, 5, 5, 7, 7, 10, 3, 5, 7, 3, 2)),
     }
-    later = {ports[flow]: train[:2] for flow, *train in columns.trains(slice(3, 6))}
-    assert later == {2: [0, 0], 1: [1, 1], 10: [2, 2]}
+    later = {ports[flow]: rest[:3] for flow, *rest in columns.trains(slice(3, 6), times_ns[3:6])}
+    assert later == {2: [0, 103, 103], 1: [1, 104, 104], 10: [2, 105, 105]}
 
 
 def test_a_closed_window_lets_one_byte_through() -> None:
-    ((_, first, last, train),) = Columns.of(listed([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)])).trains(slice(0, 2))
-    assert (first, last, train.edge) == (0, 1, 21)
+    ((_, first, _, _, train),) = Columns.of(listed([ack4(1, 1, 20, 0), ack4(1, 1, 20, 0)])).trains(slice(0, 2), np.zeros(2))
+    assert (first, train.edge) == (0, 21)
 
 
 def test_places_of_flows() -> None:
