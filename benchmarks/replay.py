@@ -160,11 +160,16 @@ def main() -> None:
             cluster = Cluster(nodes=1, proxy=mode)
             cluster.apply(manifests(chosen.services))
             for kind, generate in (("acks", acknowledgments), ("data", requests)):
-                path = Path(folder) / "in.pcap"
+                path, tenth = Path(folder) / "in.pcap", Path(folder) / "tenth.pcap"
                 write_pcap(path, generate(cluster, chosen.packets, chosen.flows))
+                write_pcap(tenth, islice(generate(cluster, chosen.packets, chosen.flows), chosen.packets // 10))
                 gc.collect()
                 gc.freeze()  # as the command line does: the cluster stays, and need not be looked through again and again
                 measure(table, cluster, path, f"{mode}, {kind}", chosen)
+                if not chosen.no_memory:
+                    for words, part in (("a tenth", tenth), ("all", path)):
+                        peak = memory(cluster.fork(), part) / 1e6
+                        table.add_row(f"{mode}, {kind}: memory, {words}", "", "", "", "", f"{peak:.1f}")
                 gc.unfreeze()
     Console(width=100).print(table)
 
@@ -185,9 +190,6 @@ def measure(table: Table, cluster: Cluster, path: Path, kind: str, chosen: argpa
     for words, output in (("replay", None), ("replay, pcapng written", path.with_name("out.pcapng"))):
         copy = cluster.fork()
         row(words, timed(lambda c=copy, o=output: replay(c, path, at="a:eth0", output=o), count), AIMS[words])
-    for part in () if chosen.no_memory else (10, 1):
-        peak = memory(cluster.fork(), path, count // part)
-        table.add_row(f"{kind}: memory of {count // part} packets", "", "", "", "", f"{peak / 1e6:.1f}")
 
 
 def replay_first(cluster: Cluster, path: Path, count: int) -> Iterable[object]:
@@ -204,11 +206,10 @@ def timed(run: Callable[[], object], count: int) -> float:
     return count / (time.process_time() - begin)
 
 
-def memory(cluster: Cluster, path: Path, count: int) -> int:
-    """The peak of allocations while `count` packets are replayed."""
-    replayer = Replayer(cluster, port_of(cluster.network, "a:eth0"), addresses=AddressMap.of(cluster, {}))
+def memory(cluster: Cluster, path: Path) -> int:
+    """The peak of allocations while a capture is replayed."""
     tracemalloc.start()
-    run(islice(open_capture(path), count), replayer)
+    replay(cluster, path, at="a:eth0")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak

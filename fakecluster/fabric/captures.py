@@ -97,7 +97,7 @@ class Window:
 
     def _refill(self, count: int) -> bool:
         parts = [self.data[self.at :]]
-        have = len(parts[0])
+        self.data, have = b"", len(parts[0])  # let go of what was read before more is
         while have < count and (chunk := self.file.read(max(CHUNK, count - have))):
             parts.append(chunk)
             have += len(chunk)

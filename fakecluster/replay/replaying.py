@@ -101,6 +101,7 @@ class Replayer:
         records = packets.records(WINDOW_OCTETS) if isinstance(packets, Packets) else None
         for piece in windows(packets) if records is None else records:
             trains.take(piece)
+            del piece  # before the next one is read
 
     def take_in_turn(self, packets: Iterable[Captured]) -> None:
         """Replay packets one after another; those of flows whose way is known do not go step by step."""
