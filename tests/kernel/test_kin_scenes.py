@@ -170,7 +170,7 @@ def _takes_any_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kin.tcp_handshake, "close_again", lambda ct: None)
+    monkeypatch.setattr(kin.tcp_handshake, "close_again", lambda ct, before: None)
 
 
 #: Bugs, and what finds them.

@@ -92,11 +92,11 @@ def test_a_handshake_is_taken_in_at_once_as_in_turn(
     assert tcp_handshake.awaits_last(at_once, 0)
     before = copy.deepcopy(state(at_once))
     there, acked = (end + data.draw(st.sampled_from((0, 0, 1, -3, 90_000))) & MASK for end in (end, end_back))
-    tcp_handshake.open_up(at_once)
+    taken_back = tcp_handshake.open_up(at_once, acked)
     size = data.draw(st.sampled_from((0, 0, 9)))
     if not tcp.follow(times, at_once, 0, there, acked, acked, there + size & MASK, last, netns.clock.now_ns):
         event("a last one that is odd")
-        tcp_handshake.close_again(at_once)
+        tcp_handshake.close_again(at_once, taken_back)
         assert state(at_once) == before
         return
     assert tcp.track(table, ct, segment(ACK, there, acked, last, b"", size, back=False), 0) == "accept"

@@ -69,7 +69,7 @@ class Conn:
         self.masq_oif = ""
         self.packets, self.octets = [0, 0], [0, 0]
         self.template = False
-        self.shortcuts: frozenset[Any] = frozenset()  # under which keys the flow cache has it
+        self.shortcuts: tuple[Any, ...] = ()  # under which keys the flow cache has it
 
     @property
     def confirmed(self) -> bool:
@@ -78,6 +78,11 @@ class Conn:
     @property
     def zone(self) -> int:
         return self.zone_orig or self.zone_reply
+
+    def add_shortcut(self, key: Any) -> None:
+        """The flow cache has it under one more key."""
+        if key not in self.shortcuts:
+            self.shortcuts += (key,)
 
     def tuple_of(self, direction: int) -> Tuple:
         return self.reply if direction else self.orig

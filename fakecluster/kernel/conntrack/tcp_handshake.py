@@ -67,15 +67,24 @@ def awaits_last(ct: Conn, way: int) -> bool:
     return way == ORIGINAL and ct.proto_info.state == SYN_RECV and ct.status & (SEEN_REPLY | ASSURED) == SEEN_REPLY
 
 
-def open_up(ct: Conn) -> None:
-    """The acknowledgment is about to be taken in (see `tcp.follow`): the connection is open."""
-    ct.proto_info.state = ESTAB
+def open_up(ct: Conn, ack: int) -> tuple[int, int]:
+    """The acknowledgment is about to be taken in (see `tcp.follow`): the connection is open. What takes that back."""
+    info: TcpInfo = ct.proto_info
+    sender = info.seen[ORIGINAL]
+    before = sender.td_maxack, sender.flags
+    info.state = ESTAB
     ct.state = STATE_NAMES[ESTAB]
     ct.status |= ASSURED
+    if not sender.flags & MAXACK_SET:
+        sender.td_maxack = ack
+        sender.flags |= MAXACK_SET
+    return before
 
 
-def close_again(ct: Conn) -> None:
+def close_again(ct: Conn, before: tuple[int, int]) -> None:
     """It was not."""
-    ct.proto_info.state = SYN_RECV
+    info: TcpInfo = ct.proto_info
+    info.state = SYN_RECV
     ct.state = STATE_NAMES[SYN_RECV]
     ct.status &= ~ASSURED
+    info.seen[ORIGINAL].td_maxack, info.seen[ORIGINAL].flags = before

@@ -137,7 +137,7 @@ class FlowCache:
             found = self.flows.get(key)
             if found is not None and found.ct is ct:
                 del self.flows[key]
-        ct.shortcuts = frozenset()
+        ct.shortcuts = ()
 
     # --- learning
 
@@ -212,7 +212,7 @@ class FlowCache:
         key = flow_key(trail.packet, trail.iface)
         self.flows[key] = flow
         if flow.ct is not None:
-            flow.ct.shortcuts |= {key}
+            flow.ct.add_shortcut(key)
 
 
 def _is_settled(trail: Trail, skb: Skb) -> bool:

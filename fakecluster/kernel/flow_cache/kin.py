@@ -143,15 +143,14 @@ def joined(
     if like is None:
         return None
     flows[key] = flow_like(like, ct, key[3])
-    if last:
-        tcp_handshake.open_up(ct)
+    before = tcp_handshake.open_up(ct, segment.ack) if last else None
     effects = LANES[TCP](netns, flows, packet, iface, dst_mac)
     if effects is not None:
-        ct.shortcuts |= {key}
+        ct.add_shortcut(key)
         return effects
     del flows[key]
-    if last:
-        tcp_handshake.close_again(ct)
+    if before is not None:
+        tcp_handshake.close_again(ct, before)
     return None
 
 
