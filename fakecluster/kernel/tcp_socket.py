@@ -154,19 +154,16 @@ class TcpConnection(Socket):
         ends = (self.port, dport, sequence, self.rcv_nxt if flags & ACK else 0, bits, MAX_WINDOW)
         size = 20 + len(tail)
         check = checksum(tail, sum(ends) + src + dst + TCP + size)
-        ttl, ident = icmp.ttl_of(self.netns, family), self.draw_ident()
+        ttl = icmp.ttl_of(self.netns, family)
         if family == 4:
+            ident = self.netns.choices.draw(65536, "IP identification")
             header = icmp.ipv4_header(src, dst, TCP, size, ttl=ttl, ident=ident, df=True)
         else:
             header = icmp.ipv6_header(src, dst, TCP, size, hop_limit=ttl)
         return b"".join((header, _HEADER(*ends, check, 0), tail))
 
-    def draw_ident(self) -> int:
-        """The IP identification of the next segment (IPv6 has none)."""
-        return self.netns.choices.draw(65536, "IP identification") if self.family == 4 else 0
-
     def skip_ident(self) -> None:
-        """As `draw_ident`, of a segment that nobody looks at."""
+        """Draw no IP identification (IPv6 has none) for a segment that nobody looks at."""
         if self.family == 4:
             self.netns.choices.skip(65536, "IP identification")
 

@@ -218,11 +218,13 @@ class Replayer:
 
     def _inject(self, headers: Headers, seen: bytes) -> Fate:
         packet, key, code, _, at, _ = headers
-        report, now_ns, flags = self.report, self.clock.now_ns, code if key.proto == TCP else 0
+        family, proto, src, _, _, _ = key
+        report, choices, now_ns, flags = self.report, self.choices, self.clock.now_ns, code if proto == TCP else 0
         flow = self.flows.of(key, report.packets, now_ns)
-        played = self._played.get((key.family, key.src))
+        source = family, src
+        played = self._played.get(source)
         if played is None:
-            played = self._played[key.family, key.src] = Played(now_ns)
+            played = self._played[source] = Played(now_ns)
         played.last_ns = now_ns
         if at:  # acknowledged is what the model sent, not what was sent when it was captured
             shift = flow.fit(flags, int.from_bytes(packet[at + 8 : at + 12]))
@@ -233,11 +235,11 @@ class Replayer:
         flow.packets += 1
         flow.octets += len(packet)
         self.follower.follow(packet)
-        self.choices.turn_to(flow.first, flow.asked)
+        choices.turn_to(flow.first, flow.asked)
         explains = self.writer is not None and bool(flow.packets == 1 or flags & SYN)
         self.network.inject_and_run(self.port, packet, decisions=explains)
-        flow.asked = self.choices.asked
-        self.choices.turn_to()
+        flow.asked = choices.asked
+        choices.turn_to()
         fate = self.follower.fate
         flow.fates[fate] = flow.fates.get(fate, 0) + 1
         report.fates[fate] += 1

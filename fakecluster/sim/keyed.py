@@ -43,19 +43,16 @@ class Keyed:
         self._key, self.asked = key, asked
 
     def pick(self, weights: Sequence[int], why: str) -> int:
-        index = index_at(weights, self._number(sum(weights)))
+        index = index_at(weights, self.draw(sum(weights), why))
         self._taken.append(choice(index, tuple(weights), why))
         return index
 
     def draw(self, below: int, why: str) -> int:
-        return self._number(below)
+        self.asked += 1
+        return mixed(self._seed ^ (self._key << 64 | self.asked)) % below
 
     def skip(self, below: int, why: str) -> None:
         self.asked += 1
-
-    def _number(self, below: int) -> int:
-        self.asked += 1
-        return mixed(self._seed ^ (self._key << 64 | self.asked)) % below
 
     def fork(self) -> Keyed:
         copy = Keyed(self.seed)
