@@ -164,11 +164,15 @@ def _read(layout: Layout, piece: Piece, begin: int) -> _Read:
 def _groups(key: Words) -> tuple[Truths, Numbers, Numbers]:
     """Which rows are of a group of equal keys (columns), which group that is, and each group's first row.
 
-    Rows whose mixed key is by accident that of another key are left out.
+    Groups are numbered as they appear: what belongs to flows that began one after another lies side by side in memory,
+    too. Rows whose mixed key is by accident that of another key are left out.
     """
     mixed = (key * np.array(_MIX[: len(key)], np.uint64)[:, None]).sum(axis=0)
     _, firsts, group = np.unique(mixed, return_index=True, return_inverse=True)
-    return (key == key[:, firsts[group]]).all(axis=0), group, firsts
+    order = np.argsort(firsts)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return (key == key[:, firsts[group]]).all(axis=0), number[group], firsts[order]
 
 
 def _apart(numbers: Numbers, base: Numbers) -> Numbers:
