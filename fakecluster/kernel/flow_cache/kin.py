@@ -39,7 +39,7 @@ Kin = dict[KinKey, Flow]
 Answers = dict[KinKey, tuple[Flow, Decisions | None]]
 SYN_ACK = SYN | ACK
 #: Entries for answers that are made before it is asked whether they serve. To make one costs half of what it saves.
-THRIFT = 256
+THRIFT = 4096
 _fields = attrgetter(*[field.name for field in attrs.fields(Flow)])
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
