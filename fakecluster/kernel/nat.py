@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 #: Ports tried in a row before another start is drawn, and when to give up (nf_nat_l4proto_unique_tuple).
 MAX_ATTEMPTS, MIN_ATTEMPTS = 128, 16
 LOOPBACK = {4: 0x7F000001, 6: 1}
+_new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
 class Nat:
@@ -305,17 +306,17 @@ class Nat:
             address = low + offset
         family, proto, src, dst, sport, dport = current
         if source:
-            return Tuple(family, proto, address, dst, sport, dport)
-        return Tuple(family, proto, src, address, sport, dport)
+            return _new(Tuple, (family, proto, address, dst, sport, dport))
+        return _new(Tuple, (family, proto, src, address, sport, dport))
 
     def _free_port(self, found: Tuple, nat_range: NatRange, ct: Conn, source: bool) -> Tuple:
         bounds = _port_bounds(found, nat_range, source)
         if bounds is None:
             return found
         low, size = bounds
-        icmp = found.proto in (ICMP, ICMPV6)
-        by_source = source or icmp
-        port = found.sport if by_source else found.dport
+        family, proto, src, dst, sport, dport = found
+        by_source = source or proto in (ICMP, ICMPV6)
+        port = sport if by_source else dport
         if nat_range.base_port is not None:
             offset = port - nat_range.base_port
         elif nat_range.randomised or source:
@@ -326,10 +327,8 @@ class Nat:
         while True:
             for _ in range(attempts):
                 port = low + offset % size
-                found = Tuple(
-                    found.family, found.proto, found.src, found.dst, port if by_source else found.sport,
-                    found.dport if by_source else port,
-                )  # fmt: skip
+                ends = (port, dport) if by_source else (sport, port)
+                found = _new(Tuple, (family, proto, src, dst, *ends))
                 if not self._used(found, ct):
                     return found
                 offset += 1
