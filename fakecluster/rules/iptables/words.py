@@ -14,7 +14,9 @@ WORD_LIMIT = 1023
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ESCAPED = re.compile(r"([\"\\'])")
-_SPECIAL = re.compile(r'["\\]')
+_UNESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# letters outside quotes; an opening quote, what is inside it, and the closing quote, which ends the word whatever follows
+_WORDS = re.compile(r'([^" \t\r\n]*)(?:(")([^"\\]*(?:\\(?:.|\Z)[^"\\]*)*)("?))?', re.DOTALL)
 
 
 def split(line: str) -> list[str]:
@@ -33,28 +35,14 @@ def split(line: str) -> list[str]:
 
 
 def _split_quoted(line: str) -> list[str]:
-    words: list[str] = []
-    word: list[str] = []
-    position, quoted, in_quotes = 0, False, False
-    while position < len(line):
-        letter = line[position]
-        position += 1
-        if in_quotes and letter == "\\" and position < len(line):
-            word.append(line[position])
-            position += 1
-        elif letter == '"':
-            if in_quotes:  # the closing quote ends the word, whatever follows
-                words.append("".join(word))
-                word = []
-            quoted = in_quotes = not in_quotes
-        elif not in_quotes and letter in " \t\r\n":
-            if word:
-                words.append("".join(word))
-                word = []
-        else:
-            word.append(letter)
-    if word or quoted:
-        words.append("".join(word).rstrip("\n") + ("\n" if in_quotes else ""))
+    words = []
+    for before, opened, inside, closed in _WORDS.findall(line):
+        if not opened:
+            if before:
+                words.append(before)
+            continue
+        word = before + (_UNESCAPED.sub(r"\1", inside) if "\\" in inside else inside)
+        words.append(word if closed else word.rstrip("\n") + "\n")
     return words
 
 
