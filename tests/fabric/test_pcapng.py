@@ -72,7 +72,7 @@ def read(data: bytes) -> tuple[list[Captured], str, int]:
     sections=st.lists(blocks(), min_size=1, max_size=2), chunk=st.sampled_from([1, 300, 1 << 16, 1 << 16]),
     flips=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=2), cut=st.sampled_from([0, 0, 1, 9]),
 )  # fmt: skip
-@example(sections=[head() + block(6, pack("<IIIII", 1, 0, 0, 12, 12) + bytes(12) + b"\x08\0\0\0")], chunk=999, flips=[], cut=0)
+@example(sections=[head() + block(6, pack("<IIIII", 1, 0, 0, 12, 30) + bytes(12) + b"\x08\0\0\0")], chunk=999, flips=[], cut=0)
 @example(sections=[head() + block(6, pack("<IIIII", 1, 0, 0, 14, 14) + FRAMES[1][4])], chunk=999, flips=[], cut=0)
 @example(sections=[head() + block(6, pack("<IIIII", 0, 0, 0, 50, 50) + FRAMES[101][6])], chunk=999, flips=[], cut=0)
 @example(sections=[head() + b"\6\0\0\0\x42\0\0\0" + bytes(54) + b"\x42\0\0\0"], chunk=999, flips=[], cut=0)
