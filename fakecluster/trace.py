@@ -6,6 +6,7 @@ Nothing here computes anything about packets; the kernel and the fabric write th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -107,18 +108,23 @@ class Translation(NamedTuple):
     has_ports: bool
     why: str
 
-    def rewrites(self) -> Iterator[Rewrite]:
-        """What has changed."""
-        (src, sport, dst, dport), (new_src, new_sport, new_dst, new_dport) = self.before, self.after
-        for field, before, after in (("src", src, new_src), ("dst", dst, new_dst)):
-            if before != after:
-                yield Rewrite(self.hook, field, self._text(before), self._text(after), self.why)
-        for field, before, after in (("sport", sport, new_sport), ("dport", dport, new_dport)):
-            if before != after and self.has_ports:
-                yield Rewrite(self.hook, field, str(before), str(after), self.why)
 
-    def _text(self, address: int) -> str:
-        return str(ip_address(address.to_bytes(4 if self.family == 4 else 16)))
+def rewrites(hook: str, family: int, before: Ends, after: Ends, why: str, *, has_ports: bool = True) -> list[Rewrite]:
+    """What has changed of a packet's ends."""
+    found = []
+    for at, field in (0, "src"), (2, "dst"):
+        if before[at] != after[at]:
+            found.append(Rewrite(hook, field, address_text(family, before[at]), address_text(family, after[at]), why))
+    for at, field in (1, "sport"), (3, "dport"):
+        if before[at] != after[at] and has_ports:
+            found.append(Rewrite(hook, field, str(before[at]), str(after[at]), why))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def address_text(family: int, address: int) -> str:
+    """An address as people write it."""
+    return str(ip_address(address.to_bytes(4 if family == 4 else 16)))
 
 
 #: Rules with these verdicts only lead somewhere else.
@@ -178,10 +184,47 @@ def steps_of(recorded: Iterable[Step | Translation]) -> tuple[Step, ...]:
     found: list[Step] = []
     for step in recorded:
         if isinstance(step, Translation):
-            found += step.rewrites()
+            found += rewrites(step.hook, step.family, step.before, step.after, step.why, has_ports=step.has_ports)
         else:
             found.append(step)
     return tuple(found)
+
+
+@attrs.frozen(eq=False)
+class Decisions:
+    """What a brief `Tracer` recorded, for packets that go the same way."""
+
+    recorded: tuple[Step | Translation, ...]
+
+    def steps(self, before: Ends, after: Ends, ttl: int) -> tuple[Step, ...]:
+        """The steps of a packet with these ends as it came and as it left, its TTL then."""
+        (src, sport, dst, dport), (new_src, new_sport, new_dst, new_dport) = before, after
+        destination = (0, 0, dst, dport), (0, 0, new_dst, new_dport)
+        source = (src, sport, 0, 0), (new_src, new_sport, 0, 0)
+        found: list[Step] = []
+        for step in self.recorded:
+            if isinstance(step, Translation):
+                found += rewrites(step.hook, step.family, *(destination if step.why == "dnat" else source), step.why)
+            elif isinstance(step, Rewrite):
+                found.append(Rewrite(step.hook, step.field, str(ttl + 1), str(ttl), step.why))
+            else:
+                found.append(step)
+        return tuple(found)
+
+
+class Recalled(NamedTuple):
+    """What decided about a forwarded packet, known from one that went the same way; `ttl` is what it left with."""
+
+    decisions: Decisions
+    family: int
+    before: Ends
+    after: Ends
+    ttl: int
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The decisions, with what was rewritten of this packet."""
+        return self.decisions.steps(self.before, self.after, self.ttl)
 
 
 def is_decision(step: Step) -> bool:

@@ -274,13 +274,8 @@ class PcapngWriter:
 
     def stamp(self, interface: str, *, direction: str = "", comment: str = "") -> Stamp:
         """What packets of an interface are written with, made once for many of them."""
-        options = b""
-        if comment:
-            options += _option(OPT_COMMENT, comment.encode()[:MAX_COMMENT])
-        if direction:
-            options += _option(OPT_FLAGS, _FLAGS[direction].to_bytes(4, "little"))
-        options += bytes(4) if options else b""
-        return Stamp(self.interface(interface), tuple(bytes(-size % 4) + options for size in range(4)))
+        options = _packet_options(direction, comment)
+        return Stamp(self.interface(interface), (options, b"\0\0\0" + options, b"\0\0" + options, b"\0" + options))
 
     def write(self, stamp: Stamp, time_ns: int, packet: bytes) -> None:
         """One packet: Unix time in ns, L3 bytes."""
@@ -288,6 +283,16 @@ class PcapngWriter:
         tail = tails[size & 3]
         whole = size + len(tail) + 32
         head = _EPB(PACKET, whole, interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
+        self.file.write(b"".join((head, packet, tail, _WORD(whole))))
+
+    def write_once(
+        self, interface: str, time_ns: int, packet: bytes, *, direction: str = "", comment: str = ""
+    ) -> None:  # fmt: skip
+        """One packet with a comment that no other has; see `stamp` and `write`."""
+        size, tail = len(packet), bytes(-len(packet) % 4) + _packet_options(direction, comment)
+        whole = size + len(tail) + 32
+        number = self.interface(interface)
+        head = _EPB(PACKET, whole, number, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
         self.file.write(b"".join((head, packet, tail, _WORD(whole))))
 
     def _block(self, kind: int, body: bytes) -> None:
@@ -314,5 +319,19 @@ _EPB, _BEFORE_TIME, _HEAD, _WORD = (
 )  # fmt: skip
 
 
+_CODE = Struct("<HH").pack
+
+
 def _option(code: int, value: bytes) -> bytes:
-    return Struct("<HH").pack(code, len(value)) + value + bytes(-len(value) % 4)
+    return _CODE(code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _packet_options(direction: str, comment: str) -> bytes:
+    """The options of a packet block."""
+    options = _option(OPT_COMMENT, comment.encode()[:MAX_COMMENT]) if comment else b""
+    if direction:
+        options += _FLAG_OPTIONS[direction]
+    return options + bytes(4) if options else b""
+
+
+_FLAG_OPTIONS = {way: _option(OPT_FLAGS, flags.to_bytes(4, "little")) for way, flags in _FLAGS.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fakecluster.trace import Hop
+from fakecluster.trace import Hop, Recalled
 
 if TYPE_CHECKING:
     from fakecluster.kernel.sockets import Socket
@@ -22,7 +22,7 @@ class Transmit(NamedTuple):
     family: int = 4
     mark: int = 0
     generated: bool = False
-    hop: Hop | None = None
+    hop: Hop | Recalled | None = None
 
 
 class Arp(NamedTuple):
@@ -31,7 +31,7 @@ class Arp(NamedTuple):
     iface: str
     address: int
     family: int = 4
-    hop: Hop | None = None
+    hop: Hop | Recalled | None = None
 
 
 class Deliver(NamedTuple):
@@ -42,14 +42,14 @@ class Deliver(NamedTuple):
     mark: int = 0
     generated: bool = False
     socket: Socket | None = None
-    hop: Hop | None = None
+    hop: Hop | Recalled | None = None
 
 
 class Looped(NamedTuple):
     """A packet was sent to this host itself, by lo; its reception follows as another walk."""
 
     packet: bytes
-    hop: Hop | None = None
+    hop: Hop | Recalled | None = None
 
 
 class Drop(NamedTuple):
@@ -58,7 +58,7 @@ class Drop(NamedTuple):
     where: str
     reason: str
     packet: bytes = b""
-    hop: Hop | None = None
+    hop: Hop | Recalled | None = None
 
 
 class Log(NamedTuple):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from fakecluster.fabric.network import InFlight
 from fakecluster.fabric.pcapng import PcapngWriter, Stamp
-from fakecluster.fabric.ways import Back, Step, Way
+from fakecluster.fabric.ways import Back, Way
+from fakecluster.fabric.ways import Step as Host
 from fakecluster.kernel.effects import Effect
 from fakecluster.replay.fates import Fate, end_of
 from fakecluster.replay.passages import Layout, Passage, passage
 from fakecluster.sim.clock import NS_PER_S
-from fakecluster.trace import Hop, Rewrite, RuleStep, is_decision
+from fakecluster.trace import Decisions, Hop, Recalled, Rewrite, RuleStep, Step, address_text, is_decision
 
 if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Comments that are kept ready.
 STAMPS_KEPT = 65_536
+#: Texts of what decided, likewise.
+TEXTS_KEPT = 4096
+#: What recipes know to be rewritten, in the order in which it is filled in.
+FIELDS = ("ttl", "src", "sport", "dst", "dport")
 
 
 class AnnotatedWriter:
@@ -31,19 +35,37 @@ class AnnotatedWriter:
         self._write = file.write
         self._sent = self.writer.stamp(str(port), direction="out")
         self._stamps: dict[tuple[Port, Fate], Stamp] = {}
+        #: by decisions and which of source and destination stay as they are
+        self._texts: dict[tuple[Decisions, bool, bool, bool, bool], str] = {}
         self._layouts: dict[tuple[Stamp, ...], Layout] = {}
         self._base_ns = clock.epoch_s * NS_PER_S
 
     def arrived(self, arriving: InFlight, effects: list[Effect]) -> None:
         """A packet came to a namespace, which did this; when the walk was recorded its rules and rewrites are named."""
-        fate = end_of(arriving.port.namespace, effects)
-        hop = next((found for effect in effects if (found := getattr(effect, "hop", None)) is not None), None)
+        port, packet, journey = arriving
+        fate = end_of(port[0], effects)
+        hop = _hop(effects) if journey else None
+        time_ns = self._base_ns + self.clock.now_ns
         if hop is None:
-            stamp = self._stamp(arriving.port, fate)
-        else:
-            comment = "\n".join((str(fate), *_decisions(hop)))
-            stamp = self.writer.stamp(str(arriving.port), direction="in", comment=comment)
-        self.writer.write(stamp, self._base_ns + self.clock.now_ns, arriving.packet)
+            self.writer.write(self._stamp(port, fate), time_ns, packet)
+            return
+        lines = self._recalled(hop) if isinstance(hop, Recalled) else "".join(map(_line, hop.steps))
+        self.writer.write_once(str(port), time_ns, packet, direction="in", comment=f"{fate}{lines}")
+
+    def _recalled(self, known: Recalled) -> str:
+        """What decided, in lines, by a text in which only what was rewritten is filled in."""
+        decisions, family, before, after, ttl = known
+        key = decisions, before[0] == after[0], before[1] == after[1], before[2] == after[2], before[3] == after[3]
+        text = self._texts.get(key)
+        if text is None:
+            if len(self._texts) >= TEXTS_KEPT:
+                self._texts.clear()
+            text = self._texts[key] = "".join(map(_line_to_fill, known.steps))
+        (src, sport, dst, dport), (new_src, new_sport, new_dst, new_dport) = before, after
+        return text.format(
+            ttl + 1, ttl, address_text(family, src), address_text(family, new_src), sport, new_sport,
+            address_text(family, dst), address_text(family, new_dst), dport, new_dport,
+        )  # fmt: skip
 
     def _stamp(self, port: Port, fate: Fate) -> Stamp:
         found = self._stamps.get((port, fate))
@@ -62,7 +84,7 @@ class AnnotatedWriter:
         """What answers are written with: at every port, and as they leave."""
         return self._passage(back.steps, self._sent)
 
-    def _passage(self, steps: tuple[Step, ...], last: Stamp) -> Passage:
+    def _passage(self, steps: tuple[Host, ...], last: Stamp) -> Passage:
         at = [self._stamp(step.port, Fate("transmitted", step.netns.name, step.flow.oif)) for step in steps]
         stamps = (*at, last)
         layout = self._layouts.get(stamps)
@@ -81,12 +103,28 @@ class AnnotatedWriter:
         self.writer.write(self._sent, self._base_ns + self.clock.now_ns, packet)
 
 
-def _decisions(hop: Hop) -> Iterator[str]:
-    """The rules that decided something on a packet's way through a namespace, and what was rewritten."""
-    for step in hop.steps:
-        if not is_decision(step):
-            continue
-        if isinstance(step, RuleStep):
-            yield f"{step.hook} {step.table} {step.chain} #{step.rule}: {step.text} => {step.verdict}"
-        elif isinstance(step, Rewrite):
-            yield f"{step.hook} {step.why}: {step.field} {step.before} -> {step.after}"
+def _hop(effects: list[Effect]) -> Hop | Recalled | None:
+    """What was recorded of the packet's walk."""
+    for effect in effects:
+        hop: Hop | Recalled | None = getattr(effect, "hop", None)
+        if hop is not None:
+            return hop
+    return None
+
+
+def _line(step: Step) -> str:
+    """A line for a rule that decided something on a packet's way through a namespace, or for what was rewritten."""
+    if not is_decision(step):
+        return ""
+    if isinstance(step, RuleStep):
+        return f"\n{step.hook} {step.table} {step.chain} #{step.rule}: {step.text} => {step.verdict}"
+    assert isinstance(step, Rewrite)
+    return f"\n{step.hook} {step.why}: {step.field} {step.before} -> {step.after}"
+
+
+def _line_to_fill(step: Step) -> str:
+    """As `_line`, for `str.format` to fill in what was rewritten."""
+    if isinstance(step, Rewrite):
+        at = 2 * FIELDS.index(step.field)
+        return f"\n{step.hook} {step.why}: {step.field} {{{at}}} -> {{{at + 1}}}"
+    return _line(step).replace("{", "{{").replace("}", "}}")

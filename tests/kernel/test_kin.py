@@ -11,7 +11,7 @@ from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.flow_cache import kin
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import TCP
-from fakecluster.trace import Rewrite, is_decision
+from fakecluster.trace import Hop, Recalled, Rewrite, is_decision
 
 SERVICE = """*nat
 :PREROUTING ACCEPT [0:0]
@@ -126,7 +126,7 @@ def test_a_second_connection_is_opened_without_a_walk(family: int, dst: str) -> 
 def test_an_answer_tells_what_decided(family: int) -> None:
     word = "iptables" if family == 4 else "ip6tables"
     machines = both((f"{word} -t mangle -A FORWARD -m conntrack --ctdir REPLY -j MARK --set-mark 5", ""), family=family)
-    walked = []
+    hops: list[type] = []
     for sport in (1000, 1001, 1002):
         talk = go(machines, client(sport, family=family), 1)
         packet = talk.packet(1, "SA")
@@ -141,10 +141,8 @@ def test_an_answer_tells_what_decided(family: int) -> None:
         assert [(step.field, step.after) for step in steps[0] if isinstance(step, Rewrite)] == [
             ("ttl", "63"), ("src", ENDS[family][1]), ("sport", "80"),
         ]  # fmt: skip
-        assert (told.hop.iif, told.hop.oif, told.hop.verdict) == ("podB", "podA", traced.hop.verdict)  # type: ignore[union-attr]
-        walked.append(told.hop.rules_walked)  # type: ignore[union-attr]
-    assert walked[0] > 0
-    assert walked[1] == 0
+        hops.append(type(told.hop))  # type: ignore[union-attr]
+    assert hops == [Hop, Recalled]
 
 
 def test_little_is_learned_while_few_connections_have_kin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,15 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
+from fakecluster.fabric.links import Port
+from fakecluster.fabric.network import DECISIONS, InFlight
 from fakecluster.fabric.pcapng import PcapngWriter
+from fakecluster.kernel.effects import Transmit
 from fakecluster.replay import passages
 from fakecluster.replay.passages import Layout, passage
+from fakecluster.replay.writing import AnnotatedWriter
+from fakecluster.sim import Clock
+from fakecluster.trace import Decisions, Hop, Recalled, Rewrite, RuleStep, Translation, Verdict
 
 TIME_NS = 1_700_000_000_123_456_789
 
@@ -91,3 +97,35 @@ def test_a_packet_of_a_known_way_is_written_as_one_at_every_port(
             writers[1].write(stamp, TIME_NS, seen)
     assert file.getvalue() == expected.getvalue()
     assert len(layout.around) == 3
+
+
+def test_what_is_recalled_is_written_as_what_was_recorded() -> None:
+    rule = RuleStep("FORWARD", "ip t", "c", 1, "tcp dport { 80, 8080 } meta mark set 0x1 accept", "accept")
+    recorded = (
+        Translation("PREROUTING", 4, (1, 2, 3, 4), (1, 2, 3, 4), True, "dnat"),
+        Rewrite("PREROUTING", "ttl", "64", "63", "forwarding"), rule,
+        Translation("POSTROUTING", 4, (1, 2, 3, 4), (1, 2, 3, 4), True, "snat"),
+    )  # fmt: skip
+    came, left = (0x0A000001, 1000, 0x0A600001, 80), (0x0A000009, 1000, 0x0AF40005, 8080)
+    lines = [
+        "transmitted in node/a by podB",
+        "PREROUTING dnat: dst 10.96.0.1 -> 10.244.0.5",
+        "PREROUTING dnat: dport 80 -> 8080",
+        "PREROUTING forwarding: ttl 10 -> 9",
+        "FORWARD ip t c #1: tcp dport { 80, 8080 } meta mark set 0x1 accept => accept",
+        "POSTROUTING snat: src 10.0.0.1 -> 10.0.0.9",
+    ]
+    known = Decisions(recorded)
+    for ends in ((came, left), (came, came), (came, left)):
+        recalled = Recalled(known, 4, *ends, 9)
+        hop = Hop("node/a", "eth0", "podB", b"", b"", recalled.steps, Verdict("transmitted", "podB"))
+        written = []
+        for told in (recalled, hop):
+            file = BytesIO()
+            writer = AnnotatedWriter(file, Port("node/a", "eth0"), Clock())
+            for _ in range(2):
+                arriving = InFlight(Port("node/a", "eth0"), b"E" * 41, DECISIONS)
+                writer.arrived(arriving, [Transmit("podB", b"", 0, hop=told)])
+            written.append(file.getvalue())
+        assert written[0] == written[1]
+        assert written[0].count("\n".join(lines).encode() + b"\0") == (0 if ends[1] is came else 2)

@@ -17,13 +17,13 @@ import attrs
 from fakecluster.kernel.conntrack import tcp_handshake
 from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn, Tuple
 from fakecluster.kernel.effects import Effect
-from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
+from fakecluster.kernel.flow_cache.decisions import decisions_of, told
 from fakecluster.kernel.flow_cache.flow import Flow, sum_change
 from fakecluster.kernel.flow_cache.lanes import LANES, flow_key
 from fakecluster.kernel.flow_cache.leaving import ends_behind, sent
 from fakecluster.kernel.packet import ACK, SYN, TCP
 from fakecluster.kernel.plain_segment import Segment, after_syn, checksum_is_right
-from fakecluster.trace import Verdict
+from fakecluster.trace import Decisions
 
 if TYPE_CHECKING:
     from fakecluster.kernel.flow_cache.cache import FlowCache
@@ -116,9 +116,7 @@ def answered(
     cache.thrift.served += 1
     leaving = sent(flow, packet, segment.family, ends_behind(ct.orig))
     if wanted and decisions is not None:
-        verdict = Verdict("transmitted", flow.oif)
-        hop = told(netns, decisions, packet, leaving.packet, (iface, flow.oif), verdict)
-        leaving = leaving._replace(hop=hop)
+        leaving = leaving._replace(hop=told(decisions, packet, leaving.packet))
     return [leaving]
 
 

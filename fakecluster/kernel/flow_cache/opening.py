@@ -27,13 +27,13 @@ from fakecluster.kernel.conntrack.entry import (
     Tuple,
 )
 from fakecluster.kernel.effects import Drop, Effect, Transmit
-from fakecluster.kernel.flow_cache.decisions import Decisions, decisions_of, told
+from fakecluster.kernel.flow_cache.decisions import decisions_of, told
 from fakecluster.kernel.flow_cache.flow import ip_change, neighbour_of
 from fakecluster.kernel.flow_cache.leaving import ends_behind, readdressed, sent
 from fakecluster.kernel.hooks import POSTROUTING
 from fakecluster.kernel.packet import TCP
 from fakecluster.kernel.plain_segment import Segment, after_syn, checksum_is_right, read
-from fakecluster.trace import Verdict
+from fakecluster.trace import Decisions
 
 if TYPE_CHECKING:
     from fakecluster.kernel.flow_cache.cache import FlowCache
@@ -114,7 +114,7 @@ def opened(
     if not isinstance(found, Recipe) or (wanted and found.decisions is None):
         found = None
     if found is not None and _has_neighbour(netns, found) and _mapped(netns, found, ct):
-        return [_ended(netns, found, packet, ct, iface if wanted else "")]
+        return [_ended(netns, found, packet, ct, tells=wanted)]
     netns.given.extend(given)  # the long way asks the same: what would stop the packet before was looked at above
     return None
 
@@ -158,16 +158,15 @@ def _mapped(netns: Netns, recipe: Recipe, ct: Conn) -> bool:
     return True
 
 
-def _ended(netns: Netns, recipe: Recipe, packet: bytes, ct: Conn, told_of: str) -> Effect:
-    """Confirm the connection and let the packet go; say why, when it is `told_of` as what came by that interface."""
+def _ended(netns: Netns, recipe: Recipe, packet: bytes, ct: Conn, *, tells: bool) -> Effect:
+    """Confirm the connection and let the packet go, and tell why."""
     if netns.sysctls.number("net.netfilter.nf_conntrack_acct"):
         ct.packets[ORIGINAL] += 1
         ct.octets[ORIGINAL] += len(packet)
     leaving = sent(recipe, packet, ct.orig.family, ends_behind(ct.reply))
     is_new, hop = netns.conntrack.insert(ct), None
-    if recipe.decisions is not None and told_of:
-        verdict = Verdict("transmitted", recipe.oif) if is_new else Verdict("dropped", POSTROUTING.name, CONFIRM)
-        hop = told(netns, recipe.decisions, packet, leaving.packet, (told_of, recipe.oif), verdict)
+    if recipe.decisions is not None and tells:
+        hop = told(recipe.decisions, packet, leaving.packet)
         leaving = leaving._replace(hop=hop)
     return leaving if is_new else Drop(POSTROUTING.name, CONFIRM, leaving.packet, hop)
 
