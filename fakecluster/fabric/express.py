@@ -25,9 +25,10 @@ from fakecluster.fabric.ways import Back, Step, Way, count, follow_train, follow
 from fakecluster.kernel import icmp
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.effects import SendError
+from fakecluster.kernel.flow_cache.kin import join
 from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
-from fakecluster.kernel.hooks import INPUT, OUTPUT, POSTROUTING, PREROUTING
-from fakecluster.kernel.ip_output import route_output
+from fakecluster.kernel.hooks import INPUT, PREROUTING
+from fakecluster.kernel.ip_output import exit_for
 from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
 from fakecluster.kernel.tcp_segments import MASK
 from fakecluster.kernel.tcp_socket import MAX_WINDOW
@@ -318,29 +319,27 @@ class Express:
         """The way of the connection's answers to the port, when every host on it knows their flow."""
         connection, network = way.connection, self.network
         netns, family = connection.netns, connection.family
-        hooks, (dst, dport) = netns.hooks.entries[family], connection.remote
-        if hooks[OUTPUT] or hooks[POSTROUTING] or connection.mark:
-            return None
+        dst, dport = connection.remote
         try:
-            route = route_output(netns, family, dst, src=connection.address)
+            way_out = exit_for(netns, family, dst, connection.address, connection.mark)
         except SendError:
             return None
-        device = netns.interfaces[route.oif]
-        if route.kind != "unicast" or not (device.up and device.noarp) or device.kind == "dummy":
+        if not way_out.straight_mtu or connection.mark:
             return None
-        after = self._next(Port(netns.name, route.oif), family, route.next_hop(dst))
+        after = self._next(_new(Port, (netns.name, way_out.route.oif)), family, way_out.next_hop)
         octets = 4 if family == 4 else 16
         ends = connection.address.to_bytes(octets) + dst.to_bytes(octets) + PORTS(connection.port, dport)
         ttl = icmp.ttl_of(netns, family)
         steps: list[Step] = []
         while after is not None and len(steps) < MAX_STEPS:
             host = network.namespaces[after.namespace]
-            flow = host.flow_cache.flows.get((after.interface, TCP, FIRST[family], ends))
+            key = after.interface, TCP, FIRST[family], ends
+            flow = host.flow_cache.flows.get(key) or join(host.flow_cache, key)
             if flow is None or flow.arrival is not None or flow.ct is None or ttl < flow.ttl_least:
                 return None
             steps.append(Step(host, flow, flow.ct, after))
-            out = Port(after.namespace, flow.oif)
+            out = _new(Port, (after.namespace, flow.oif))
             if out == self.port:
-                return Back(tuple(steps), netns.mtu_of(route), 40 if family == 4 else 60)
+                return Back(tuple(steps), way_out.straight_mtu, 40 if family == 4 else 60)
             ends, ttl, after = flow.ends, ttl - flow.ttl_step, self._next(out, family, flow.next_hop)
         return None

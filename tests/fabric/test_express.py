@@ -285,3 +285,26 @@ def test_ways_lead_through_two_nodes_and_back(forwarding: Cluster) -> None:
         assert way.back is not None
         assert [step.netns.name for step in way.back.steps] == ["node/a", "node/b"]
     assert [flow.answers for flow in replayer.finish().flows] == [13]
+
+
+def test_the_first_answer_of_a_connection_goes_back_as_those_of_its_kin(forwarding: Cluster) -> None:
+    web, packets, time_ns = forwarding.pod("web-1"), [], 10 * NS
+    for flow in (0, 1):
+        for like in [{"flags": SYN}, {"flags": ACK, "ack": 1}, {"flags": ACK | PSH, "ack": 1, "data": 9}]:
+            skb = Skb(packet(forwarding, flow, like))
+            skb.set_dst(int(ip_address(web.ip)))
+            skb.set_dport(8080)
+            time_ns += 1000
+            packets.append(Captured(time_ns, bytes(skb.data), len(skb.data), 0, "in"))
+    with step_by_step():
+        expected: Any = replayed(forwarding.fork(), packets)
+    assert replayed(forwarding.fork(), packets) == expected
+    cluster = forwarding.fork()
+    replayer = Replayer(cluster, port_of(cluster.network, "a:eth0"), addresses=AddressMap.of(cluster, {}))
+    with replayer.attached():
+        replayer.take_all(packets)
+        first, second = replayer.lanes.express.ways.values()
+        assert first.back is None
+        assert second.back is not None
+        assert second.back.packets == 2
+    assert [flow.answers for flow in replayer.finish().flows] == [3, 3]

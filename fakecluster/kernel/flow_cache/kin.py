@@ -1,6 +1,6 @@
 """Connections that differ in the client's port only: what the walk of one's packet has shown holds for the others'.
 
-    SYN ─► `opening`          SYN-ACK ─► `answered`          first acknowledgment, each way ─► `joined`
+    SYN ─► `opening`          SYN-ACK ─► `answered`          first acknowledgment, each way ─► `joined`, `join`
 
 Rules see the same of their packets, unless one of them looks at that port (see `Trail.kin`): the same interface, type of
 service and addresses, the same port of the service, an entry of the same translation, status and mark. That is the key;
@@ -19,8 +19,8 @@ from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_RE
 from fakecluster.kernel.effects import Effect
 from fakecluster.kernel.flow_cache.decisions import decisions_of, told
 from fakecluster.kernel.flow_cache.flow import Flow, sum_change
-from fakecluster.kernel.flow_cache.lanes import LANES, flow_key
-from fakecluster.kernel.flow_cache.leaving import ends_behind, sent
+from fakecluster.kernel.flow_cache.lanes import LANES, Key, flow_key
+from fakecluster.kernel.flow_cache.leaving import ends_behind, sent, tuple_of
 from fakecluster.kernel.packet import ACK, SYN, TCP
 from fakecluster.kernel.plain_segment import Segment, after_syn, checksum_is_right
 from fakecluster.trace import Decisions
@@ -152,6 +152,23 @@ def joined(
     return None
 
 
+def join(cache: FlowCache, key: Key) -> Flow | None:
+    """Give packets of an open connection, of which none came in this direction yet, their entry; None without known kin."""
+    if cache.is_full or cache.thrift.is_on:
+        return None
+    iface, _, first, ends = key
+    found = _live(cache.netns, tuple_of(ends))
+    if found is None:
+        return None
+    ct, way = found
+    like = cache.kin.get(kin_key(iface, first, way, ct.status, ct))
+    if like is None:
+        return None
+    flow = cache.flows[key] = flow_like(like, ct, ends)
+    ct.add_shortcut(key)
+    return flow
+
+
 def learn_kin(cache: FlowCache, trail: Trail, skb: Skb, flow: Flow) -> None:
     """Keep the entry of a packet for its connection's kin, if the port of the client was not looked at."""
     if skb.proto != TCP or flow.ct is None or flow.arrival is not None or not trail.kin[flow.way]:
@@ -171,7 +188,11 @@ def learn_kin(cache: FlowCache, trail: Trail, skb: Skb, flow: Flow) -> None:
 def _connection(netns: Netns, segment: Segment) -> tuple[Conn, int] | None:
     """The live entry of a segment, and its direction."""
     family, _first, _ttl, src, dst, sport, dport, _seq, _ack, _bits, _window = segment
-    key = _new(Tuple, (family, TCP, src, dst, sport, dport))
+    return _live(netns, _new(Tuple, (family, TCP, src, dst, sport, dport)))
+
+
+def _live(netns: Netns, key: Tuple) -> tuple[Conn, int] | None:
+    """The live entry of packets of a tuple, and their direction."""
     ct = netns.conntrack.by_tuple.get((0, key))
     if ct is None or ct.expires_ns <= netns.clock.now_ns:
         return None

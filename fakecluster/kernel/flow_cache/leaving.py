@@ -11,7 +11,10 @@ from fakecluster.kernel.flow_cache.flow import sum_change
 from fakecluster.kernel.flow_cache.lanes import CHANGED_TCP4, CHANGED_TCP6, WRITE_TCP4, WRITE_TCP6
 from fakecluster.kernel.packet import TCP
 
+#: Bytes of IPv4 addresses and ports.
+ENDS4_SIZE = 12
 _ENDS4, _PORTS = Struct("!LLHH").pack, Struct("!HH").pack
+_READ_ENDS4, _READ_PORTS = Struct("!LLHH").unpack, Struct("!HH").unpack_from
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
@@ -21,6 +24,15 @@ def ends_behind(other: Tuple) -> bytes:
     if family == 4:
         return _ENDS4(dst, src, dport, sport)
     return dst.to_bytes(16) + src.to_bytes(16) + _PORTS(dport, sport)
+
+
+def tuple_of(ends: bytes) -> Tuple:
+    """The tuple of TCP packets with these addresses and ports."""
+    if len(ends) == ENDS4_SIZE:
+        src, dst, sport, dport = _READ_ENDS4(ends)
+        return Tuple(4, TCP, src, dst, sport, dport)
+    sport, dport = _READ_PORTS(ends, 32)
+    return Tuple(6, TCP, int.from_bytes(ends[:16]), int.from_bytes(ends[16:32]), sport, dport)
 
 
 class Leaving(Protocol):
