@@ -8,7 +8,8 @@ import pytest
 from kernel.talks import Talk
 from kernel.test_flow_cache import CHANGES, COMPARED, SETS
 from kernel.test_flow_cache import both as plain
-from kernel.test_kin import COURSE, both, client, go, say, shown
+from kernel.test_flow_cache_scripts import ODDITIES
+from kernel.test_kin import COURSE, both, client, give, go, say, shown
 
 from fakecluster.kernel.flow_cache import FlowCache, cache, kin
 from fakecluster.kernel.netns import Netns
@@ -107,6 +108,43 @@ def a_rule_in_between() -> None:
             say(machines, talk, side, flags, size)
 
 
+def odd_packets() -> None:
+    machines = both()
+    go(machines, client(1000))
+    for number, (fields, mangle) in enumerate(ODDITIES):
+        talk = go(machines, client(2000 + number), 1)
+        for side, flags in ((1, "SA"), (0, "A"), (1, "A")):
+            again = talk.seq.copy()
+            odd = {"flags": flags, **fields}
+            give(machines, talk, side, mangle(talk.packet(side, **odd)))  # type: ignore[arg-type]
+            talk.seq = again
+            say(machines, talk, side, flags)
+        say(machines, talk, 1, "PA", 1600)
+
+
+def no_neighbour() -> None:
+    machines = both()
+    go(machines, client(1000))
+    talks = [go(machines, client(1001 + packets), packets) for packets in (1, 2)]
+    for netns in machines:
+        netns.neighbours.clear()
+    for talk, (side, flags, _size) in zip(talks, COURSE[1:], strict=False):
+        say(machines, talk, side, flags)
+
+
+def in_a_zone() -> None:
+    zone = "table ip z { chain c { type filter hook prerouting priority -300; ct zone set 5; }; }"
+    machines = both()
+    earlier = go(machines, client(1000), 2)
+    for netns in machines:
+        netns.run("nft -f -", zone)
+    for sport in (1001, 1002):
+        go(machines, client(sport))
+    say(machines, earlier, 0, "A")
+    assert not machines[0].flow_cache.kin
+    assert not machines[0].flow_cache.answers
+
+
 def rules_on_ports() -> None:
     for rule in ("-p tcp -m tcp --dport 1000 -j MARK --set-mark 1", "-p tcp -m tcp --sport 1000 -j MARK --set-mark 1"):
         machines = both((f"iptables -t mangle -A FORWARD {rule}", ""))
@@ -116,7 +154,8 @@ def rules_on_ports() -> None:
 
 SCENES: tuple[Callable[[], None], ...] = (
     by_port, service_of_the_same_pod, marks_of_single_connections, a_port_that_is_taken, picked_up_in_the_middle,
-    masquerading_ends, an_acknowledgment_outside_the_window, answers_to_something_else, a_rule_in_between, rules_on_ports,
+    masquerading_ends, odd_packets, no_neighbour, in_a_zone, an_acknowledgment_outside_the_window,
+    answers_to_something_else, a_rule_in_between, rules_on_ports,
 )  # fmt: skip
 
 
@@ -169,6 +208,10 @@ def _takes_any_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _checks_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kin, "checksum_is_right", lambda packet, family: True)
+
+
 def _stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kin.tcp_handshake, "close_again", lambda ct, before: None)
 
@@ -183,6 +226,7 @@ BUGS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Callable[[], None]]]
     "kin outlive a change": (_keep_kin, a_rule_in_between),
     "looks at ports go unnoticed": (_never_looks_at_ports, rules_on_ports),
     "a search by port goes unnoticed": (_searches_by_port_untold, by_port),
+    "no checksum is wrong": (_checks_no_sum, odd_packets),
     "any SYN-ACK is an answer": (_takes_any_answer, answers_to_something_else),
     "a refused acknowledgment opens a connection": (_stays_open, an_acknowledgment_outside_the_window),
 }
