@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from fakecluster.explaining.changes import changes
 from fakecluster.explaining.explanation import Explanation
 from fakecluster.explaining.names import NO_NAMES, Names, names_of
@@ -13,9 +15,14 @@ from fakecluster.explaining.targets import sent
 from fakecluster.explaining.translated import translated
 from fakecluster.explaining.walking import Walker, through_cluster, through_node
 from fakecluster.kernel.netns import Netns
+from fakecluster.kernel.packet import PROTOCOL_NAMES, Skb
+from fakecluster.trace import Trace
 
 if TYPE_CHECKING:
     from fakecluster.cluster import Cluster
+
+#: Where a packet is delivered to that no socket takes.
+NO_SOCKET = "the host"
 
 
 def explain(netns: Netns, words: PacketWords | str, *, names: Names = NO_NAMES) -> Explanation:
@@ -35,12 +42,22 @@ def explain_in(cluster: Cluster, words: PacketWords | str, *, at: str = "") -> E
     """
     names = cluster_names(cluster)
     found = sent(cluster, words, at)
-    return _explained(through_cluster(cluster, found.namespace), found.packet, names, found.lookup)
+    explanation = _explained(through_cluster(cluster, found.namespace), found.packet, names, found.lookup)
+    return attrs.evolve(explanation, remark=_nobody_listens(explanation.trace))
 
 
 def cluster_names(cluster: Cluster) -> Names:
     """What the addresses of a cluster's Pods, Services and Nodes are called."""
     return names_of([*cluster.api.list("pods"), *cluster.api.list("services"), *cluster.api.list("nodes")])
+
+
+def _nobody_listens(trace: Trace) -> str:
+    """What is to be said of a packet that came to a host whose sockets are known, and to none of them."""
+    hop = trace.way[-1] if trace.hops else None
+    if hop is None or (hop.verdict.what, hop.verdict.where) != ("delivered", NO_SOCKET):
+        return ""
+    skb = Skb(hop.packet_in)
+    return f"nobody listens on {PROTOCOL_NAMES[skb.proto]} port {skb.dport}" if skb.has_ports else ""
 
 
 def _explained(walker: Walker, packet: PacketWords, names: Names, lookup: tuple[str, ...] = ()) -> Explanation:

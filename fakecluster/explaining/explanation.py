@@ -43,7 +43,7 @@ class Explanation:
 
     `lookup` are the queries for the name that the packet was sent to; `names` are those of addresses.
     `translated` are the rules that the packet met, in the other language. `refused` is what the sender's kernel answered
-    when it did not send the packet.
+    when it did not send the packet; `remark` is what there is to say of where it ended.
     """
 
     trace: Trace
@@ -53,11 +53,14 @@ class Explanation:
     lookup: tuple[str, ...] = ()
     translated: tuple[Translated, ...] = ()
     refused: str = ""
+    remark: str = ""
 
     @property
     def end(self) -> str:
         """How the packet ended, in one line."""
-        return self.names.in_text(fate(self.trace.hops)) if self.trace.hops else self.refused or "nothing happened"
+        if not self.trace.hops:
+            return self.refused or "nothing happened"
+        return self.names.in_text(fate(self.trace.hops)) + (f": {self.remark}" if self.remark else "")
 
     @property
     def arrived(self) -> bool:

@@ -111,3 +111,16 @@ def test_names_are_read_from_dumps_of_objects() -> None:
     assert names.in_text("10.0.0.5:80 > 192.0.2.7:5, 10.9.9.9 110.0.0.5 10.0.0.55 10.0.0.5/32") == (
         "pod/shop/web:80 > svc/web:5, node/a 110.0.0.5 10.0.0.55 10.0.0.5/32"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        ("tcp outside > node/a:9", "delivered in node/a to the host: nobody listens on tcp port 9"),
+        ("udp pod/client > pod/web-1:9", "delivered in pod/web-1 to the host: nobody listens on udp port 9"),
+        ("icmp pod/client > pod/web-1", "delivered in pod/web-1 to the host"),
+        ("tcp pod/client > pod/web-1:8080", "delivered in pod/web-1 to web-1 (tcp:8080)"),
+    ],
+)
+def test_a_packet_that_no_socket_takes_is_told_apart(clusters: dict[str, Cluster], words: str, end: str) -> None:
+    assert clusters["iptables"].explain(words).end == end
