@@ -15,7 +15,7 @@ at each time; while there is a tap no way is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +35,7 @@ from fakecluster.kernel.tcp_socket import MAX_WINDOW
 
 if TYPE_CHECKING:
     from fakecluster.fabric.network import Network
+    from fakecluster.fabric.pieces import Numbers
     from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.kernel.netns import Netns
 
@@ -63,8 +64,8 @@ class Watcher(Protocol):
         """A packet goes the way at a time; nothing has come of it yet. (Only told with `Express.shows`.)"""
         ...
 
-    def passed_all(self, ways: Iterable[Way], packets: Iterable[bytes], times_ns: Iterable[int]) -> None:
-        """As `passed`, one after another."""
+    def passed_all(self, ways: Sequence[Way], which: Numbers, packets: Sequence[bytes], times_ns: Numbers) -> None:
+        """As `passed`, one after another; `which` says by packet which of the ways it goes."""
         ...
 
     def delivering(self, way: Way) -> None:

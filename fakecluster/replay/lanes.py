@@ -6,7 +6,7 @@ ports. What the capture shows leaving has lanes too: nothing is to be done with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +21,7 @@ from fakecluster.replay.matching import EXPECTED, SENT, Ledger
 from fakecluster.replay.passages import Passage
 
 if TYPE_CHECKING:
+    from fakecluster.fabric.pieces import Numbers
     from fakecluster.replay.replaying import Replayer
     from fakecluster.replay.writing import AnnotatedWriter
 
@@ -135,17 +136,15 @@ class Lanes:
             packet = bytes(skb.data)
         self.writer.passed(lane.passage, packet, now_ns, lane.flow.ack_shift or 0)
 
-    def passed_all(self, ways: Iterable[Way], packets: Iterable[bytes], times_ns: Iterable[int]) -> None:
-        """As `passed`, one after another."""
+    def passed_all(self, ways: Sequence[Way], which: Numbers, packets: Sequence[bytes], times_ns: Numbers) -> None:
+        """As `passed`, one after another; `which` says by packet which of the ways it goes."""
         assert self.writer is not None
         if self.replayer.addresses or self.replayer.mend:
-            for way, packet, now_ns in zip(ways, packets, times_ns, strict=True):
-                self.passed(way, packet, now_ns)
+            for place, packet, now_ns in zip(which.tolist(), packets, times_ns.tolist(), strict=True):
+                self.passed(ways[place], packet, now_ns)
             return
-        passed = self.writer.passed
-        for way, packet, now_ns in zip(ways, packets, times_ns, strict=True):
-            lane = way.context
-            passed(lane.passage, packet, now_ns, lane.flow.ack_shift or 0)
+        passages = [way.context.passage for way in ways]
+        self.writer.passed_all(passages, [way.context.flow.ack_shift or 0 for way in ways], which, packets, times_ns)
 
     def delivering(self, way: Way) -> None:
         """The socket at its end gets a packet: chance is the flow's."""

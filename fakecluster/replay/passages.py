@@ -56,11 +56,12 @@ Change = tuple[int, int, int, bytes]
 class Passage4:
     """A flow's way through `steps`, each of which rewrites its TCP packets (without IP options), and the stamps on it."""
 
-    __slots__ = ("change", "further", "layout")
+    __slots__ = ("change", "changes", "further", "layout")
+    is_ipv4 = True
 
     def __init__(self, layout: Layout, steps: tuple[Step, ...]) -> None:
         self.layout = layout
-        self.change, *self.further = _changes(steps)
+        self.change, *self.further = self.changes = list(_changes(steps))
 
     def blocks(self, time_ns: int, packet: bytes, ack_shift: int) -> bytes:
         """A packet at every port, at a Unix time in ns; `ack_shift` is added to its acknowledgment number first."""
@@ -91,6 +92,7 @@ class Passage6:
     """As `Passage4`, of the other family."""
 
     __slots__ = ("changes", "layout")
+    is_ipv4 = False
 
     def __init__(self, layout: Layout, steps: tuple[Step, ...]) -> None:
         self.layout, self.changes = layout, list(_changes(steps))

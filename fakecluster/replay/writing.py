@@ -15,7 +15,10 @@ from fakecluster.sim.clock import NS_PER_S
 from fakecluster.trace import Decisions, Hop, Recalled, Rewrite, RuleStep, Step, address_text, is_decision
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fakecluster.fabric.links import Port
+    from fakecluster.fabric.pieces import Numbers
     from fakecluster.sim import Clock
 
 #: Comments that are kept ready.
@@ -97,6 +100,16 @@ class AnnotatedWriter:
     def passed(self, passage: Passage, packet: bytes, now_ns: int, ack_shift: int = 0) -> None:
         """A packet goes a known way (see `fabric.express`); `ack_shift` is added to its acknowledgment number."""
         self._write(passage.blocks(self._base_ns + now_ns, packet, ack_shift))
+
+    def passed_all(
+        self, passages: Sequence[Passage], ack_shifts: Sequence[int], which: Numbers, packets: Sequence[bytes],
+        times_ns: Numbers,
+    ) -> None:  # fmt: skip
+        """As `passed`, for many packets; `which` says by packet which of the passages, and of the shifts, is its."""
+        from fakecluster.replay.passage_columns import Columns
+
+        for blocks in Columns(passages, ack_shifts).blocks(which, packets, times_ns + self._base_ns):
+            self._write(blocks)
 
     def sent(self, packet: bytes) -> None:
         """A packet left the port of the replay."""

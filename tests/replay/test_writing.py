@@ -129,3 +129,29 @@ def test_what_is_recalled_is_written_as_what_was_recorded() -> None:
             written.append(file.getvalue())
         assert written[0] == written[1]
         assert written[0].count("\n".join(lines).encode() + b"\0") == (0 if ends[1] is came else 2)
+
+
+def test_many_packets_of_known_ways_are_written_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy = pytest.importorskip("numpy")
+    from fakecluster.replay import passage_columns
+
+    monkeypatch.setattr(passage_columns, "ROWS", 7)
+    writer = PcapngWriter(BytesIO())
+    stamps = [writer.stamp(f"port {n}", direction="in", comment="why " * n) for n in range(4)]
+    layouts = {count: Layout(tuple(stamps[:count])) for count in (2, 3, 4)}
+    flows = [(family, count, shift) for family in (4, 6) for count in (2, 3, 4) for shift in (0, 1000, 0xFFFFFF00)]
+    passages = [passage(layouts[count], hosts(at_every_port(family, b"", 1, count))) for family, count, _ in flows]
+    shifts = [shift for _, _, shift in flows]
+    which = [0, 3, 3, 0, 1, 1, 2, *range(len(flows)), *[4] * 21]
+    packets = [
+        at_every_port(flows[place][0], b"a" * (row % 3), [7, 0xFFFFFFF0, 1000][row % 3], 1)[0] if place != 4 else
+        at_every_port(4, b"", row, 1)[0]
+        for row, place in enumerate(which)
+    ]  # fmt: skip
+    times_ns = [TIME_NS + row * 10**9 for row in range(len(which))]
+    expected = b"".join(
+        passages[place].blocks(time_ns, packet, shifts[place])
+        for place, time_ns, packet in zip(which, times_ns, packets, strict=True)
+    )
+    columns = passage_columns.Columns(passages, shifts)
+    assert b"".join(columns.blocks(numpy.array(which), packets, numpy.array(times_ns))) == expected
