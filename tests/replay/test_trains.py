@@ -19,7 +19,7 @@ from fakecluster.fabric import captures
 from fakecluster.fabric.captures import Captured, CaptureError
 from fakecluster.fabric.pcap import write_pcap
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import Replay, replay, replaying, trains
+from fakecluster.replay import Replay, passage_columns, replay, replaying, trains
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
 from fakecluster.replay.trains import Window, windows
@@ -99,6 +99,7 @@ def short_trains(least_run: int = 2) -> Iterator[list[int]]:
         patch.setattr(trains, "LEAST_WINDOW", 1)
         patch.setattr(trains, "LEAST_RUN", least_run)
         patch.setattr(trains, "LEAST_PER_FLOW", 0)
+        patch.setattr(passage_columns, "ROWS", 5)
         patch.setattr(Window, "_depart", counted)
         yield gone
 
@@ -158,6 +159,11 @@ HASTY = {"tcp_timeout_established": 5, "tcp_timeout_max_retrans": 3}
 @example(
     flows=2, writes=True, hasty=False, drawn=[([(flow, 1000, {"window": n}) for n in range(3) for flow in (0, 1)], 3)]
 )
+@example(
+    flows=3, writes=True, hasty=False,
+    drawn=[(HELLO, 1), ([(flow, 9, {"options": TIMESTAMP[: 12 * (n % 2)], "sequence": 5 * (flow == 0), "ack": 48 * (flow == 0)})
+                         for n in range(2) for flow in (2, 0, 1)], 4)],
+)  # fmt: skip
 def test_trains_are_not_noticed(
     template: Cluster, flows: int, writes: bool, hasty: bool, drawn: list[tuple[list[tuple[int, int, dict[str, Any]]], int]]
 ) -> None:
