@@ -180,9 +180,14 @@ def test_a_cut_capture_tells_what_came_before(shop: Cluster, tmp_path: Path) -> 
     again = shop.fork()
     talk(shop, tmp_path / "a.pcapng")
     data = (tmp_path / "a.pcapng").read_bytes()[:-10]
+    out = tmp_path / "out.pcapng"
     with pytest.raises(CaptureError, match="the file ends inside a block") as caught:
-        replay(again, data, at=client_port(again))
+        replay(again.fork(), data, at=client_port(again), output=out)
     assert caught.value.replay.packets == 8  # type: ignore[attr-defined]
+    replay(again, tmp_path / "a.pcapng", at=client_port(again), output=tmp_path / "whole.pcapng")
+    written, whole = (list(open_capture(path)) for path in (out, tmp_path / "whole.pcapng"))
+    assert 0 < len(written) < len(whole)
+    assert whole[: len(written)] == written
 
 
 def test_two_modes_send_packets_to_the_same_ends(shop: Cluster, tmp_path: Path) -> None:
