@@ -18,6 +18,7 @@ from fakecluster.cli.output import Answer, file_option, give, output_option
 from fakecluster.cli.render import print_walks
 from fakecluster.cluster import Cluster
 from fakecluster.drawing import mermaid, page, svg
+from fakecluster.errors import ManifestError
 from fakecluster.explaining import Explanation, explain, explain_in, names_of, node_from_dumps
 from fakecluster.explaining.packet_words import parse_packet
 from fakecluster.explaining.walking import NoInterface
@@ -112,7 +113,13 @@ def _in_node(dumps: dict[str, tuple[str, str]], packet: str, objects: list[Path]
 
 def read_objects(files: list[Path]) -> list[dict[str, Any]]:
     """The objects of dumps (`kubectl get ... -o yaml`), one by one. Raises `ManifestError`."""
-    return [one.object for path in files for one in read(read_text(path) if str(path) == "-" else path)]
+    try:
+        return [one.object for path in files for one in read(read_text(path) if str(path) == "-" else path)]
+    except ManifestError as wrong:
+        if "'Kind' is missing" not in wrong.reason:
+            raise
+        words = f"{wrong.reason}; kubectl writes `kind: List` last: is the file cut off?"
+        raise ManifestError(words, place=wrong.place) from None
 
 
 def read_dump(path: Path) -> tuple[str, str]:

@@ -156,3 +156,16 @@ def test_translate_goes_either_way_and_says_where_a_text_is_wrong(tmp_path: Path
     saved.write_text("*filter\n-A FORWARD -p tcp --dport 99999\nCOMMIT\n")
     wrong = fakecluster("translate", str(saved))
     assert (wrong.returncode, wrong.stderr) == (2, f"fakecluster: {saved}:2: invalid port/service `99999' specified\n")
+
+
+def test_a_dump_of_objects_that_is_cut_off_is_told_so(tmp_path: Path) -> None:
+    pod = "- apiVersion: v1\n  kind: Pod\n  metadata:\n    name: web\n  status:\n    podIP: 10.244.0.5\n"
+    (tmp_path / "pods").write_text(f"apiVersion: v1\nitems:\n{pod}")
+    (tmp_path / "routes").write_text("default dev eth0\n")
+    packet = ("--ip-route", str(tmp_path / "routes"), "--packet", "tcp pod/web > 1.1.1.1:80")
+    run = fakecluster("explain", "--objects", str(tmp_path / "pods"), *packet)
+    words = "document 1 (line 1): Object 'Kind' is missing; kubectl writes `kind: List` last: is the file cut off?"
+    assert (run.returncode, run.stderr) == (2, f"fakecluster: {tmp_path}/pods: {words}\n")
+    (tmp_path / "pods").write_text(f"apiVersion: v1\nitems:\n{pod}kind: List\n")
+    run = fakecluster("explain", "--objects", str(tmp_path / "pods"), *packet)
+    assert (run.returncode, run.stdout.splitlines()[0]) == (0, "packet 1  TCP pod/web:40000 > 1.1.1.1:80 [S]")
