@@ -154,7 +154,7 @@ class Lanes:
     def delivered(self, way: Way) -> None:
         """The socket is done."""
         way.context.flow.asked = self.choices.asked
-        self.choices.turn_to()
+        self.choices.turn_back()
 
     def answered(self, way: Way, flags: int, sequence: int, size: int, packet: bytes) -> None:
         """An answer came back to the port, and is taken off."""

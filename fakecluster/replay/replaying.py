@@ -239,7 +239,7 @@ class Replayer:
         explains = self.writer is not None and bool(flow.packets == 1 or flags & SYN)
         self.network.inject_and_run(self.port, packet, decisions=explains)
         flow.asked = choices.asked
-        choices.turn_to()
+        choices.turn_back()
         fate = self.follower.fate
         flow.fates[fate] = flow.fates.get(fate, 0) + 1
         report.fates[fate] += 1

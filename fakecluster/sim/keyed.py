@@ -31,16 +31,23 @@ class Keyed:
         self._taken: deque[Choice] = deque(maxlen=TAKEN_KEPT)
         self._seed = mixed(seed)
         self._key = NOBODY
-        #: how many answers the present key has had
-        self.asked = 0
+        #: how many answers the present key has had, and how many nobody in particular
+        self.asked = self._asked_by_nobody = 0
 
     @property
     def taken(self) -> Sequence[Choice]:
         return self._taken
 
-    def turn_to(self, key: int = NOBODY, asked: int = 0) -> None:
+    def turn_to(self, key: int, asked: int = 0) -> None:
         """The next answers are for `key`, of which `asked` were given before."""
+        if self._key == NOBODY:
+            self._asked_by_nobody = self.asked
         self._key, self.asked = key, asked
+
+    def turn_back(self) -> None:
+        """The next answers are for nobody in particular (what timers ask), and go on where these were."""
+        if self._key != NOBODY:
+            self._key, self.asked = NOBODY, self._asked_by_nobody
 
     def pick(self, weights: Sequence[int], why: str) -> int:
         index = index_at(weights, self.draw(sum(weights), why))
@@ -57,7 +64,7 @@ class Keyed:
     def fork(self) -> Keyed:
         copy = Keyed(self.seed)
         copy._taken.extend(self._taken)
-        copy.turn_to(self._key, self.asked)
+        copy._key, copy.asked, copy._asked_by_nobody = self._key, self.asked, self._asked_by_nobody
         return copy
 
     def __repr__(self) -> str:

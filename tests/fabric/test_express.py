@@ -204,8 +204,19 @@ def test_ways_are_not_noticed(template: Cluster, capture: list[tuple[int, int, d
             assert replayed(template.fork(), packets, writes=writes) == expected
 
 
+#: After a second, and two more, the first flow's answer is sent again, with an identification of nobody's choice.
+SENT_AGAIN = [
+    *[(flow, 1000, {"flags": flags, "ack": flags == ACK}) for flow in (0, 1) for flags in (SYN, ACK)],
+    (0, 1000, {"ack": 1, "flags": ACK}),
+    (0, 1000, {"flags": ACK | PSH, "data": 1, "ack": 1, "goes_on": 1}),
+    (1, 2_999_999_000, {"flags": ACK, "window": 0, "ack": 1, "goes_on": 1}),
+    (1, 1000, {"flags": ACK | PSH, "data": 0, "ack": 1, "goes_on": 1}),
+]
+
+
 @settings(max_examples=4, deadline=None)
 @given(capture=captures(), mend=st.booleans())
+@example(capture=SENT_AGAIN, mend=False)
 def test_nor_are_they_when_packets_are_readdressed_and_mended(
     template: Cluster, capture: list[tuple[int, int, dict[str, int]]], mend: bool
 ) -> None:

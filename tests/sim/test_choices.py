@@ -71,3 +71,16 @@ def test_probabilities_add_up_to_one(levels):
 def test_the_bound_is_said():
     with pytest.raises(OutcomesError, match="more than 10 outcomes; the last choice was 'coin'"):
         list(enumerate_outcomes(lambda choices: [choices.pick([1, 1], "coin") for _ in range(10)], limit=10))
+
+
+def test_nobodys_answers_go_on_after_somebodys() -> None:
+    alone, between = Keyed(3), Keyed(3)
+    expected = [alone.draw(1000, "x") for _ in range(3)]
+    found = [between.draw(1000, "x")]
+    for key in (7, 8):
+        between.turn_to(key)
+        between.draw(1000, "x")
+        between.turn_to(key + 1, 5)
+        between.turn_back()
+        found.append(between.draw(1000, "x"))
+    assert found == expected
