@@ -20,6 +20,7 @@ _ADDRESS = re.compile(r"\s+inet6? (\S+)(?: peer (\S+))?(.*)")
 #: words of `ip route` that say nothing about where packets go, and how many words follow them
 _ROUTE_NOISE = {"linkdown": 0, "dead": 0, "pref": 1, "rtt": 1, "advmss": 1, "error": 1, "expires": 1, "hoplimit": 1,
                 "offload": 0, "trap": 0, "rt_offload": 0, "proto": 1}  # fmt: skip
+_NO_SET = re.compile(r"Set \S+ doesn't exist")
 _NFACCT = re.compile(r"--nfacct-name +(\S+)")
 #: Where a tool says that it stopped, and what it says around its complaint.
 _TOOL_LINE = re.compile(r"\bline:? (\d+)|^/dev/stdin:(\d+):")
@@ -52,7 +53,13 @@ def node_from_dumps(dumps: Mapping[str, tuple[str, str]]) -> Netns:
             for beginning, words in _LISTINGS.items():
                 if text.startswith(beginning):
                     raise RuleSyntaxError(words, line=1, source=source)
-            loader(netns, text, source)
+            try:
+                loader(netns, text, source)
+            except RuleSyntaxError as wrong:
+                if "ipset" in dumps or not _NO_SET.match(wrong.reason):
+                    raise
+                words = f"{wrong.reason} (its sets are in the output of ipset save)"
+                raise RuleSyntaxError(words, line=wrong.line, source=source) from None
     return netns
 
 

@@ -169,6 +169,8 @@ def test_connections_of_a_dump_are_known() -> None:
         ("iptables-save", RULES[:420], 'dump:15: option "--comm" requires an argument: -A PREROUTING -d'),
         ("iptables-save", "*filter\n-A FORWARD -p tcp\n", "dump:3: COMMIT expected"),
         ("iptables-save", "*filter\n-A FORWARD -m nope -j DROP\nCOMMIT\n", "dump:2: Couldn't load match `nope'"),
+        ("iptables-save", "*filter\n-A INPUT -m set --match-set X src -j DROP\nCOMMIT\n", "dump:2: Set X doesn't exist: "
+            "-A INPUT -m set --match-set X src -j DROP (its sets are in the output of ipset save)"),
         ("iptables-save", "Chain INPUT (policy ACCEPT)\n", "dump:1: a listing of iptables -L; expected iptables-save"),
         ("iptables-save", "hello\n", "dump:1: no iptables-save: no line begins a table"),
         ("ip-route", "default via 172.18.0.1 dev eth0\n\tnexthop via 1.2.3.4\n", "dump:2: not modelled: a route with several"),
