@@ -6,7 +6,7 @@ Nothing is dissected beyond the link layer, and no more than one chunk of the fi
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -145,10 +145,10 @@ class Capture:
             return read_pcapng(self)
         return (some.captured(0, len(some)) for some in records)
 
-    def records(self, octets: int = 0) -> Iterator[Records] | None:
-        """The same as it stands in a classic capture, in pieces of so many bytes; None for a pcapng.
+    def records(self, octets: Callable[[], int] = int) -> Iterator[Records] | None:
+        """The same as it stands in a classic capture; None for a pcapng. Raises `CaptureError`.
 
-        Raises `CaptureError`.
+        `octets` is asked before every piece how many bytes of the file are wanted for it; there may be more.
         """
         from fakecluster.fabric.pcap import read_pcap
 

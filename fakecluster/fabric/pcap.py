@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -32,8 +32,8 @@ def write_pcap(path: Path, packets: Iterable[tuple[int, bytes]]) -> int:
     return count
 
 
-def read_pcap(capture: Capture, octets: int = 0) -> Iterator[Records]:
-    """The packets of a pcap file, as many at once as have been read, or `octets` bytes of them. Raises `CaptureError`."""
+def read_pcap(capture: Capture, octets: Callable[[], int]) -> Iterator[Records]:
+    """The packets of a pcap file, as many at once as have been read (see `Capture.records`). Raises `CaptureError`."""
     window = capture.window
     order, unit_ns = _magic(window)
     if not window.has(HEADER_SIZE):
@@ -42,7 +42,7 @@ def read_pcap(capture: Capture, octets: int = 0) -> Iterator[Records]:
     link = window.link(link_type)
     capture.interfaces.append(CaptureInterface("", link_type, link, NS_PER_S // unit_ns))
     window.at += HEADER_SIZE
-    while window.has(max(RECORD_SIZE, octets)) or window.left >= RECORD_SIZE:
+    while window.has(max(RECORD_SIZE, octets())) or window.left >= RECORD_SIZE:
         if places := _places(window, order):
             yield Records(window.data, places, order, unit_ns, link)
         if not window.has(RECORD_SIZE):

@@ -30,7 +30,7 @@ from fakecluster.replay.preparing import AddressMap, ack_of, restored, with_ack_
 from fakecluster.replay.report import Replay
 from fakecluster.replay.sources import Packets
 from fakecluster.replay.timeline import Timeline
-from fakecluster.replay.trains import WINDOW_OCTETS, Trains, windows
+from fakecluster.replay.trains import Trains, windows
 from fakecluster.replay.writing import AnnotatedWriter
 from fakecluster.sim import Keyed, Seeded
 
@@ -98,7 +98,7 @@ class Replayer:
             self.take_in_turn(packets)
             return
         trains = Trains(self)
-        records = packets.records(WINDOW_OCTETS) if isinstance(packets, Packets) else None
+        records = packets.records(lambda: trains.ahead) if isinstance(packets, Packets) else None
         for piece in windows(packets) if records is None else records:
             trains.take(piece)
             del piece  # before the next one is read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,8 @@ class Packets:
     def __iter__(self) -> Iterator[Captured]:
         return _scapy(self._others) if self._capture is None else _chosen(self._capture, self.interface)
 
-    def records(self, octets: int) -> Iterator[Records] | None:
-        """The packets as they stand in a classic capture, in pieces of so many bytes; None for other sources."""
+    def records(self, octets: Callable[[], int]) -> Iterator[Records] | None:
+        """The packets as they stand in a classic capture, of which so many bytes are read ahead; None for other sources."""
         return None if self._capture is None else self._capture.records(octets)
 
 

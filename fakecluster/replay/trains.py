@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from fakecluster.replay.replaying import Replayer
 
 #: Packets, and bytes of them, that are looked at together: the more, the longer the trains.
-WINDOW, WINDOW_OCTETS = 262_144, 16 << 20
+WINDOW, WINDOW_OCTETS = 262_144, 32 << 20
 #: Packets that are read together when they go in their turn.
 AT_ONCE = 1024
 #: Shorter windows and runs are not worth the look, nor are runs with fewer packets a flow.
 LEAST_WINDOW, LEAST_RUN, LEAST_PER_FLOW = 4096, 256, 2
+#: For how many packets there are no trains when fewer than a tenth of a window's went by any.
+PAUSE = 500_000
 #: How often what is left of a run is tried again without the packets that must go in their turn.
 TRIES = 16
 
@@ -52,23 +54,35 @@ def windows(packets: Iterable[Captured], size: int = WINDOW) -> Iterator[list[Ca
 
 
 class Trains:
-    """What takes the windows of a replay."""
+    """What takes the windows of a replay. Where next to nothing went by train it does without for a while."""
 
     def __init__(self, replayer: Replayer) -> None:
         self.replayer = replayer
-        self.available = find_spec("numpy") is not None
+        self._available = find_spec("numpy") is not None
+        self._pause = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many bytes of the capture are wanted at once next."""
+        return 0 if self._pause or not self._available else WINDOW_OCTETS
 
     def take(self, packets: list[Captured] | Records) -> None:
         """Replay packets that follow each other."""
-        if len(packets) >= LEAST_WINDOW and self.available:
+        count = len(packets)
+        if count >= LEAST_WINDOW and self._available and not self._pause:
             from fakecluster.fabric.pieces import Listed, Recorded
 
-            Window(self.replayer, Listed(packets) if isinstance(packets, list) else Recorded(packets)).take()
-        elif isinstance(packets, list):
+            window = Window(self.replayer, Listed(packets) if isinstance(packets, list) else Recorded(packets))
+            window.take()
+            if 10 * window.gone < count:
+                self._pause = PAUSE
+            return
+        self._pause = max(0, self._pause - count)
+        if isinstance(packets, list):
             self.replayer.take_in_turn(packets)
-        else:
-            for begin in range(0, len(packets), AT_ONCE):
-                self.replayer.take_in_turn(packets.captured(begin, begin + AT_ONCE))
+            return
+        for begin in range(0, count, AT_ONCE):
+            self.replayer.take_in_turn(packets.captured(begin, begin + AT_ONCE))
 
 
 class Passenger(NamedTuple):
@@ -92,6 +106,8 @@ class Window:
         self.columns = Columns.of(piece)
         #: flows that had no way, of which a packet went step by step since
         self._tried: set[int] = set()
+        #: packets that went by train
+        self.gone = 0
 
     def take(self) -> None:
         """Replay the packets."""
@@ -206,6 +222,7 @@ class Window:
             lane.flow.last_ns = end_ns
             lane.played.last_ns = max(lane.played.last_ns, end_ns)
         self.replayer.report.packets += end - begin
+        self.gone += end - begin
         self.timeline.go_to(int(self.times_ns[end - 1]))
 
     def _show(self, begin: int, end: int, passengers: list[Passenger]) -> None:

@@ -19,10 +19,10 @@ from fakecluster.fabric import captures
 from fakecluster.fabric.captures import Captured, CaptureError
 from fakecluster.fabric.pcap import write_pcap
 from fakecluster.kernel.packet import Skb
-from fakecluster.replay import Replay, passage_columns, replay, replaying, trains
+from fakecluster.replay import Replay, passage_columns, replay, trains
 from fakecluster.replay.preparing import AddressMap
 from fakecluster.replay.replaying import Replayer, run
-from fakecluster.replay.trains import Window, windows
+from fakecluster.replay.trains import Trains, Window, windows
 from fakecluster.replay.writing import AnnotatedWriter
 
 ACK, SYN, FIN, PSH = 16, 2, 1, 8
@@ -99,6 +99,7 @@ def short_trains(least_run: int = 2) -> Iterator[list[int]]:
         patch.setattr(trains, "LEAST_WINDOW", 1)
         patch.setattr(trains, "LEAST_RUN", least_run)
         patch.setattr(trains, "LEAST_PER_FLOW", 0)
+        patch.setattr(trains, "PAUSE", 0)
         patch.setattr(passage_columns, "ROWS", 5)
         patch.setattr(Window, "_depart", counted)
         yield gone
@@ -248,7 +249,7 @@ def test_a_file_is_read_in_columns(template: Cluster, tmp_path: Path) -> None:
     found: dict[str, Replay] = {}
     for name, context in (("in turn", no_trains), ("trains", short_trains)):
         with context() as gone, pytest.MonkeyPatch.context() as patch, pytest.raises(CaptureError) as damaged:
-            patch.setattr(replaying, "WINDOW_OCTETS", 3000)
+            patch.setattr(trains, "WINDOW_OCTETS", 3000)
             patch.setattr(captures, "CHUNK", 1000)
             replay(template.fork(), path, at="a:eth0")
         assert (damaged.value.offset, damaged.value.packets) == (path.stat().st_size - 9, 128)
@@ -279,3 +280,21 @@ def test_without_numpy_packets_go_in_their_turn(template: Cluster, monkeypatch: 
         monkeypatch.setattr(trains, "find_spec", lambda name: None)
         assert replayed(template.fork(), packets) == expected
     assert gone == [18]
+
+
+def test_without_passengers_there_are_no_trains_for_a_while(template: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first window has a handshake and data, the next two pass in turn, the fourth goes again."""
+    packets = at(handshakes(template, 1) + [(9, segment(template, 0, ACK, 1, 1, data=b"x"))] * 6)
+    with short_trains() as gone:
+        monkeypatch.setattr(trains, "PAUSE", 9)
+        monkeypatch.setattr(trains, "WINDOW", 8)
+        cluster = template.fork()
+        replayer = Replayer(cluster, port_of(cluster.network, "a:eth0"), addresses=AddressMap.of(cluster, {}))
+        each = Trains(replayer)
+        acks = at([*handshakes(template, 1), *acknowledgments(template, 1, 24)])[2:]
+        with replayer.attached():
+            aheads = [each.ahead]
+            for window in (packets, acks[:8], acks[8:16], acks[16:]):
+                each.take(window)
+                aheads.append(each.ahead)
+    assert (gone, [bool(ahead) for ahead in aheads]) == ([8], [True, False, False, True, True])
