@@ -283,8 +283,8 @@ def test_without_numpy_packets_go_in_their_turn(template: Cluster, monkeypatch: 
 
 
 def test_without_passengers_there_are_no_trains_for_a_while(template: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first window has a handshake and data, the next two pass in turn, the fourth goes again."""
-    packets = at(handshakes(template, 1) + [(9, segment(template, 0, ACK, 1, 1, data=b"x"))] * 6)
+    """The first window has a handshake and damaged packets, the next two pass in turn, the fourth goes again."""
+    packets = at(handshakes(template, 1) + [(9, segment(template, 0, ACK, 1, 1, spoil=36))] * 6)
     with short_trains() as gone:
         monkeypatch.setattr(trains, "PAUSE", 9)
         monkeypatch.setattr(trains, "WINDOW", 8)
