@@ -333,7 +333,13 @@ class Sockets:
         """There is a connection whose timers the clock tells of, if whoever took this over does not (see apps.relay)."""
         clock = self.netns.clock
         if not clock.has(self.timer_target):
-            clock.bind(self.timer_target, self.timer)
+            clock.bind(self.timer_target, self.timer, idle=self._timer_is_idle)
+
+    def _timer_is_idle(self, payload: tuple[tuple[int, int, int, int, int], int]) -> bool:
+        """Whether the timer of a clock event waits for nothing any more."""
+        key, event_ns = payload
+        connection = self.connections.get(key)
+        return connection is None or connection.is_idle(event_ns)
 
     def timer(self, payload: tuple[tuple[int, int, int, int, int], int]) -> None:
         """A connection's timer went off (a clock event of this namespace)."""

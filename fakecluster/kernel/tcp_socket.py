@@ -208,6 +208,10 @@ class TcpConnection(Socket):
         except SendError:
             return  # refused now: the next attempt may get through
 
+    def is_idle(self, event_ns: int) -> bool:
+        """Whether the event that was scheduled for this time has nothing to look at."""
+        return self.due_ns == NEVER or event_ns != self._event_ns
+
     def _max_attempts(self) -> int:
         names = {"SYN_SENT": "tcp_syn_retries", "SYN_RECV": "tcp_synack_retries"}
         return self.netns.sysctls.number(f"net.ipv4.{names.get(self.state, 'tcp_retries2')}")

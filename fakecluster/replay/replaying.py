@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 #: Source addresses whose side is remembered.
 SIDES_KEPT = 65_536
-#: After how many objects garbage is looked for while a capture is replayed (some 10 MB).
-COLLECTED_AFTER = 50_000
+#: After how many objects garbage is looked for among them while a capture is replayed (some 10 MB), and after how many
+#: times that among those that were left: flows leave no cycles, whoever looks finds only what programs make.
+COLLECTED_AFTER, LOOKED_AGAIN_AFTER = 50_000, 20
 #: How often, in packets, what is over is looked for.
 SWEEP = 16_384
 UNREADABLE = Fate("unreadable", "")
@@ -314,12 +315,12 @@ class Replayer:
 @contextmanager
 def _collecting_rarely() -> Iterator[None]:
     """Nearly everything that a packet leaves behind is a live flow: do not look for garbage after every few of them."""
-    first, *others = gc.get_threshold()
-    gc.set_threshold(max(first, COLLECTED_AFTER), *others)
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(max(young, COLLECTED_AFTER), max(middle, LOOKED_AGAIN_AFTER), old)
     try:
         yield
     finally:
-        gc.set_threshold(first, *others)
+        gc.set_threshold(young, middle, old)
 
 
 def run(

@@ -153,9 +153,7 @@ class Window:
             return begin
         if not 0 <= int(self.times_ns[begin]) - read_ns <= LONGEST_GAP_NS or self._arrival_ns(begin) < self.clock.now_ns:
             return begin
-        if not self.clock.is_due_by(self._arrival_ns(end - 1)):
-            return end
-        due_ns: int | None = self.clock.next_ns
+        due_ns = self.clock.next_noticed_ns(self._arrival_ns(end - 1))
         return end if due_ns is None else bisect_left(range(end), due_ns, begin, key=self._arrival_ns)
 
     def _arrival_ns(self, place: int) -> int:

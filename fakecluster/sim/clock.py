@@ -44,6 +44,7 @@ class Clock:
         self._heap: list[Event] = []
         self._cancelled: set[int] = set()
         self._handlers: dict[str, Callable[[Any], None]] = {}
+        self._idle: dict[str, Callable[[Any], bool]] = {}
         self._parked: dict[str, list[Event]] = {}
 
     @property
@@ -56,13 +57,19 @@ class Clock:
         """Whole seconds since 1970, as API objects are stamped with."""
         return self.epoch_s + self.now_ns // NS_PER_S
 
-    def bind(self, target: str, handler: Callable[[Any], None]) -> None:
-        """Let `handler` receive the payloads of the events for `target`; a second bind replaces the first."""
-        self._handlers[target] = handler
+    def bind(
+        self, target: str, handler: Callable[[Any], None], *, idle: Callable[[Any], bool] = lambda payload: False
+    ) -> None:  # fmt: skip
+        """Let `handler` receive the payloads of the events for `target`; a second bind replaces the first.
+
+        `idle` says of a payload that nobody would notice if it were handed over now and not when it is due.
+        """
+        self._handlers[target], self._idle[target] = handler, idle
 
     def unbind(self, target: str) -> None:
         """Forget a target: its pending events are dropped when they come due."""
         self._handlers.pop(target, None)
+        self._idle.pop(target, None)
         self._parked.pop(target, None)
 
     def hand(self, target: str, payload: Any) -> None:
@@ -126,6 +133,16 @@ class Clock:
         self._drop_dead()
         return self._heap[0][0] if self._heap else None
 
+    def next_noticed_ns(self, end_ns: int) -> int | None:
+        """When something next happens that may be noticed, None if not until then. Idle events before it are handed over."""
+        while (due_ns := self.next_ns) is not None and due_ns <= end_ns:
+            event = self._heap[0]
+            if event.target in self._parked or not self._idle[event.target](event.payload):
+                return due_ns
+            heapq.heappop(self._heap)
+            self._handlers[event.target](event.payload)
+        return None
+
     def step(self) -> Event | None:
         """Run the next event that is due now; None when nothing is."""
         while (due := self.next_ns) is not None and due <= self.now_ns:
@@ -158,10 +175,6 @@ class Clock:
         if numbers.finite("seconds", seconds) < 0:
             raise ValueError(f"time does not run backwards ({seconds} s)")
         self.pass_to(self.now_ns + round(seconds * NS_PER_S))
-
-    def is_due_by(self, end_ns: int) -> bool:
-        """Whether something may happen until then."""
-        return bool(self._heap) and self._heap[0][0] <= end_ns
 
     def pass_to(self, end_ns: int) -> None:
         """Let time pass until `end_ns`, as `advance`; costs next to nothing when nothing is due."""

@@ -120,3 +120,25 @@ def test_a_target_that_is_forgotten_and_bound_again_has_none_of_its_old_events()
     clock.schedule("a", "new", delay_s=6)
     clock.advance(10)
     assert seen == ["other", "new"]
+
+
+def test_events_that_nobody_notices_are_handed_over_before_their_time() -> None:
+    clock = Clock()
+    seen: list[tuple[int, object]] = []
+    clock.bind("a", lambda payload: seen.append((clock.now_ns, payload)), idle=lambda payload: payload == "idle")
+    for delay_s, payload in ((1, "idle"), (2, "idle"), (3, "busy"), (4, "idle")):
+        clock.schedule("a", payload, delay_s=delay_s)
+    assert clock.next_noticed_ns(1_500_000_000) is None
+    assert seen == [(0, "idle")]
+    assert clock.next_noticed_ns(9_000_000_000) == 3_000_000_000
+    assert seen == [(0, "idle"), (0, "idle")]
+    clock.advance(5)
+    assert seen[2:] == [(3_000_000_000, "busy"), (4_000_000_000, "idle")]
+
+
+def test_held_events_are_noticed() -> None:
+    clock = Clock()
+    clock.bind("a", lambda payload: None, idle=lambda payload: True)
+    clock.schedule("a", delay_s=1)
+    clock.hold("a")
+    assert clock.next_noticed_ns(2_000_000_000) == 1_000_000_000
