@@ -1,10 +1,12 @@
 """How fast captures are read and replayed: `python benchmarks/replay.py [--quick] [--packets N --flows N --services N]`.
 
 A generated capture is replayed at a node's uplink into kube-proxy's rules, beside Scapy's reading of the same file with
-dissection (measured on a part), in seconds of CPU of one run, so that ratios mean something on any machine. There are two
+dissection (measured on a part), in seconds of CPU of one run, so that ratios mean something on any machine. There are three
 captures, whose flows are interleaved. In "acks" every flow is a handshake and acknowledgments whose windows change. In
 "data" it is a handshake and requests with answers, recorded both ways: data in, its acknowledgment out, the answer out,
-its acknowledgment in. Memory is the peak of what Python allocated during the replay of a tenth, and of all.
+its acknowledgment in. Both are as tcpdump writes them on a Linux host's eth0: Ethernet frames, TCP options in SYNs (MSS,
+SACK, timestamps, window scale) and timestamps in the rest. "bare acks" are the first as raw IP without any options, which is
+what Scapy dissects fastest. Memory is the peak of what Python allocated during the replay of a half, and of all.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import argparse
 import gc
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
@@ -26,9 +29,9 @@ from rich.table import Table
 from fakecluster import Cluster
 from fakecluster.apps.echo import answer, peer_text
 from fakecluster.cluster.capturing import port_of
-from fakecluster.explaining.packet_words import PacketWords
 from fakecluster.fabric.captures import open_capture
-from fakecluster.fabric.pcap import write_pcap
+from fakecluster.fabric.link_layer import ETHERNET
+from fakecluster.fabric.pcap import MAGIC_NS, SNAPLEN, write_pcap
 from fakecluster.kernel.checksums import checksum
 from fakecluster.kernel.icmp import ipv4_header
 from fakecluster.kernel.packet import ACK, PSH, SYN
@@ -42,6 +45,10 @@ CLIENTS = 0xC6336400  # 198.51.100.0
 MASK = 0xFFFFFFFF
 REQUEST_SIZE = 200
 TCP_HEADER = Struct("!HHIIHHHH").pack
+RECORD = Struct("<IIII").pack
+ETHERNET_HEADER = b"\2\0\0\0\0\1" b"\2\0\0\0\0\2" b"\x08\0"
+NS_PER_S = 1_000_000_000
+Generate = Callable[[Cluster, int, int], Iterable[tuple[int, bytes]]]
 START_NS, STEP_NS = 1_767_225_600_000_000_000, 2_000
 
 
@@ -57,18 +64,22 @@ def manifests(services: int) -> list[dict[str, object]]:
     return [pod, *made]
 
 
-def acknowledgments(cluster: Cluster, count: int, flows: int) -> Iterable[tuple[int, bytes]]:
+def acknowledgments(cluster: Cluster, count: int, flows: int, *, options: bool = True) -> Iterable[tuple[int, bytes]]:
     """Every flow is a SYN to a cluster IP, then acknowledgments with changing windows; flows are interleaved."""
     targets = [int(ip_address(service.cluster_ip)) for service in cluster.services]
-
-    def one(n: int, flags: int) -> bytes:
-        source, port = source_of(n)
-        return PacketWords(6, 4, source, targets[n % len(targets)], port, 80, flags).packet()
-
-    opening, acknowledging = ([one(n, flags) for n in range(flows)] for flags in (SYN, ACK))
     for n in range(count):
-        packet = opening[n] if n < flows else with_window(acknowledging[n % flows], 1000 + n // flows)
-        yield START_NS + n * STEP_NS, packet
+        flow, time_ns = n % flows, START_NS + n * STEP_NS
+        source, port = source_of(flow)
+        numbers, flags, window = ((0, 0), SYN, 64240) if n < flows else ((1, 1), ACK, 1000 + n // flows)
+        with_options = options_of(flags, time_ns) if options else b""
+        target = targets[flow % len(targets)]
+        yield time_ns, segment(source, port, target, 80, flags, *numbers, options=with_options, window=window)
+
+
+def options_of(flags: int, time_ns: int) -> bytes:
+    """The TCP options of a Linux host: a timestamp (in ms; the peer's is left at 7), and in a SYN what it can."""
+    timestamp = b"\x08\x0a" + (time_ns // 1_000_000 & MASK).to_bytes(4) + (7 if flags & ACK else 0).to_bytes(4)
+    return b"\2\4\x05\xb4\4\2" + timestamp + b"\1\3\3\7" if flags & SYN else b"\1\1" + timestamp
 
 
 def source_of(flow: int) -> tuple[int, int]:
@@ -81,52 +92,72 @@ def requests(cluster: Cluster, count: int, flows: int) -> Iterable[tuple[int, by
     node = int(ip_address(cluster.nodes[0].ip))
     ports = [service.object["spec"]["ports"][0]["nodePort"] for service in cluster.services]
     conversations = [conversation(*source_of(n), node, ports[n % len(ports)]) for n in range(flows)]
+    for conversation_ in conversations:
+        next(conversation_)
     for n in range(count):
-        yield START_NS + n * STEP_NS, next(conversations[n % flows])
+        time_ns = START_NS + n * STEP_NS
+        yield time_ns, conversations[n % flows].send(time_ns)
 
 
-def conversation(source: int, sport: int, node: int, port: int) -> Iterator[bytes]:
-    """What passes the node's interface: as the echo server in the Pod answers."""
+def conversation(source: int, sport: int, node: int, port: int) -> Generator[bytes, int, None]:
+    """What passes the node's interface at the times that are sent here: as the echo server in the Pod answers."""
     client, server, question = 1, 1, bytes(range(REQUEST_SIZE))
     reply = answer("web", peer_text((source, sport)), question)
 
+    time_ns = yield b""
+
     def sent(flags: int, sequence: int, acknowledged: int, data: bytes = b"") -> bytes:
-        return segment(source, sport, node, port, flags, sequence, acknowledged, data)
+        options = options_of(flags, time_ns)
+        return segment(source, sport, node, port, flags, sequence, acknowledged, data, options=options)
 
     def back(flags: int, sequence: int, acknowledged: int, data: bytes = b"") -> bytes:
-        return segment(node, port, source, sport, flags, sequence, acknowledged, data)
+        options = options_of(flags, time_ns)
+        return segment(node, port, source, sport, flags, sequence, acknowledged, data, options=options)
 
-    yield sent(SYN, client - 1, 0)
-    yield back(SYN | ACK, server - 1, client)
-    yield sent(ACK, client, server)
+    time_ns = yield sent(SYN, client - 1, 0)
+    time_ns = yield back(SYN | ACK, server - 1, client)
+    time_ns = yield sent(ACK, client, server)
     while True:
-        yield sent(ACK | PSH, client, server, question)
+        time_ns = yield sent(ACK | PSH, client, server, question)
         client = (client + len(question)) & MASK
-        yield back(ACK, server, client)
-        yield back(ACK | PSH, server, client, reply)
+        time_ns = yield back(ACK, server, client)
+        time_ns = yield back(ACK | PSH, server, client, reply)
         server = (server + len(reply)) & MASK
-        yield sent(ACK, client, server)
+        time_ns = yield sent(ACK, client, server)
 
 
 def segment(
-    src: int, sport: int, dst: int, dport: int, flags: int, sequence: int, acknowledged: int, data: bytes
+    src: int, sport: int, dst: int, dport: int, flags: int, sequence: int, acknowledged: int, data: bytes = b"", *,
+    options: bytes = b"", window: int = 64240,
 ) -> bytes:  # fmt: skip
     """A TCP segment in an IPv4 packet."""
-    body = TCP_HEADER(sport, dport, sequence, acknowledged, 20 << 10 | flags, 64240, 0, 0) + data
+    bits = 20 + len(options) << 10 | flags
+    body = TCP_HEADER(sport, dport, sequence, acknowledged, bits, window & 0xFFFF, 0, 0) + options + data
     body = body[:16] + checksum(body, src + dst + 6 + len(body)).to_bytes(2) + body[18:]
     return bytes(ipv4_header(src, dst, 6, len(body), df=True)) + body
 
 
-def with_window(packet: bytes, window: int) -> bytes:
-    """A TCP packet with another window, its checksum made to fit."""
-    before, check = int.from_bytes(packet[34:36]), int.from_bytes(packet[36:38])
-    check = (check - (window - before)) % 0xFFFF
-    return packet[:34] + (window & 0xFFFF).to_bytes(2) + check.to_bytes(2) + packet[38:]
+def write_frames(path: Path, packets: Iterable[tuple[int, bytes]]) -> None:
+    """Write (Unix time in ns, L3 bytes) pairs as Ethernet frames."""
+    with path.open("wb") as file:
+        file.write(Struct("<IHHiIII").pack(MAGIC_NS, 2, 4, 0, 0, SNAPLEN, ETHERNET))
+        for time_ns, packet in packets:
+            size = len(packet) + len(ETHERNET_HEADER)
+            file.write(RECORD(*divmod(time_ns, NS_PER_S), size, size) + ETHERNET_HEADER + packet)
+
+
+#: What is replayed: its packets, and how they are written.
+CAPTURES: dict[str, tuple[Generate, Callable[[Path, Iterable[tuple[int, bytes]]], object]]] = {
+    "acks": (acknowledgments, write_frames),
+    "data": (requests, write_frames),
+    "bare acks": (partial(acknowledgments, options=False), write_pcap),
+}
 
 
 def scapy_rate(path: Path) -> float:
     """Packets per second of reading with dissection."""
-    from scapy.layers.inet import IP  # noqa: F401  (so that raw IP is dissected)
+    from scapy.layers.inet import IP  # noqa: F401  (so that IP is dissected)
+    from scapy.layers.l2 import Ether  # noqa: F401
     from scapy.utils import PcapReader
 
     reader = PcapReader(str(path))
@@ -159,15 +190,15 @@ def main() -> None:
         for mode in chosen.proxy or PROXY_MODES:
             cluster = Cluster(nodes=1, proxy=mode)
             cluster.apply(manifests(chosen.services))
-            for kind, generate in (("acks", acknowledgments), ("data", requests)):
-                path, tenth = Path(folder) / "in.pcap", Path(folder) / "tenth.pcap"
-                write_pcap(path, generate(cluster, chosen.packets, chosen.flows))
-                write_pcap(tenth, islice(generate(cluster, chosen.packets, chosen.flows), chosen.packets // 10))
+            for kind, (generate, write) in CAPTURES.items():
+                path, half = Path(folder) / "in.pcap", Path(folder) / "half.pcap"
+                write(path, generate(cluster, chosen.packets, chosen.flows))
+                write(half, islice(generate(cluster, chosen.packets, chosen.flows), chosen.packets // 2))
                 gc.collect()
                 gc.freeze()  # as the command line does: the cluster stays, and need not be looked through again and again
                 measure(table, cluster, path, f"{mode}, {kind}", chosen)
                 if not chosen.no_memory:
-                    for words, part in (("a tenth", tenth), ("all", path)):
+                    for words, part in (("a half", half), ("all", path)):
                         peak = memory(cluster.fork(), part) / 1e6
                         table.add_row(f"{mode}, {kind}: memory, {words}", "", "", "", "", f"{peak:.1f}")
                 gc.unfreeze()
