@@ -19,7 +19,7 @@ from fakecluster.kernel.conntrack.entry import (
 )  # fmt: skip
 from fakecluster.kernel.conntrack.table import UdpInfo
 from fakecluster.kernel.conntrack.tcp import STATE_NAMES
-from fakecluster.kernel.conntrack.tcp_segment import TcpInfo
+from fakecluster.kernel.conntrack.tcp_state import TcpInfo
 from fakecluster.kernel.conntrack.text import NUMBERS
 from fakecluster.kernel.netns import Netns
 from fakecluster.kernel.packet import ICMP, ICMPV6, TCP, UDP

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fakecluster.kernel.conntrack import tcp_trains
 from fakecluster.kernel.conntrack.tcp import follow
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB
+from fakecluster.kernel.conntrack.tcp_state import ESTAB
 from fakecluster.kernel.conntrack.tcp_window import judge
 
 if TYPE_CHECKING:
     from fakecluster.fabric.links import Port
     from fakecluster.kernel.conntrack.entry import Conn
     from fakecluster.kernel.conntrack.tcp import TcpTimeouts
-    from fakecluster.kernel.conntrack.tcp_segment import TcpInfo
+    from fakecluster.kernel.conntrack.tcp_state import TcpInfo
     from fakecluster.kernel.conntrack.tcp_trains import Train
     from fakecluster.kernel.flow_cache.flow import Flow
     from fakecluster.kernel.netns import Netns

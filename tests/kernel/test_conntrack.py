@@ -14,7 +14,7 @@ from fakecluster.errors import CommandError, Unsupported
 from fakecluster.kernel.conntrack import tool
 from fakecluster.kernel.conntrack.entry import Conn, Tuple
 from fakecluster.kernel.conntrack.tcp import TcpTimeouts, follow
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB, MAXACK_SET, UNACKNOWLEDGED, Flags, Side, TcpInfo
+from fakecluster.kernel.conntrack.tcp_state import ESTAB, MAXACK_SET, UNACKNOWLEDGED, Flags, Side, TcpInfo
 from fakecluster.kernel.conntrack.tcp_window import count_repeats, judge, slide
 from fakecluster.kernel.netns import Netns
 from fakecluster.rules import iproute

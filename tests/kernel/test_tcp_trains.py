@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fakecluster.kernel.conntrack.entry import Conn, Tuple
 from fakecluster.kernel.conntrack.tcp import TcpTimeouts, follow
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB, FIN_WAIT, MAXACK_SET, UNACKNOWLEDGED, Side, TcpInfo
+from fakecluster.kernel.conntrack.tcp_state import ESTAB, FIN_WAIT, MAXACK_SET, UNACKNOWLEDGED, Side, TcpInfo
 from fakecluster.kernel.conntrack.tcp_trains import Train, follow_train, would_follow_train
 
 MASK = 0xFFFFFFFF

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, ORIGINAL, REPLY, SEEN_REPLY, Conn
-from fakecluster.kernel.conntrack.tcp_segment import (
+from fakecluster.kernel.conntrack.tcp_state import (
     BE_LIBERAL,
     CLOSE,
     CLOSE_INIT,

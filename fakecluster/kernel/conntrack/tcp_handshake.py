@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fakecluster.kernel.conntrack.entry import ASSURED, ORIGINAL, REPLY, SEEN_REPLY, Conn
 from fakecluster.kernel.conntrack.tcp import STATE_NAMES, TcpTimeouts, lifetime
-from fakecluster.kernel.conntrack.tcp_segment import (
+from fakecluster.kernel.conntrack.tcp_state import (
     ESTAB,
     MAXACK_SET,
     SYN_RECV,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakecluster.kernel.conntrack.tcp import lifetime
-from fakecluster.kernel.conntrack.tcp_segment import (
+from fakecluster.kernel.conntrack.tcp_state import (
     ESTAB,
     MAXACK_SET,
     MAXACKWINCONST,

@@ -13,7 +13,7 @@ from fakecluster.kernel.tcp_segments import options_in
 
 if TYPE_CHECKING:
     from fakecluster.kernel.conntrack.table import Conntrack
-from fakecluster.kernel.conntrack.tcp_segment import (
+from fakecluster.kernel.conntrack.tcp_state import (
     BE_LIBERAL,
     MAXACK_SET,
     MAXACKWINCONST,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakecluster.kernel.conntrack.entry import ASSURED, FIXED_TIMEOUT, SEEN_REPLY, Conn
-from fakecluster.kernel.conntrack.tcp_segment import ESTAB, SYN_RECV
+from fakecluster.kernel.conntrack.tcp_state import ESTAB, SYN_RECV
 from fakecluster.kernel.effects import Deliver, Effect, Transmit
 from fakecluster.kernel.flow_cache.flow import Flow, flow_of
 from fakecluster.kernel.flow_cache.kin import SYN_ACK, Answers, Kin, Thrift, answered, joined, learn_kin

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fakecluster.kernel.checksums import folded
 from fakecluster.kernel.conntrack import tcp
 from fakecluster.kernel.conntrack.entry import ASSURED, SEEN_REPLY
-from fakecluster.kernel.conntrack.tcp_segment import SACK_PERM
+from fakecluster.kernel.conntrack.tcp_state import SACK_PERM
 from fakecluster.kernel.conntrack.tcp_window import highest_sack
 from fakecluster.kernel.effects import Effect, SendError, Transmit
 from fakecluster.kernel.flow_cache.flow import Arrival, Flow
