@@ -13,7 +13,7 @@ from fakecluster.rules.iptables.extensions import (
     target_extension,
 )
 from fakecluster.rules.iptables.numbers import address, bits, mask_of, number
-from fakecluster.rules.iptables.option import Extension, Given, Option
+from fakecluster.rules.iptables.option import Extension, Given
 from fakecluster.rules.iptables.problem import RuleProblem
 from fakecluster.rules.iptables.rule import Interface, Network, RuleParts
 
@@ -68,7 +68,6 @@ class _Open:
     extension: Extension[Any]
     given: Given
     name: str
-    options: dict[str, Option]
 
 
 def check_declared_name(name: str, backend: str) -> None:

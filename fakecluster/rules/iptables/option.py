@@ -132,6 +132,12 @@ class Extension(Generic[T]):
     value_type: type[T]
     families: tuple[int, ...] = (4, 6)
     saved: str = ""
+    #: its options by every name that they have
+    named: Mapping[str, Option] = attrs.field(init=False, eq=False, repr=False)
+
+    @named.default
+    def _by_name(self) -> dict[str, Option]:
+        return {name: option for option in self.options for name in (option.name, *option.aliases)}
 
 
 def spelled(option: str, value: object, *, inverted: bool = False) -> str:

@@ -6,7 +6,6 @@ Sources: xshared.c (do_parse, command_default), getopt_long(3).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fakecluster.rules.iptables.command import (
     _LONG,
@@ -32,7 +31,7 @@ from fakecluster.rules.iptables.extensions import (
     target_extension,
 )
 from fakecluster.rules.iptables.numbers import number, protocol
-from fakecluster.rules.iptables.option import Extension, Given, Option
+from fakecluster.rules.iptables.option import Given, Option
 from fakecluster.rules.iptables.problem import INVALID, RuleProblem
 from fakecluster.rules.iptables.rule import Interface, Match, Network, Protocol, RuleParts, Target
 
@@ -111,7 +110,7 @@ class _Reader:
     def _long(self, word: str) -> None:
         name, equals, value = word[2:].partition("=")
         for opened in self._opened():
-            option = opened.options.get(name)
+            option = opened.extension.named.get(name)
             if option is not None:
                 self._extension(opened, option, name, word, value if equals else None)
                 return
@@ -134,7 +133,7 @@ class _Reader:
         found = {
             full: (opened, option)
             for opened in self._opened()
-            for full, option in opened.options.items()
+            for full, option in opened.extension.named.items()
             if full.startswith(name)
         }
         core = [full for full in (*COMMANDS, *_LONG) if full.startswith(name)]
@@ -232,11 +231,6 @@ class _Reader:
     # -- options of the rule itself -------------------------------------------------------------------------------
 
     def _core(self, letter: str, value: str) -> None:
-        handler: Callable[[str], None] = {
-            "s": self._source, "d": self._destination, "p": self._protocol, "i": self._in, "o": self._out,
-            "j": self._jump, "g": self._goto, "m": self._open_match, "f": self._fragment, "c": self._set_counters,
-            "t": self._table,
-        }.get(letter, self.flags.add)  # fmt: skip
         if letter in "sdpiojgftc":
             if letter in self.seen:
                 raise RuleProblem(f"multiple -{letter} flags not allowed", token=value)
@@ -251,8 +245,8 @@ class _Reader:
             raise RuleProblem("", token=f"-{letter}", kind="hint")
         if letter in "nvx460":
             self.flags.add(letter)
-            return
-        handler(value)
+        elif letter in _HANDLERS:  # -M (--modprobe) has no effect here
+            _HANDLERS[letter](self, value)
 
     def _wait(self, letter: str, value: str) -> None:
         if self.restoring:
@@ -313,11 +307,7 @@ class _Reader:
 
     def _open_match(self, name: str) -> None:
         extension = match_extension(MATCH_ALIASES.get(name, name), self.family)
-        self.matches.append(self._open(extension, name))
-
-    def _open(self, extension: Extension[Any], name: str) -> _Open:
-        options = {alias: option for option in extension.options for alias in (option.name, *option.aliases)}
-        return _Open(extension, Given(extension.name, self.family), name, options)
+        self.matches.append(_Open(extension, Given(extension.name, self.family), name))
 
     def _jump(self, name: str) -> None:
         if self.jump is not None:
@@ -328,7 +318,7 @@ class _Reader:
             raise RuleProblem(f"Invalid target name `{name}' ({CHAIN_NAME_LIMIT} chars max)", token=name)
         extension = None if name in VERDICTS else target_extension(name, self.family)
         if extension is not None:
-            self.target = self._open(extension, name)
+            self.target = _Open(extension, Given(extension.name, self.family), name)
         self.jump = Target(name, is_chain=extension is None and name not in VERDICTS)
 
     def _goto(self, name: str) -> None:
@@ -397,3 +387,10 @@ class _Reader:
         if self.letter == "R" and len(networks) > 1:
             raise RuleProblem("Replacement rule does not specify a unique address", token=text)
         return networks or [None]
+
+
+_HANDLERS: dict[str, Callable[[_Reader, str], None]] = {
+    "s": _Reader._source, "d": _Reader._destination, "p": _Reader._protocol, "i": _Reader._in, "o": _Reader._out,
+    "j": _Reader._jump, "g": _Reader._goto, "m": _Reader._open_match, "f": _Reader._fragment,
+    "c": _Reader._set_counters, "t": _Reader._table,
+}  # fmt: skip
