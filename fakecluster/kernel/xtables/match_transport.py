@@ -86,8 +86,11 @@ def _all_native(tests: list[Test]) -> Test:
     return lambda skb, ctx: all(test(skb, ctx) for test in tests)
 
 
+EVERY_SEGMENT, EVERY_DATAGRAM = TcpMatch(), PortsMatch()
+
+
 def tcp(value: TcpMatch, building: Building) -> Test:
-    if building.backend == "nft" and not value.option and value != TcpMatch():
+    if building.backend == "nft" and not value.option and value != EVERY_SEGMENT:
         tests = _native_ports(value)
         if value.flags[0] or value.not_flags:
             tests.append(_native_flags(*value.flags, inverted=value.not_flags))
@@ -126,7 +129,7 @@ def _options(skb: Skb) -> tuple[int, int]:
 
 
 def udp(value: PortsMatch, building: Building) -> Test:
-    if building.backend == "nft" and value != PortsMatch():
+    if building.backend == "nft" and value != EVERY_DATAGRAM:
         return _all_native(_native_ports(value))
     return lambda skb, _ctx: header(skb, UDP_HEADER) and _ports_hold(skb, value)
 

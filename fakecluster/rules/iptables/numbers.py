@@ -116,12 +116,8 @@ def ipv4(text: str) -> int | None:
     found = _QUAD.match(text)
     if not found:
         return None
-    value = 0
-    for part in found.groups():
-        if int(part) > 255:
-            return None
-        value = value << 8 | int(part)
-    return value
+    a, b, c, d = map(int, found.groups())
+    return a << 24 | b << 16 | c << 8 | d if a < 256 and b < 256 and c < 256 and d < 256 else None
 
 
 @lru_cache(maxsize=65536)
