@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from heapq import merge
 
 from fakecluster.kernel.packet import PORT_PROTOCOLS, Skb
 from fakecluster.kernel.trail import REPLY
@@ -164,7 +163,7 @@ class Node:
             if self._other is None:
                 self._other = Node(self._compiled, self._others, self._fields)
             return self._other
-        found = self._known[value] = Node(self._compiled, list(merge(members, self._others)), self._fields)
+        found = self._known[value] = Node(self._compiled, sorted((*members, *self._others)), self._fields)
         return found
 
 
