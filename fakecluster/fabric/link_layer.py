@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 ETHERNET, RAW, COOKED, COOKED_2 = 1, 101, 113, 276
+#: Where an IP packet begins in an Ethernet frame without tags.
+ETHERNET_HEADER = 14
 _IP_TYPES = frozenset((0x0800, 0x86DD))
 IP_ETHERTYPES = frozenset((b"\x08\x00", b"\x86\xdd"))
 IP_VERSIONS = (4, 6)
@@ -31,7 +33,7 @@ def link_layer(link_type: int) -> LinkLayer | None:
 
 def _ethernet(frame: bytes) -> tuple[int, str]:
     if frame[12:14] in IP_ETHERTYPES:
-        return 14, ""
+        return ETHERNET_HEADER, ""
     return _after_type(frame, 12), ""
 
 
@@ -79,7 +81,7 @@ _LINK_LAYERS: dict[int, LinkLayer] = {
 
 
 #: Link layers most of whose frames carry an IP packet behind a header of so many bytes.
-PLAIN: dict[LinkLayer, int] = {raw_ip: 0, _ethernet: 14}
+PLAIN: dict[LinkLayer, int] = {raw_ip: 0, _ethernet: ETHERNET_HEADER}
 
 
 def packet_in(frame: bytes, at: int, length: int) -> tuple[bytes, int]:

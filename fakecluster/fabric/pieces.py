@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakecluster.fabric.captures import NS_PER_S, Captured
-from fakecluster.fabric.link_layer import ETHERNET, MAX_PADDED, link_layer, raw_ip
+from fakecluster.fabric.link_layer import ETHERNET_HEADER, MAX_PADDED, PLAIN, raw_ip
 from fakecluster.fabric.records import RECORD_SIZE, Records
 
 Numbers = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Truths = NDArray[np.bool_]
-#: Where an IP packet begins in an untagged Ethernet frame.
-ETHERNET_HEADER = 14
 
 
 class Piece(Protocol):
@@ -98,7 +96,7 @@ class Recorded:
         self._at, self.sizes = at + RECORD_SIZE, size
         self.clear = size >= length
         if records.link is not raw_ip:
-            self.clear &= records.link is link_layer(ETHERNET)
+            self.clear &= PLAIN.get(records.link) == ETHERNET_HEADER
             self._unwrap()
 
     def _unwrap(self) -> None:

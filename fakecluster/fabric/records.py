@@ -10,12 +10,14 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from fakecluster.fabric.captures import NS_PER_S, Captured
-from fakecluster.fabric.link_layer import IP_VERSIONS, packet_in, raw_ip
+from fakecluster.fabric.link_layer import ETHERNET_HEADER, IP_ETHERTYPES, IP_VERSIONS, MAX_PADDED, PLAIN, packet_in
 
 if TYPE_CHECKING:
     from fakecluster.fabric.link_layer import LinkLayer
 
 RECORD_SIZE = 16
+#: Larger Ethernet frames are not padded.
+MOST_PADDED = ETHERNET_HEADER + MAX_PADDED
 _new = tuple.__new__  # makes a named tuple without the way through its Python constructor
 
 
@@ -32,7 +34,8 @@ class Records:
 
     def captured(self, begin: int, end: int) -> list[Captured]:
         """The packets between two indices."""
-        data, link, unit_ns, raw = self.data, self.link, self.unit_ns, self.link is raw_ip
+        data, link, unit_ns, header = self.data, self.link, self.unit_ns, PLAIN.get(self.link)
+        raw, ethernet = header == 0, header == ETHERNET_HEADER
         record = Struct(f"{self.order}IIII").unpack_from
         found: list[Captured] = []
         add = found.append
@@ -42,6 +45,10 @@ class Records:
             time_ns = seconds * NS_PER_S + fraction * unit_ns
             if raw and size and data[start] >> 4 in IP_VERSIONS:
                 add(_new(Captured, (time_ns, data[start : start + size], length if length > size else size, 0, "")))
+                continue
+            if ethernet and length <= size > MOST_PADDED and data[start + 12 : start + 14] in IP_ETHERTYPES:
+                packet = data[start + ETHERNET_HEADER : start + size]
+                add(_new(Captured, (time_ns, packet, size - ETHERNET_HEADER, 0, "")))
                 continue
             frame = data[start : start + size]
             skip, way = link(frame)
