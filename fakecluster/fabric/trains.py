@@ -19,8 +19,8 @@ from fakecluster.fabric.pieces import Numbers, Piece, Truths, Words
 from fakecluster.kernel.conntrack.tcp_trains import Train
 from fakecluster.kernel.flow_cache.lanes import NOT_PSH, TIMESTAMP_ONLY
 from fakecluster.kernel.packet import ACK, FRAGMENT, TCP
+from fakecluster.kernel.tcp_segments import HALF, MASK
 
-_MASK, _HALF = 0xFFFFFFFF, 0x80000000
 #: What place, seq, ack, window, TTL and size are kept as.
 _KINDS = (np.int64, np.uint32, np.uint32, np.uint16, np.uint8, np.uint8)
 _TIMESTAMP = int.from_bytes(TIMESTAMP_ONLY)
@@ -112,9 +112,9 @@ class Columns:
         seq_by, ack_by = _apart(seq, np.repeat(first_seq, count)), _apart(ack, np.repeat(first_ack, count))
         columns = (
             count, np.add.reduceat(size, at), np.minimum.reduceat(ttl, at),
-            first_seq + np.minimum.reduceat(seq_by, at) & _MASK, first_seq + np.maximum.reduceat(seq_by, at) & _MASK,
-            first_ack + np.minimum.reduceat(ack_by, at) & _MASK, first_ack + np.maximum.reduceat(ack_by, at) & _MASK,
-            first_ack + np.maximum.reduceat(ack_by + window + (window == 0), at) & _MASK,
+            first_seq + np.minimum.reduceat(seq_by, at) & MASK, first_seq + np.maximum.reduceat(seq_by, at) & MASK,
+            first_ack + np.minimum.reduceat(ack_by, at) & MASK, first_ack + np.maximum.reduceat(ack_by, at) & MASK,
+            first_ack + np.maximum.reduceat(ack_by + window + (window == 0), at) & MASK,
             np.maximum.reduceat(window, at), seq[last], ack[last], window[last], alike,
         )  # fmt: skip
         trains = map(Train._make, zip(*(column.tolist() for column in columns), strict=True))
@@ -177,7 +177,7 @@ def _groups(key: Words) -> tuple[Truths, Numbers, Numbers]:
 
 def _apart(numbers: Numbers, base: Numbers) -> Numbers:
     """How far numbers lie from others, modulo 2^32, before (negative) or after."""
-    return (numbers - base + _HALF & _MASK) - _HALF
+    return (numbers - base + HALF & MASK) - HALF
 
 
 def _flow_of(packet: bytes) -> Flow:

@@ -114,29 +114,31 @@ def followed(steps: tuple[Step, ...], seq: int, ack: int, end: int, window: int,
     return True
 
 
-def _would_follow(step: Step, seq: int, ack: int, end: int, now_ns: int) -> bool:
-    """Whether conntrack of a host takes in a segment."""
-    ct, seen = step.ct, step.info.seen
+def _is_open(step: Step, now_ns: int) -> bool:
+    """Whether a host's entry is as it was when the way was learned, alive, and the next hop known (as in `followed`)."""
+    ct = step.ct
     if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= now_ns:
         return False
-    if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
+    return step.neighbour is None or step.neighbour in step.netns.neighbours
+
+
+def _would_follow(step: Step, seq: int, ack: int, end: int, now_ns: int) -> bool:
+    """Whether conntrack of a host takes in a segment."""
+    if not _is_open(step, now_ns):
         return False
-    sender, receiver = seen[step.direction], seen[1 - step.direction]
-    return step.info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"
+    info = step.info
+    sender, receiver = info.seen[step.direction], info.seen[1 - step.direction]
+    return info.state == ESTAB and bool(sender.td_maxwin) and judge(sender, receiver, seq, end, ack) == "accept"
 
 
 def would_follow_train(steps: tuple[Step, ...], train: Train, begin_ns: int, end_ns: int) -> bool:
     """Whether conntrack of every host takes in all segments of a train, and none of them too late for it."""
     lasts_ns = end_ns - begin_ns
     for step in steps:
-        ct, timeouts = step.ct, step.timeouts
-        if ct.status != step.status or ct.mark != step.mark or ct.expires_ns <= begin_ns:
-            return False
+        timeouts = step.timeouts
         if lasts_ns >= timeouts.established or lasts_ns >= timeouts.retransmitted or lasts_ns >= timeouts.unacknowledged:
             return False
-        if step.neighbour is not None and step.neighbour not in step.netns.neighbours:
-            return False
-        if not tcp_trains.would_follow_train(step.info, step.direction, train):
+        if not _is_open(step, begin_ns) or not tcp_trains.would_follow_train(step.info, step.direction, train):
             return False
     return True
 

@@ -11,9 +11,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from fakecluster.replay.passages import ENDS4, MASK, Layout, Passage
+from fakecluster.fabric.pieces import Numbers
+from fakecluster.kernel.tcp_segments import MASK
+from fakecluster.replay.passages import ENDS4, Layout, Passage
 
-Numbers = NDArray[np.int64]
 Octets = NDArray[np.uint8]
 #: Packets whose blocks are made at once: what is made of them stays in the cache of a processor.
 ROWS = 4096

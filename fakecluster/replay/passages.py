@@ -14,12 +14,12 @@ from struct import Struct
 from fakecluster.fabric.pcapng import Stamp, between
 from fakecluster.fabric.ways import Step
 from fakecluster.kernel.packet import TCP
+from fakecluster.kernel.tcp_segments import MASK
 
 #: Sizes of packets whose surroundings a layout keeps ready.
 SIZES_KEPT = 64
 #: Bytes of IPv4 addresses and ports.
 ENDS4 = 12
-MASK = 0xFFFFFFFF
 
 # what stands before the TTL, TTL, header checksum, sequence, acknowledgment, flags and window, checksum
 _READ4 = Struct("!8sBxH12x4sL4sH").unpack_from

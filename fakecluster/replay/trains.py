@@ -18,7 +18,7 @@ from fakecluster.replay.flows import IDLE_NS, Flow
 from fakecluster.replay.timeline import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
-    from fakecluster.fabric.pieces import Piece
+    from fakecluster.fabric.pieces import Numbers, Piece
     from fakecluster.fabric.records import Records
     from fakecluster.fabric.ways import Way
     from fakecluster.kernel.conntrack.tcp_trains import Train
@@ -162,6 +162,10 @@ class Window:
         assert timeline.read_ns is not None
         return timeline.now_ns + int(self.times_ns[place]) - timeline.read_ns
 
+    def _arrivals_ns(self, begin: int, end: int) -> Numbers:
+        """The virtual times of packets to come."""
+        return self.times_ns[begin:end] + (self._arrival_ns(begin) - int(self.times_ns[begin]))
+
     def _board(self, begin: int, end: int, tries: int) -> None:
         """Make trains of a run in which nothing else happens, and let them go."""
         rows = self.columns.rows(begin, end)
@@ -170,8 +174,7 @@ class Window:
             return
         passengers, stray, unknown = [], [], []
         flows, tried, ways = self.columns.flows, self._tried, self.express.ways
-        times_ns = self.times_ns[begin:end] + (self._arrival_ns(begin) - int(self.times_ns[begin]))
-        for number, first, begin_ns, end_ns, train in self.columns.trains(rows, times_ns):
+        for number, first, begin_ns, end_ns, train in self.columns.trains(rows, self._arrivals_ns(begin, end)):
             bits, ends = flows[number]
             way = ways.get(ends)
             if way is not None:
@@ -230,6 +233,5 @@ class Window:
         flows = self.columns.flow[self.columns.rows(begin, end)]
         place = np.empty(int(flows.max()) + 1, np.int64)
         place[[one.flow for one in passengers]] = range(len(passengers))
-        times_ns = self.times_ns[begin:end] + (self._arrival_ns(begin) - int(self.times_ns[begin]))
         packets = self.piece.packets(begin, end)
-        self.express.watcher.passed_all([one.way for one in passengers], place[flows], packets, times_ns)
+        self.express.watcher.passed_all([one.way for one in passengers], place[flows], packets, self._arrivals_ns(begin, end))
