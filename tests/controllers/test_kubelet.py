@@ -1,21 +1,9 @@
 """Running Pods on a node: phases, conditions, probes, restarts, termination."""
 
 import pytest
-from workshop import Workshop, container, pod
+from workshop import HTTP, Workshop, conditions, container, pod, state
 
 from fakecluster.controllers.conditions import condition
-
-HTTP = {"httpGet": {"port": 80}}
-
-
-def conditions(shop: Workshop, name: str) -> dict[str, str]:
-    return {one["type"]: one["status"] for one in shop.pod(name)["status"]["conditions"]}
-
-
-def state(shop: Workshop, name: str, which: str = "main") -> dict:
-    status = shop.pod(name)["status"]
-    everything = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    return next(one for one in everything if one["name"] == which)
 
 
 def test_a_pod_runs_and_reports_everything_that_others_read():

@@ -1,20 +1,8 @@
 """Probes of a kubelet: when a container counts as ready, started and alive."""
 
-from workshop import Workshop, container, pod
+from workshop import HTTP, Workshop, conditions, container, pod, state
 
 from fakecluster.controllers.conditions import condition
-
-HTTP = {"httpGet": {"port": 80}}
-
-
-def conditions(shop: Workshop, name: str) -> dict[str, str]:
-    return {one["type"]: one["status"] for one in shop.pod(name)["status"]["conditions"]}
-
-
-def state(shop: Workshop, name: str, which: str = "main") -> dict:
-    status = shop.pod(name)["status"]
-    everything = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    return next(one for one in everything if one["name"] == which)
 
 
 def test_a_pod_is_ready_only_once_its_readiness_probe_passed():

@@ -11,6 +11,8 @@ from fakecluster.controllers.manager import CONTROLLERS, Manager
 from fakecluster.controllers.scheduler import Scheduler
 from fakecluster.sim import Clock, Seeded
 
+#: A probe that asks for a page.
+HTTP = {"httpGet": {"port": 80}}
 Json = dict[str, Any]
 QUIET = {"endpoints-controller", "endpointslice-controller", "endpointslicemirroring-controller"}
 
@@ -158,3 +160,15 @@ def workload(kind: str, name: str, *, pod_spec: Json | None = None, **spec: Any)
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container()], **(pod_spec or {})}}
     whole = {"selector": {"matchLabels": labels}, "template": template, **spec}
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": whole}
+
+
+def conditions(shop: Workshop, name: str) -> dict[str, str]:
+    """Type and status of a Pod's conditions."""
+    return {one["type"]: one["status"] for one in shop.pod(name)["status"]["conditions"]}
+
+
+def state(shop: Workshop, name: str, which: str = "main") -> Json:
+    """The status of a Pod's container."""
+    status = shop.pod(name)["status"]
+    everything = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    return next(one for one in everything if one["name"] == which)
